@@ -1,0 +1,257 @@
+"""The verdict on a transaction record before money moves: ok, flagged (settled and listed) or held (a person decides).
+
+Pure: no tables, no clock. A record is checked against itself (periods and total, meter, times), against physics
+(power × time) and against the frozen infrastructure tariff, which is the one that the pile was given. Every finding
+has a stable code, a text and the numbers that it rests on.
+
+What real piles do without doing wrong stays ok: period sums off by a few units of 0.0001 kWh, loss energies all zero,
+a session that used no energy, prices one unit low, amounts cut to the fen, meters that start anew with each session.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.orders.settlement import UnpricedEnergy, billable_energies, settle
+from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
+
+SUM_EXACT = Decimal("0.0005")
+"""kWh: each of up to five periods may be cut off by one unit of the wire."""
+SUM_TOLERANCE = Decimal("0.001")
+METER_TOLERANCE = Decimal("0.01")
+"""kWh: a meter that shows two decimals."""
+POWER_MARGIN = Decimal("1.1")
+AMOUNT_TOLERANCE_PER_PERIOD = Decimal("0.02")
+AMOUNT_TOLERANCE_RATIO = Decimal("0.005")
+CLOCK_TOLERANCE = timedelta(minutes=3)
+LATE_AFTER = timedelta(hours=1)
+
+_NO_ENERGY = Decimal("0.0000")
+
+
+def gettext_noop(message: str) -> str:
+    """Mark a text for translation; who shows a finding to people translates it."""
+    return message
+
+
+class Verdict(StrEnum):
+    """Ordered from harmless to grave."""
+
+    OK = "ok"
+    FLAGGED = "flagged"
+    HELD = "held"
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """What a record says of one rate class: yuan/kWh (electricity + service), kWh, yuan with four places."""
+
+    price: Decimal
+    energy_kwh: Decimal
+    loss_energy_kwh: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """A transaction record (YKC V1.6 0x3B, V1.7 0x3D) and what the platform knows beside it.
+
+    Energies and meter readings in kWh, amount in yuan, times aware. `power_kw` is the gun's rated power,
+    `charging_since` the moment when the platform saw the charge begin; None where unknown.
+    """
+
+    classes: Mapping[RateClass, ClassFacts]
+    total_kwh: Decimal
+    total_loss_kwh: Decimal
+    total_amount: Decimal
+    meter_start: Decimal
+    meter_end: Decimal
+    start_time: datetime
+    end_time: datetime
+    received_at: datetime
+    power_kw: Decimal | None = None
+    charging_since: datetime | None = None
+
+    @property
+    def metered(self) -> dict[RateClass, Decimal]:
+        """Metered energy by class, kWh."""
+        return {rate_class: facts.energy_kwh for rate_class, facts in self.classes.items()}
+
+    @property
+    def loss(self) -> dict[RateClass, Decimal]:
+        """Energy with losses by class, kWh; all zero on piles that do not fill it in."""
+        return {rate_class: facts.loss_energy_kwh for rate_class, facts in self.classes.items()}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be. `data` holds the numbers as text, ready for JSON."""
+
+    code: str
+    verdict: Verdict
+    data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The finding in English; a translation is `gettext(MESSAGES[code]) % data`."""
+        return MESSAGES[self.code] % self.data
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The gravest of the findings' verdicts, and the findings."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """OK without findings."""
+        return max(
+            (finding.verdict for finding in self.findings), key=list(Verdict).index, default=Verdict.OK
+        )
+
+
+MESSAGES = {
+    "total_without_periods": gettext_noop(
+        "The record has a total of %(total)s kWh but no energy in any period."
+    ),
+    "periods_differ_from_total": gettext_noop(
+        "The periods add up to %(periods)s kWh, the total is %(total)s kWh."
+    ),
+    "loss_differs_from_total": gettext_noop(
+        "The periods' energies with losses add up to %(periods)s kWh, the total is %(total)s kWh."
+    ),
+    "loss_differs_from_metered": gettext_noop("Metered %(metered)s kWh, but %(loss)s kWh with losses."),
+    "more_than_power_allows": gettext_noop(
+        "%(total)s kWh in %(seconds)s seconds: %(power)s kW can deliver at most %(limit)s kWh."
+    ),
+    "meter_backwards": gettext_noop("The meter ran backwards, from %(meter_start)s to %(meter_end)s kWh."),
+    "meter_differs_from_total": gettext_noop(
+        "The meter counted %(metered)s kWh, the total is %(total)s kWh."
+    ),
+    "end_before_start": gettext_noop("The record ends at %(end)s, before its start at %(start)s."),
+    "clock_ahead": gettext_noop(
+        "The record ends at %(end)s but arrived at %(received)s: the pile's clock is ahead."
+    ),
+    "start_differs": gettext_noop(
+        "The record starts at %(start)s, the platform saw the charge begin at %(seen)s."
+    ),
+    "arrived_late": gettext_noop("The record ends at %(end)s and arrived at %(received)s."),
+    "unpriced_energy": gettext_noop("There is energy in a class without a price: %(error)s."),
+    "price_differs": gettext_noop(
+        "The pile billed %(rate_class)s at %(pile)s yuan/kWh, the tariff says %(ours)s."
+    ),
+    "amount_differs": gettext_noop(
+        "The pile's amount is %(pile)s yuan, ours is %(ours)s (tolerance %(tolerance)s)."
+    ),
+}
+
+
+def audit(record: RecordFacts, tariff: Tariff, *, use_loss: bool = False) -> Audit:
+    """Check a record; `tariff` is the order's infrastructure tariff, `use_loss` the tenant's rule of billed energy."""
+    return Audit(
+        (
+            *_check_energies(record, use_loss),
+            *_check_power(record),
+            *_check_meter(record),
+            *_check_times(record),
+            *_check_money(record, tariff, use_loss),
+        )
+    )
+
+
+def _check_energies(record: RecordFacts, use_loss: bool) -> list[Finding]:
+    metered = sum(record.metered.values(), _NO_ENERGY)
+    loss = sum(record.loss.values(), _NO_ENERGY)
+    if record.total_kwh and not metered:
+        return [Finding("total_without_periods", Verdict.HELD, {"total": str(record.total_kwh)})]
+    findings = _compare_sum("periods_differ_from_total", metered, record.total_kwh, Verdict.HELD)
+    if loss or record.total_loss_kwh:
+        gravest = Verdict.HELD if use_loss else Verdict.FLAGGED
+        findings += _compare_sum("loss_differs_from_total", loss, record.total_loss_kwh, gravest)
+        if not use_loss and abs(loss - metered) > SUM_TOLERANCE:
+            data = {"metered": str(metered), "loss": str(loss)}
+            findings.append(Finding("loss_differs_from_metered", Verdict.FLAGGED, data))
+    return findings
+
+
+def _compare_sum(code: str, periods: Decimal, total: Decimal, gravest: Verdict) -> list[Finding]:
+    difference = abs(periods - total)
+    if difference <= SUM_EXACT:
+        return []
+    verdict = gravest if difference > SUM_TOLERANCE else Verdict.FLAGGED
+    return [Finding(code, verdict, {"periods": str(periods), "total": str(total)})]
+
+
+def _check_power(record: RecordFacts) -> list[Finding]:
+    duration = record.end_time - record.start_time
+    if duration < timedelta(0):
+        # The pile's clock was set back during the charge: only the platform's own times bound it.
+        if record.charging_since is None:
+            return []
+        duration = record.received_at - record.charging_since
+    if not record.power_kw:
+        return []
+    seconds = Decimal(duration // timedelta(milliseconds=1)) / 1000
+    energy = max(record.total_kwh, sum(record.metered.values(), _NO_ENERGY))
+    if energy * 3600 <= record.power_kw * seconds * POWER_MARGIN:
+        return []
+    data = {
+        "total": str(energy),
+        "seconds": str(seconds),
+        "power": str(record.power_kw),
+        "limit": f"{record.power_kw * seconds * POWER_MARGIN / 3600:.4f}",
+    }
+    return [Finding("more_than_power_allows", Verdict.HELD, data)]
+
+
+def _check_meter(record: RecordFacts) -> list[Finding]:
+    if record.meter_end < record.meter_start:
+        data = {"meter_start": str(record.meter_start), "meter_end": str(record.meter_end)}
+        return [Finding("meter_backwards", Verdict.HELD, data)]
+    metered = record.meter_end - record.meter_start
+    if abs(metered - record.total_kwh) <= METER_TOLERANCE:
+        return []
+    data = {"metered": str(metered), "total": str(record.total_kwh)}
+    return [Finding("meter_differs_from_total", Verdict.FLAGGED, data)]
+
+
+def _check_times(record: RecordFacts) -> list[Finding]:
+    start, end = record.start_time, record.end_time
+    received, seen = record.received_at, record.charging_since
+    findings = []
+    if end < start:
+        data = {"start": start.isoformat(), "end": end.isoformat()}
+        findings.append(Finding("end_before_start", Verdict.FLAGGED, data))
+    if seen is not None and abs(start - seen) > CLOCK_TOLERANCE:
+        data = {"start": start.isoformat(), "seen": seen.isoformat()}
+        findings.append(Finding("start_differs", Verdict.FLAGGED, data))
+    if end - received > CLOCK_TOLERANCE:
+        data = {"end": end.isoformat(), "received": received.isoformat()}
+        findings.append(Finding("clock_ahead", Verdict.FLAGGED, data))
+    elif received - end > LATE_AFTER:
+        data = {"end": end.isoformat(), "received": received.isoformat()}
+        findings.append(Finding("arrived_late", Verdict.FLAGGED, data))
+    return findings
+
+
+def _check_money(record: RecordFacts, tariff: Tariff, use_loss: bool) -> list[Finding]:
+    try:
+        bill = settle(billable_energies(record.metered, record.loss, use_loss=use_loss), tariff)
+    except UnpricedEnergy as error:
+        return [Finding("unpriced_energy", Verdict.HELD, {"error": str(error)})]
+    if record.total_kwh and not bill.lines:
+        return []  # held for its missing periods; there is no bill to compare with
+    findings = []
+    for line in bill.lines:
+        pile, ours = record.classes[line.rate_class].price, line.electricity_price + line.service_price
+        if abs(pile - ours) > PRICE_UNIT:
+            data = {"rate_class": line.rate_class.value, "pile": str(pile), "ours": str(ours)}
+            findings.append(Finding("price_differs", Verdict.FLAGGED, data))
+    tolerance = AMOUNT_TOLERANCE_PER_PERIOD * len(bill.lines) + AMOUNT_TOLERANCE_RATIO * bill.total
+    if abs(record.total_amount - bill.total) > tolerance:
+        data = {"pile": str(record.total_amount), "ours": str(bill.total), "tolerance": str(tolerance)}
+        findings.append(Finding("amount_differs", Verdict.FLAGGED, data))
+    return findings

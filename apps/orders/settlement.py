@@ -1,0 +1,166 @@
+"""What a charge costs and which money pays for it. Pure: no tables, no clock.
+
+    energies × tariff → lines → fees            `settle`
+    payable × wallet → principal, bonus, debt   `pay`
+
+| amount | places | rounding |
+|---|---|---|
+| energy of a class | 0.0001 kWh | none: a fifth place is an error |
+| price of a class | 0.00001 yuan/kWh | none |
+| electricity or service of a class | fen | half up, once for each line |
+| a fee, the total | fen | none: sums of rounded lines |
+| bonus share of the payable, by ratio | fen | down |
+
+Electricity and service are rounded apart and never mixed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.common.money import ZERO, floor_fen, round_fen, to_fen
+from apps.pricing.tariff import RateClass, Tariff
+
+ENERGY_UNIT = Decimal("0.0001")
+ENERGY_LIMIT = Decimal(10000000)
+"""kWh: more than any meter of a charge can show, and small enough for exact products."""
+
+
+class SettlementError(ValueError):
+    """Energies or money that no bill can be made of; the message says which."""
+
+
+class UnpricedEnergy(SettlementError):
+    """Energy was charged in a rate class that the tariff has no price for."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rate class of a bill: kWh with four places, yuan/kWh with five, yuan with two."""
+
+    rate_class: RateClass
+    energy_kwh: Decimal
+    electricity_price: Decimal
+    service_price: Decimal
+    electricity_fee: Decimal
+    service_fee: Decimal
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Lines in the order of the rate classes, fees in yuan, and the arithmetic in words."""
+
+    lines: tuple[Line, ...]
+    electricity_fee: Decimal
+    service_fee: Decimal
+    explanation: tuple[str, ...]
+
+    @property
+    def total(self) -> Decimal:
+        """Electricity and service together."""
+        return self.electricity_fee + self.service_fee
+
+    @property
+    def energy_kwh(self) -> Decimal:
+        """Energy of all lines."""
+        return sum((line.energy_kwh for line in self.lines), Decimal("0.0000"))
+
+
+class PayOrder(StrEnum):
+    """Which money of a wallet pays first."""
+
+    PRINCIPAL_FIRST = "principal_first"
+    BONUS_FIRST = "bonus_first"
+    RATIO = "ratio"
+
+
+@dataclass(frozen=True)
+class Payment:
+    """Where the payable comes from, yuan; the debt is what the wallet could not cover."""
+
+    from_principal: Decimal
+    from_bonus: Decimal
+    debt: Decimal
+
+
+def settle(energies: Mapping[RateClass, Decimal], tariff: Tariff) -> Bill:
+    """Bill the energy (kWh) of each class by the price of its class.
+
+    A class without energy gives no line, and no energy at all gives an empty bill of 0.00. Raises UnpricedEnergy for
+    energy in a class without a price, SettlementError for an energy that is negative or has more than four places.
+    """
+    lines: list[Line] = []
+    explanation: list[str] = []
+    for rate_class in RateClass:
+        energy = _checked_energy(rate_class, energies.get(rate_class, Decimal(0)))
+        if not energy:
+            continue
+        price = tariff.prices.get(rate_class)
+        if price is None:
+            raise UnpricedEnergy(f"{energy} kWh were charged in class {rate_class}, which has no price")
+        line = Line(
+            rate_class=rate_class,
+            energy_kwh=energy,
+            electricity_price=price.electricity,
+            service_price=price.service,
+            electricity_fee=round_fen(energy * price.electricity),
+            service_fee=round_fen(energy * price.service),
+        )
+        lines.append(line)
+        explanation.append(
+            f"{rate_class}: electricity {energy} kWh x {price.electricity} = {energy * price.electricity} "
+            f"-> {line.electricity_fee}; service {energy} kWh x {price.service} = {energy * price.service} "
+            f"-> {line.service_fee}"
+        )
+    electricity = sum((line.electricity_fee for line in lines), ZERO)
+    service = sum((line.service_fee for line in lines), ZERO)
+    explanation.append(f"fees: electricity {electricity} + service {service} = {electricity + service}")
+    return Bill(tuple(lines), electricity, service, tuple(explanation))
+
+
+def billable_energies(
+    metered: Mapping[RateClass, Decimal], loss: Mapping[RateClass, Decimal], *, use_loss: bool = False
+) -> dict[RateClass, Decimal]:
+    """The energies of a record that are billed: metered ones, or those with losses where the rule says so.
+
+    Many piles leave every loss energy at zero although they metered something; such a record is billed as metered.
+    Whether the periods are a whole account of the record is the audit's question, not asked here.
+    """
+    return dict(loss if use_loss and any(loss.values()) else metered)
+
+
+def pay(
+    payable: Decimal, principal: Decimal, bonus: Decimal, order: PayOrder, bonus_ratio: Decimal = Decimal(0)
+) -> Payment:
+    """Take the payable (yuan) from a wallet's principal and bonus; what both cannot cover is the debt.
+
+    By ratio, the bonus pays its share of the payable rounded down, at most what there is; the rest comes from the
+    principal, and what that lacks from the bonus again. Raises SettlementError for negative money or a ratio outside
+    0 to 1, AmountError for parts of a fen.
+    """
+    if min(to_fen(payable), to_fen(principal), to_fen(bonus)) < 0:
+        raise SettlementError("payable, principal and bonus are zero or more")
+    if not 0 <= bonus_ratio <= 1:
+        raise SettlementError(f"bonus ratio {bonus_ratio} is not between 0 and 1")
+    match order:
+        case PayOrder.PRINCIPAL_FIRST:
+            first_from_bonus = ZERO
+        case PayOrder.BONUS_FIRST:
+            first_from_bonus = min(payable, bonus)
+        case PayOrder.RATIO:
+            first_from_bonus = min(floor_fen(payable * bonus_ratio), bonus)
+    from_principal = min(payable - first_from_bonus, principal)
+    from_bonus = min(payable - from_principal, bonus)
+    return Payment(from_principal, from_bonus, payable - from_principal - from_bonus)
+
+
+def _checked_energy(rate_class: RateClass, energy: Decimal) -> Decimal:
+    if not energy.is_finite() or not 0 <= energy < ENERGY_LIMIT:
+        raise SettlementError(
+            f"energy {energy} kWh of class {rate_class} is not between 0 and {ENERGY_LIMIT}"
+        )
+    exact = energy.quantize(ENERGY_UNIT)
+    if exact != energy:
+        raise SettlementError(f"energy {energy} kWh of class {rate_class} has more than 4 decimal places")
+    return exact

@@ -1,0 +1,183 @@
+"""A tariff: the price of each rate class and the class of each half hour. Pure: no tables, no clock.
+
+A pile knows rate classes over 48 half-hours from 00:00 in Chinese time and counts energy per class (YKC V1.6, billing
+model, frames 0x0A and 0x58; the fifth class is the field's extension 0x85). So a tariff holds an electricity and a
+service price for each class, in 0.00001 yuan/kWh, and 48 classes. What is frozen into an order is `Tariff.to_json`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from apps.common.money import AmountError, parse_decimal
+from apps.common.time import SHANGHAI
+
+SLOTS_PER_DAY = 48
+PRICE_PLACES = 5
+PRICE_UNIT = Decimal("0.00001")
+PRICE_LIMIT = Decimal("42949.67295")
+"""The largest price that the wire's four bytes can hold, yuan/kWh."""
+
+
+class TariffError(ValueError):
+    """A tariff that breaks a rule; the message says which price or slot."""
+
+
+class RateClass(StrEnum):
+    """尖, 峰, 平, 谷, 深谷: the classes in the order of their wire codes 0 to 4."""
+
+    SHARP = "sharp"
+    PEAK = "peak"
+    FLAT = "flat"
+    VALLEY = "valley"
+    DEEP_VALLEY = "deep_valley"
+
+    @property
+    def code(self) -> int:
+        """The class in a slot of the billing model on the wire: 0 sharp … 4 deep valley."""
+        return list(RateClass).index(self)
+
+    @classmethod
+    def from_code(cls, code: int) -> "RateClass":
+        """The class of a wire code. Raises TariffError for a code that is not 0 to 4."""
+        if not 0 <= code < len(cls):
+            raise TariffError(f"rate class code {code} is not one of 0 to {len(cls) - 1}")
+        return list(cls)[code]
+
+
+@dataclass(frozen=True)
+class ClassPrice:
+    """Electricity and service price of one rate class, yuan/kWh with five places, zero or more."""
+
+    electricity: Decimal
+    service: Decimal
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "electricity", _checked_price("electricity", self.electricity))
+        object.__setattr__(self, "service", _checked_price("service", self.service))
+
+    @property
+    def total(self) -> Decimal:
+        """Electricity and service together, as a pile reports the price of a class."""
+        return self.electricity + self.service
+
+
+@dataclass(frozen=True)
+class Period:
+    """Neighbouring half-hours of one class; `start` and `end` as "HH:MM", the day's end as "24:00"."""
+
+    start: str
+    end: str
+    rate_class: RateClass
+    price: ClassPrice
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """Prices by class, and the class of each of 48 half-hours (or no slots, where only energies are billed).
+
+    Prices are kept in the order of the classes and must not be changed afterwards. Raises TariffError when there are
+    neither 0 nor 48 slots, or when a slot's class has no price.
+    """
+
+    prices: Mapping[RateClass, ClassPrice]
+    slots: tuple[RateClass, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.slots) not in (0, SLOTS_PER_DAY):
+            raise TariffError(f"a day has {SLOTS_PER_DAY} half-hour slots, not {len(self.slots)}")
+        for index, rate_class in enumerate(self.slots):
+            if rate_class not in self.prices:
+                raise TariffError(f"{rate_class} is used at {_clock(index)} but has no price")
+        ordered = {
+            rate_class: self.prices[rate_class] for rate_class in RateClass if rate_class in self.prices
+        }
+        object.__setattr__(self, "prices", ordered)
+        object.__setattr__(self, "slots", tuple(self.slots))
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Tariff":
+        """Read `{"prices": {"peak": {"electricity": "1.20000", "service": "0.40000"}, …}, "slots": "0011…"}`.
+
+        `slots` is 48 wire codes, or "" or absent for a tariff without times. Raises TariffError.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("prices"), Mapping):
+            raise TariffError("a tariff is an object with prices by rate class")
+        slots = data.get("slots", "")
+        if not isinstance(slots, str) or not set(slots) <= set("01234"):
+            raise TariffError("slots is a text of wire codes 0 to 4, one for each half hour")
+        prices = {_rate_class(name): _price_from_json(name, price) for name, price in data["prices"].items()}
+        return cls(prices, tuple(RateClass.from_code(int(code)) for code in slots))
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `from_json` reads; prices as decimal strings with five places."""
+        return {
+            "prices": {
+                rate_class.value: {"electricity": str(price.electricity), "service": str(price.service)}
+                for rate_class, price in self.prices.items()
+            },
+            "slots": "".join(str(rate_class.code) for rate_class in self.slots),
+        }
+
+    def class_at(self, time: datetime) -> RateClass:
+        """The class of the half hour in Chinese time that an aware time falls in.
+
+        Raises TariffError for a naive time or a tariff without slots.
+        """
+        if time.tzinfo is None:
+            raise TariffError("a time without a zone has no half hour")
+        if not self.slots:
+            raise TariffError("this tariff has no half-hour slots")
+        local = time.astimezone(SHANGHAI)
+        return self.slots[local.hour * 2 + local.minute // 30]
+
+    def price_at(self, time: datetime) -> ClassPrice:
+        """The price at an aware time; errors as `class_at`."""
+        return self.prices[self.class_at(time)]
+
+    def periods(self) -> list[Period]:
+        """The day from 00:00 to 24:00 with neighbouring slots of one class merged; empty without slots."""
+        periods: list[Period] = []
+        start = 0
+        for rate_class, run in groupby(self.slots):
+            end = start + len(list(run))
+            periods.append(Period(_clock(start), _clock(end), rate_class, self.prices[rate_class]))
+            start = end
+        return periods
+
+
+def _checked_price(name: str, price: Decimal) -> Decimal:
+    if not isinstance(price, Decimal) or not price.is_finite():
+        raise TariffError(f"{name} price {price!r} is not a decimal number")
+    if not 0 <= price <= PRICE_LIMIT:
+        raise TariffError(f"{name} price {price} is not between 0 and {PRICE_LIMIT} yuan/kWh")
+    exact = price.quantize(PRICE_UNIT)
+    if exact != price:
+        raise TariffError(f"{name} price {price} has more than {PRICE_PLACES} decimal places")
+    return exact
+
+
+def _rate_class(name: object) -> RateClass:
+    try:
+        return RateClass(name)  # type: ignore[arg-type]
+    except ValueError:
+        raise TariffError(f"{name!r} is not a rate class ({', '.join(RateClass)})") from None
+
+
+def _price_from_json(name: object, data: Any) -> ClassPrice:
+    if not isinstance(data, Mapping) or set(data) != {"electricity", "service"}:
+        raise TariffError(f"the price of {name} needs exactly electricity and service")
+    try:
+        return ClassPrice(
+            parse_decimal(data["electricity"], PRICE_PLACES), parse_decimal(data["service"], PRICE_PLACES)
+        )
+    except (AmountError, TariffError) as error:
+        raise TariffError(f"price of {name}: {error}") from None
+
+
+def _clock(slot: int) -> str:
+    return f"{slot // 2:02d}:{slot % 2 * 30:02d}"
