@@ -1,0 +1,295 @@
+"""Field kinds: how a few bytes of a body become a value, and back.
+
+Each field has three forms:
+
+* raw   - what the message object holds: `int` for BIN and bit fields, `bytes` for everything else;
+* value - what domain code wants: Decimal, str, aware datetime, enum member, tuple of ints;
+* json  - what `manage.py ykc decode` prints.
+
+`Field.raw()` takes the last two forms, so that whatever was printed can be encoded again.
+The rules are those of YKC V1.6 and of the captures that correct it.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from enum import IntEnum, IntFlag
+from typing import Any
+
+from ykc_server.protocol.errors import FieldError
+
+# China has had one zone without summer time since 1992, and the clock of a pile knows no other: a fixed offset
+# says the same as the zone database and needs none.
+CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
+
+_INT_FORMATS = {1: "B", 2: "H", 4: "I"}
+_ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
+
+
+class Field:
+    """One field of a body. `size` in bytes; `format` its `struct` code; `name` is set by its message."""
+
+    name: str = ""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @property
+    def format(self) -> str:
+        return f"{self.size}s"
+
+    def value(self, raw: Any) -> Any:
+        """Turn the raw form into the domain form."""
+        raise NotImplementedError
+
+    def json(self, raw: Any) -> Any:
+        """Turn the raw form into what JSON can hold."""
+        return self.value(raw)
+
+    def raw(self, value: Any) -> Any:
+        """Turn a domain or JSON form into the raw form.
+
+        Raises:
+            FieldError: the value does not fit.
+        """
+        raise NotImplementedError
+
+    def fail(self, reason: str) -> FieldError:
+        return FieldError(self.name, reason)
+
+
+class Uint(Field):
+    """BIN: unsigned, low byte first.
+
+    `places` decimal digits are implied (225.1 V is 2251 with one place) and make the value a Decimal that keeps
+    them all. `offset` is added after that. A raw 0 means "not available" where `zero_is_none` is set.
+    """
+
+    def __init__(self, size: int, *, places: int = 0, offset: int = 0, zero_is_none: bool = False) -> None:
+        super().__init__(size)
+        self.places = places
+        self.offset = offset
+        self.zero_is_none = zero_is_none
+
+    @property
+    def format(self) -> str:
+        return _INT_FORMATS.get(self.size, f"{self.size}s")
+
+    def value(self, raw: int) -> int | Decimal | None:
+        if self.zero_is_none and raw == 0:
+            return None
+        if self.places:
+            return Decimal(raw).scaleb(-self.places) + self.offset
+        return raw + self.offset
+
+    def json(self, raw: int) -> int | str | None:
+        value = self.value(raw)
+        return str(value) if isinstance(value, Decimal) else value
+
+    def raw(self, value: Any) -> int:
+        if value is None and self.zero_is_none:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+            raise self.fail(f"{value!r} is not an int, Decimal or decimal string")
+        try:
+            scaled = (Decimal(value) - self.offset).scaleb(self.places)
+            fits = 0 <= scaled < 1 << (8 * self.size)
+        except ArithmeticError:
+            raise self.fail(f"{value!r} is not a number") from None
+        if not fits:
+            raise self.fail(f"{value} does not fit {self.size} bytes")
+        if scaled != int(scaled):
+            raise self.fail(f"{value} has more than {self.places} decimal places")
+        return int(scaled)
+
+
+class Coded(Uint):
+    """One byte that stands for a meaning. Codes outside the table stay plain ints (JSON name null)."""
+
+    def __init__(self, codes: type[IntEnum]) -> None:
+        super().__init__(1)
+        self.codes = codes
+
+    def value(self, raw: int) -> int:
+        try:
+            return self.codes(raw)
+        except ValueError:
+            return raw
+
+    def json(self, raw: int) -> dict[str, Any]:  # type: ignore[override]
+        value = self.value(raw)
+        return {"value": raw, "name": value.name.lower() if isinstance(value, IntEnum) else None}
+
+    def raw(self, value: Any) -> int:
+        if isinstance(value, Mapping):
+            if "value" not in value:
+                raise self.fail('needs {"value": …}')
+            value = value["value"]
+        if isinstance(value, str):
+            if value.upper() not in self.codes.__members__:
+                raise self.fail(
+                    f"{value!r} is not one of {', '.join(n.lower() for n in self.codes.__members__)}"
+                )
+            return self.codes[value.upper()].value
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.fail(f"{value!r} is not a code")
+        return super().raw(value)
+
+
+class Bits(Uint):
+    """Bit field, low byte first; JSON form "0x0000"."""
+
+    def __init__(self, size: int, flags: type[IntFlag] | None = None) -> None:
+        super().__init__(size)
+        self.flags = flags
+
+    def value(self, raw: int) -> int:
+        return self.flags(raw) if self.flags else raw
+
+    def json(self, raw: int) -> str:
+        return f"0x{raw:0{2 * self.size}X}"
+
+    def raw(self, value: Any) -> int:
+        if isinstance(value, str):
+            try:
+                value = int(value, 16)
+            except ValueError:
+                raise self.fail(f"{value!r} is not a hexadecimal number") from None
+        return super().raw(value)
+
+
+class Hex(Field):
+    """RAW: bytes shown as upper-case hex in wire order. Shorter values are padded with zeros on the left."""
+
+    def value(self, raw: bytes) -> str:
+        return raw.hex().upper()
+
+    def raw(self, value: Any) -> bytes:
+        digits = 2 * self.size
+        if not isinstance(value, str):
+            raise self.fail(f"{value!r} is not a string of hex digits")
+        try:
+            raw = bytes.fromhex(value.zfill(digits)) if value.isalnum() else None
+        except ValueError:
+            raw = None
+        if raw is None:
+            raise self.fail(f"{value!r} is not a string of hex digits")
+        if len(raw) != self.size:
+            raise self.fail(f"{value!r} has more than {digits} digits")
+        return raw
+
+
+class Bcd(Hex):
+    """Decimal digits, two per byte in reading order, left-padded with zeros.
+
+    Hex digits are let through: real piles send them in SIM numbers and billing model numbers (F002), and a
+    number has to be echoed as it came. A plain int is taken too (gun 10 is the byte 0x10).
+    """
+
+    def raw(self, value: Any) -> bytes:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            value = str(value)
+        return super().raw(value)
+
+
+class Ascii(Field):
+    """Text, right-padded with 00; trailing 00 and spaces are not part of the value.
+
+    Bytes that are not printable ASCII, and the backslash, appear as \\xNN: nothing is lost, and no NUL reaches
+    a database column.
+    """
+
+    def value(self, raw: bytes) -> str:
+        text = raw.rstrip(b"\0 ")
+        return "".join(
+            chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02X}" for byte in text
+        )
+
+    def raw(self, value: Any) -> bytes:
+        if not isinstance(value, str):
+            raise self.fail(f"{value!r} is not a string")
+        try:
+            raw = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), value).encode("latin-1")
+        except UnicodeEncodeError:
+            raise self.fail(f"{value!r} is not ASCII") from None
+        if len(raw) > self.size:
+            raise self.fail(f"{value!r} is longer than {self.size} characters")
+        return raw.ljust(self.size, b"\0")
+
+
+class Time(Field):
+    """CP56Time2a in China's local time; the value is an aware datetime, None when the bytes are no time.
+
+    The invalid, summer time and weekday bits are masked: piles fill them in as they like. Written with weekday 0.
+    In JSON zeros are null, and other bytes that are no time stay hex, so that nothing is lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(7)
+
+    def value(self, raw: bytes) -> datetime | None:
+        second, millisecond = divmod(raw[0] | raw[1] << 8, 1000)
+        try:
+            return datetime(
+                2000 + (raw[6] & 0x7F),
+                raw[5] & 0x0F,
+                raw[4] & 0x1F,
+                raw[3] & 0x1F,
+                raw[2] & 0x3F,
+                second,
+                1000 * millisecond,
+                tzinfo=CHINA,
+            )
+        except ValueError:
+            return None
+
+    def json(self, raw: bytes) -> str | None:
+        value = self.value(raw)
+        if value is not None:
+            return value.isoformat(timespec="milliseconds" if value.microsecond else "seconds")
+        return raw.hex().upper() if any(raw) else None
+
+    def raw(self, value: Any) -> bytes:
+        if value is None:
+            return bytes(7)
+        if isinstance(value, str):
+            if len(value) == 14:
+                try:
+                    return bytes.fromhex(value)
+                except ValueError:
+                    pass
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                raise self.fail(f"{value!r} is not an ISO 8601 time") from None
+        if not isinstance(value, datetime) or value.utcoffset() is None:
+            raise self.fail(f"{value!r} is not a time with offset")
+        local = value.astimezone(CHINA)
+        if not 2000 <= local.year <= 2127:
+            raise self.fail(f"the year {local.year} cannot be written")
+        milliseconds = local.second * 1000 + local.microsecond // 1000
+        return milliseconds.to_bytes(2, "little") + bytes(
+            (local.minute, local.hour, local.day, local.month, local.year - 2000)
+        )
+
+
+class Bytes(Field):
+    """A fixed number of one-byte numbers; the value is a tuple, in JSON a list."""
+
+    def value(self, raw: bytes) -> tuple[int, ...]:
+        return tuple(raw)
+
+    def json(self, raw: bytes) -> list[int]:
+        return list(raw)
+
+    def raw(self, value: Any) -> bytes:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise self.fail(f"{value!r} is not a list")
+        try:
+            raw = bytes(value)
+        except (TypeError, ValueError):
+            raise self.fail("needs numbers from 0 to 255") from None
+        if len(raw) != self.size:
+            raise self.fail(f"needs {self.size} numbers, not {len(raw)}")
+        return raw

@@ -1,0 +1,245 @@
+"""Declared messages: a class is the table of its body, in wire order.
+
+    @message(0x35, "remote_stop_ack", Direction.UP)
+    class RemoteStopAck(Message, gc=False):
+        pile_no: PileNo
+        gun_no: GunNo
+        result: Annotated[int, Coded(Success)]
+        fail_reason: Annotated[int, Coded(StopFailure)]
+
+At import the decorator turns the table into one `struct.Struct` with a generated decoder and encoder, which costs
+what code written by hand would. The object is a `msgspec.Struct` outside the garbage collector's sight; its
+attributes hold the raw form, and `value()` / `values()` / `make()` speak the domain form (see `fields`).
+
+A second class for the same code, with a longer body, is a variant: the longest table that fits is taken.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any, ClassVar, Self, TypeVar, get_type_hints
+
+import msgspec
+
+from ykc_server.protocol.crc import crc16
+from ykc_server.protocol.errors import EncryptedFrame, FieldError, ShortBody, UnknownFrame
+from ykc_server.protocol.fields import Field, Uint
+
+START = 0x68
+HEADER_SIZE = 6
+CRC_SIZE = 2
+MAX_BODY = 255 - 4
+
+
+class Direction(StrEnum):
+    UP = "up"  # pile to platform
+    DOWN = "down"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the decorator knows of a message class; `body_size` in bytes."""
+
+    kind: int
+    name: str
+    direction: Direction
+    fields: Mapping[str, Field]
+    body_size: int
+
+
+class Message(msgspec.Struct, gc=False, kw_only=True):
+    """A decoded frame: raw fields of the body, its sequence number, and bytes after the declared body."""
+
+    spec: ClassVar[Spec]
+    _exact: ClassVar[Callable[[bytes], "Message"]]
+    _pack: ClassVar[Callable[["Message", bytes], bytes]]
+
+    sequence: bytes = b"\0\0"
+    extra: bytes = b""
+
+    @classmethod
+    def make(cls, **values: Any) -> Self:
+        """Build a message from domain or JSON forms of all its fields (`sequence` and `extra` as bytes).
+
+        Raises:
+            FieldError: a field is missing, unknown, or its value does not fit.
+        """
+        raw: dict[str, Any] = {name: values.pop(name) for name in ("sequence", "extra") if name in values}
+        for name, field in cls.spec.fields.items():
+            if name not in values:
+                raise FieldError(name, "is missing")
+            raw[name] = field.raw(values.pop(name))
+        if values:
+            raise FieldError(next(iter(values)), f"is no field of {cls.spec.name}")
+        return cls(**raw)
+
+    def value(self, name: str) -> Any:
+        """Return one field in its domain form."""
+        return self.spec.fields[name].value(getattr(self, name))
+
+    def values(self) -> dict[str, Any]:
+        """Return all fields in their domain forms, in wire order."""
+        return {name: field.value(getattr(self, name)) for name, field in self.spec.fields.items()}
+
+    def encode(self, sequence: bytes | None = None, crc_swapped: bool = False) -> bytes:
+        """Return the whole frame; `sequence` (2 bytes) defaults to the message's own.
+
+        Raises:
+            FieldError: a raw attribute was set to something that does not fit.
+        """
+        sequence = self.sequence if sequence is None else sequence
+        if len(sequence) != 2:
+            raise FieldError("sequence", "needs 2 bytes")
+        try:
+            core = self._pack(sequence)
+        except (struct.error, OverflowError, TypeError, AttributeError) as error:
+            raise FieldError(self.spec.name, str(error)) from None
+        if self.extra:
+            core += self.extra
+        if len(core) > 255:
+            raise FieldError("extra", f"body is longer than {MAX_BODY} bytes")
+        return seal(core, crc_swapped)
+
+
+def seal(core: bytes, crc_swapped: bool = False) -> bytes:
+    """Put start byte, length and CRC around `core` (sequence to end of body) (YKC V1.6)."""
+    return b"\x68%c%b%b" % (len(core), core, crc16(core).to_bytes(2, "big" if crc_swapped else "little"))
+
+
+Decoder = Callable[[bytes], Message]
+MessageType = TypeVar("MessageType", bound=type[Message])
+
+BY_KIND: dict[int, list[type[Message]]] = {}
+BY_NAME: dict[str, type[Message]] = {}
+
+
+def _refuse_unknown(frame: bytes) -> Message:
+    if frame[4]:
+        raise EncryptedFrame(f"encryption flag {frame[4]:02X} is not supported", offset=4, frame=frame)
+    raise UnknownFrame(f"unknown frame type 0x{frame[5]:02X}", offset=5, frame=frame)
+
+
+DECODE: list[Decoder] = [_refuse_unknown] * 256
+
+
+def decode(frame: bytes) -> Message:
+    """Decode one whole frame as `FrameBuffer` hands it out (start, length and CRC already checked).
+
+    Raises:
+        UnknownFrame: the type has no table.
+        ShortBody: the body ends before the last field.
+        EncryptedFrame: the encryption flag is not 0.
+    """
+    return DECODE[frame[5]](frame)
+
+
+def message(kind: int, name: str, direction: Direction) -> Callable[[MessageType], MessageType]:
+    """Register a table of fields for frame type `kind` and compile it."""
+
+    def register(cls: MessageType) -> MessageType:
+        fields = _read_table(cls)
+        body_size = sum(field.size for field in fields.values())
+        if body_size > MAX_BODY or name in BY_NAME:
+            raise TypeError(f"{cls.__name__}: body too long, or the name {name} is taken")
+        cls.spec = Spec(kind, name, direction, fields, body_size)
+        cls._exact, cls._pack = _compile(cls)
+        variants = BY_KIND.setdefault(kind, [])
+        variants.append(cls)
+        variants.sort(key=lambda variant: variant.spec.body_size, reverse=True)
+        BY_NAME[name] = cls
+        DECODE[kind] = cls._exact if len(variants) == 1 else _choose(variants)
+        return cls
+
+    return register
+
+
+def _read_table(cls: type[Message]) -> dict[str, Field]:
+    fields = {}
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        for note in getattr(hint, "__metadata__", ()):
+            if isinstance(note, Field):
+                # One kind of field serves many tables; the copy knows its name for errors.
+                fields[name] = copy(note)
+                fields[name].name = name
+    wire_order = [name for name in cls.__struct_fields__ if name not in ("sequence", "extra")]
+    if set(wire_order) != set(fields):
+        raise TypeError(f"{cls.__name__}: every field needs Annotated[…, Field]")
+    return {name: fields[name] for name in wire_order}
+
+
+def _compile(cls: type[Message]) -> tuple[Decoder, Callable[[Message, bytes], bytes]]:
+    """Generate decoder and packer as source text, as `dataclasses` and `namedtuple` do."""
+    fields = cls.spec.fields
+    formats = "".join(field.format for field in fields.values())
+    as_bytes = [name for name, field in fields.items() if field.format.endswith("s")]
+    wide_numbers = {name for name in as_bytes if isinstance(fields[name], Uint)}
+    texts = [name for name in as_bytes if name not in wide_numbers]
+    taken = ", ".join(f"_number({name}, 'little')" if name in wide_numbers else name for name in fields)
+    given = ", ".join(
+        f"self.{name}.to_bytes({field.size}, 'little')" if name in wide_numbers else f"self.{name}"
+        for name, field in fields.items()
+    )
+    # struct cuts and pads byte strings silently, so their sizes are checked here.
+    wrong_size = " or ".join(f"len(self.{name}) != {fields[name].size}" for name in texts) or "False"
+    source = f"""
+def decode(frame):
+    if len(frame) != {HEADER_SIZE + cls.spec.body_size + CRC_SIZE} or frame[4]:
+        return _odd(decode, frame)
+    sequence, {", ".join(fields)} = _unpack(frame)
+    return _cls({taken}, sequence=sequence)
+
+def pack(self, sequence):
+    if {wrong_size}:
+        _refuse_sizes(self)
+    return _pack(sequence, _head, {given})
+"""
+    scope: dict[str, Any] = {
+        "_cls": cls,
+        "_unpack": struct.Struct(f"<2x2s2x{formats}2x").unpack,
+        "_pack": struct.Struct(f"<2s2s{formats}").pack,
+        "_head": bytes((0, cls.spec.kind)),
+        "_number": int.from_bytes,
+        "_odd": partial(_decode_odd, cls.spec),
+        "_refuse_sizes": _refuse_sizes,
+    }
+    exec(source, scope)  # noqa: S102 -- built from the table above, from nothing that came over a wire
+    return scope["decode"], scope["pack"]
+
+
+def _decode_odd(spec: Spec, exact: Decoder, frame: bytes) -> Message:
+    """Decode a frame that is encrypted or of another length: keep what is more, refuse what is less."""
+    if frame[4]:
+        raise EncryptedFrame(f"encryption flag 0x{frame[4]:02X} is not supported", offset=4, frame=frame)
+    end = HEADER_SIZE + spec.body_size
+    if len(frame) - CRC_SIZE < end:
+        raise ShortBody(
+            f"{spec.name} needs a body of {spec.body_size} bytes, got {len(frame) - HEADER_SIZE - CRC_SIZE}",
+            offset=len(frame) - CRC_SIZE,
+            frame=frame,
+        )
+    decoded = exact(frame[:end] + bytes(CRC_SIZE))
+    decoded.extra = frame[end:-CRC_SIZE]
+    return decoded
+
+
+def _refuse_sizes(raw: Message) -> None:
+    for name, field in raw.spec.fields.items():
+        held = getattr(raw, name)
+        if isinstance(held, bytes) and len(held) != field.size:
+            raise FieldError(name, f"needs {field.size} bytes")
+    raise FieldError(raw.spec.name, "a field has the wrong size")
+
+
+def _choose(variants: list[type[Message]]) -> Decoder:
+    """Return a decoder that takes the longest table the frame can fill, or the shortest table's refusal."""
+
+    def choose(frame: bytes) -> Message:
+        for cls in variants:
+            if len(frame) >= HEADER_SIZE + cls.spec.body_size + CRC_SIZE:
+                break
+        return cls._exact(frame)
+
+    return choose
