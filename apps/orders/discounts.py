@@ -1,0 +1,141 @@
+"""What is taken off a bill before the wallet pays: the enterprise's discount, then one coupon. Pure.
+
+    retail fees → enterprise discount → one coupon → payable, each fee kept apart
+
+| amount | rounding |
+|---|---|
+| enterprise discount of a fee | half up to the fen, each fee on its own |
+| percentage of a coupon | half up to the fen, then capped |
+| a coupon's saving on both fees, split | largest remainder to the fen, ties to electricity |
+
+A saving is at most what it is taken off, so neither a fee nor the payable falls below zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.common.money import ZERO, round_fen, split_amount
+
+
+class AppliesTo(StrEnum):
+    """The fees that a discount is worked out from and taken off."""
+
+    SERVICE = "service"
+    ALL = "all"
+
+
+class CouponKind(StrEnum):
+    """满减: so much off above a spend. 折扣: percent off above a spend, up to a cap."""
+
+    THRESHOLD = "threshold"
+    PERCENT = "percent"
+
+
+@dataclass(frozen=True)
+class EnterpriseDiscount:
+    """Percent off (0 to 100) the service fee or both fees."""
+
+    percent_off: Decimal
+    applies_to: AppliesTo = AppliesTo.SERVICE
+
+
+@dataclass(frozen=True)
+class Coupon:
+    """A coupon's rule, yuan: `save` for a threshold coupon, `percent_off` and `cap` (None: no cap) for a percentage.
+
+    `ends` is its last day, None when it never ends.
+    """
+
+    id: str
+    kind: CouponKind
+    spend: Decimal = ZERO
+    save: Decimal = ZERO
+    percent_off: Decimal = Decimal(0)
+    cap: Decimal | None = None
+    applies_to: AppliesTo = AppliesTo.SERVICE
+    ends: date | None = None
+
+    def saving(self, fees: "Fees") -> Decimal:
+        """What the coupon takes off these fees (after the enterprise discount), yuan; 0.00 below its threshold."""
+        base = fees.service if self.applies_to is AppliesTo.SERVICE else fees.total
+        if base < self.spend:
+            return ZERO
+        if self.kind is CouponKind.THRESHOLD:
+            return min(self.save, base)
+        saving = round_fen(base * self.percent_off / 100)
+        return min(saving, base) if self.cap is None else min(saving, self.cap, base)
+
+
+@dataclass(frozen=True)
+class Fees:
+    """Electricity and service, yuan, never mixed."""
+
+    electricity: Decimal
+    service: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Both fees."""
+        return self.electricity + self.service
+
+    def less(self, saving: Decimal, applies_to: AppliesTo) -> "Fees":
+        """The fees after a saving on the service fee alone, or on both in proportion to their amounts."""
+        if applies_to is AppliesTo.SERVICE:
+            return Fees(self.electricity, self.service - saving)
+        from_electricity, from_service = split_amount(saving, [self.electricity, self.service])
+        return Fees(self.electricity - from_electricity, self.service - from_service)
+
+
+@dataclass(frozen=True)
+class Discounts:
+    """What was taken off, and the fees that are left to pay."""
+
+    enterprise_discount: Decimal
+    coupon: Coupon | None
+    coupon_discount: Decimal
+    payable: Fees
+    explanation: tuple[str, ...]
+
+
+def discount(fees: Fees, enterprise: EnterpriseDiscount | None, coupons: Sequence[Coupon]) -> Discounts:
+    """Take the enterprise's discount and then the best coupon off the fees.
+
+    `coupons` are those that the customer may use for this order, oldest first. Without a coupon that saves anything
+    none is used up.
+    """
+    explanation: list[str] = []
+    left = fees
+    if enterprise is not None:
+        left = _after_enterprise(fees, enterprise)
+        explanation.append(
+            f"enterprise: {enterprise.percent_off}% off {enterprise.applies_to}: electricity {fees.electricity} -> "
+            f"{left.electricity}, service {fees.service} -> {left.service}"
+        )
+    enterprise_discount = fees.total - left.total
+    coupon = best_coupon(left, coupons)
+    if coupon is None:
+        return Discounts(enterprise_discount, None, ZERO, left, tuple(explanation))
+    saving = coupon.saving(left)
+    payable = left.less(saving, coupon.applies_to)
+    explanation.append(
+        f"coupon {coupon.id}: {coupon.kind} on {coupon.applies_to}, saves {saving}: electricity {left.electricity} -> "
+        f"{payable.electricity}, service {left.service} -> {payable.service}"
+    )
+    return Discounts(enterprise_discount, coupon, saving, payable, tuple(explanation))
+
+
+def best_coupon(fees: Fees, coupons: Sequence[Coupon]) -> Coupon | None:
+    """The coupon with the largest saving, then the earliest end, then the first of the list; None if none saves."""
+    useful = [coupon for coupon in coupons if coupon.saving(fees)]
+    return min(useful, key=lambda coupon: (-coupon.saving(fees), coupon.ends or date.max), default=None)
+
+
+def _after_enterprise(fees: Fees, enterprise: EnterpriseDiscount) -> Fees:
+    off_service = round_fen(fees.service * enterprise.percent_off / 100)
+    if enterprise.applies_to is AppliesTo.SERVICE:
+        return Fees(fees.electricity, fees.service - off_service)
+    off_electricity = round_fen(fees.electricity * enterprise.percent_off / 100)
+    return Fees(fees.electricity - off_electricity, fees.service - off_service)
