@@ -23,7 +23,7 @@ from ykc_server.protocol.errors import FieldError
 # says the same as the zone database and needs none.
 CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 
-_INT_FORMATS = {1: "B", 2: "H", 4: "I"}
+_INT_FORMATS = {1: "B", 2: "H", 3: "HB", 4: "I", 5: "IB"}
 _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
 
 
@@ -74,7 +74,7 @@ class Uint(Field):
 
     @property
     def format(self) -> str:
-        return _INT_FORMATS.get(self.size, f"{self.size}s")
+        return _INT_FORMATS[self.size]
 
     def value(self, raw: int) -> int | Decimal | None:
         if self.zero_is_none and raw == 0:

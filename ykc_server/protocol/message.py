@@ -26,12 +26,16 @@ import msgspec
 
 from ykc_server.protocol.crc import crc16
 from ykc_server.protocol.errors import EncryptedFrame, FieldError, ShortBody, UnknownFrame
-from ykc_server.protocol.fields import Field, Uint
+from ykc_server.protocol.fields import Field
 
 START = 0x68
 HEADER_SIZE = 6
 CRC_SIZE = 2
 MAX_BODY = 255 - 4
+
+_HEADS = [bytes((START, length)) for length in range(256)]
+_pack_crc = struct.Struct("<H").pack
+_pack_swapped_crc = struct.Struct(">H").pack
 
 
 class Direction(StrEnum):
@@ -106,7 +110,8 @@ class Message(msgspec.Struct, gc=False, kw_only=True):
 
 def seal(core: bytes, crc_swapped: bool = False) -> bytes:
     """Put start byte, length and CRC around `core` (sequence to end of body) (YKC V1.6)."""
-    return b"\x68%c%b%b" % (len(core), core, crc16(core).to_bytes(2, "big" if crc_swapped else "little"))
+    crc = crc16(core)
+    return _HEADS[len(core)] + core + (_pack_swapped_crc(crc) if crc_swapped else _pack_crc(crc))
 
 
 Decoder = Callable[[bytes], Message]
@@ -174,13 +179,22 @@ def _compile(cls: type[Message]) -> tuple[Decoder, Callable[[Message, bytes], by
     """Generate decoder and packer as source text, as `dataclasses` and `namedtuple` do."""
     fields = cls.spec.fields
     formats = "".join(field.format for field in fields.values())
-    as_bytes = [name for name, field in fields.items() if field.format.endswith("s")]
-    wide_numbers = {name for name in as_bytes if isinstance(fields[name], Uint)}
-    texts = [name for name in as_bytes if name not in wide_numbers]
-    taken = ", ".join(f"_number({name}, 'little')" if name in wide_numbers else name for name in fields)
-    given = ", ".join(
-        f"self.{name}.to_bytes({field.size}, 'little')" if name in wide_numbers else f"self.{name}"
+    texts = [name for name, field in fields.items() if field.format.endswith("s")]
+    # Integers of 3 and 5 bytes, which struct does not know, travel as a low and a high part.
+    low_bits = {
+        name: 8 * (field.size - 1)
         for name, field in fields.items()
+        if len(field.format) == 2 and name not in texts
+    }
+    unpacked = ", ".join(f"{name}, {name}_high" if name in low_bits else name for name in fields)
+    taken = ", ".join(
+        f"{name} | {name}_high << {low_bits[name]}" if name in low_bits else name for name in fields
+    )
+    given = ", ".join(
+        f"self.{name} & {(1 << low_bits[name]) - 1}, self.{name} >> {low_bits[name]}"
+        if name in low_bits
+        else f"self.{name}"
+        for name in fields
     )
     # struct cuts and pads byte strings silently, so their sizes are checked here.
     wrong_size = " or ".join(f"len(self.{name}) != {fields[name].size}" for name in texts) or "False"
@@ -188,7 +202,7 @@ def _compile(cls: type[Message]) -> tuple[Decoder, Callable[[Message, bytes], by
 def decode(frame):
     if len(frame) != {HEADER_SIZE + cls.spec.body_size + CRC_SIZE} or frame[4]:
         return _odd(decode, frame)
-    sequence, {", ".join(fields)} = _unpack(frame)
+    sequence, {unpacked} = _unpack(frame)
     return _cls({taken}, sequence=sequence)
 
 def pack(self, sequence):
@@ -201,7 +215,6 @@ def pack(self, sequence):
         "_unpack": struct.Struct(f"<2x2s2x{formats}2x").unpack,
         "_pack": struct.Struct(f"<2s2s{formats}").pack,
         "_head": bytes((0, cls.spec.kind)),
-        "_number": int.from_bytes,
         "_odd": partial(_decode_odd, cls.spec),
         "_refuse_sizes": _refuse_sizes,
     }

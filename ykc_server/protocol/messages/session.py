@@ -58,4 +58,4 @@ def answer_heartbeat(sequence: bytes, gun: bytes, crc_swapped: bool = False) -> 
 
     The gateway answers a heartbeat of every gun every 10 s: this saves it the object.
     """
-    return seal(b"%b\0\x04%b\0" % (sequence, gun), crc_swapped)
+    return seal(sequence + b"\0\x04" + gun + b"\0", crc_swapped)
