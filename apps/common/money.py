@@ -81,4 +81,4 @@ def parse_decimal(text: object, places: int) -> Decimal:
     if len(match[1] or "") > places:
         raise AmountError(f"{text[:40]!r} has more than {places} decimal places")
     value = Decimal(text).quantize(Decimal(1).scaleb(-places))
-    return value if value else abs(value)
+    return value or abs(value)

@@ -1,0 +1,7 @@
+"""Common building blocks: no tables, no domain words."""
+
+from django.apps import AppConfig
+
+
+class CommonConfig(AppConfig):
+    name = "apps.common"

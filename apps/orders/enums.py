@@ -1,0 +1,64 @@
+"""Order states and the whole table of moves between them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class OrderState(models.TextChoices):
+    PENDING = "pending", _("created")
+    STARTING = "starting", _("starting")
+    CHARGING = "charging", _("charging")
+    STOPPING = "stopping", _("stopping")
+    SETTLING = "settling", _("settling")
+    COMPLETED = "completed", _("completed")
+    FAILED = "failed", _("failed")
+    ABNORMAL = "abnormal", _("abnormal")
+
+
+S = OrderState
+MOVES: dict[OrderState, frozenset[OrderState]] = {
+    S.PENDING: frozenset({S.STARTING, S.FAILED}),
+    S.STARTING: frozenset({S.CHARGING, S.STOPPING, S.SETTLING, S.FAILED}),
+    S.CHARGING: frozenset({S.STOPPING, S.SETTLING, S.ABNORMAL}),
+    S.STOPPING: frozenset({S.SETTLING, S.ABNORMAL}),
+    S.SETTLING: frozenset({S.COMPLETED, S.ABNORMAL}),
+    S.ABNORMAL: frozenset({S.SETTLING, S.COMPLETED}),
+    S.FAILED: frozenset({S.SETTLING}),  # a late record
+    S.COMPLETED: frozenset(),
+}
+LIVE = frozenset({S.PENDING, S.STARTING, S.CHARGING, S.STOPPING})
+"""States in which the order occupies its connector."""
+
+
+class OrderSource(models.TextChoices):
+    APP = "app", _("driver app")
+    STAFF = "staff", _("back office")
+    PARTNER = "partner", _("partner")
+
+
+class StopReason(models.TextChoices):
+    """Why we asked the pile to stop."""
+
+    NONE = "", _("none")
+    CUSTOMER = "customer", _("stopped by the driver")
+    CANCELLED = "cancelled", _("cancelled")
+    STAFF = "staff", _("stopped by staff")
+    START_FAILED = "start_failed", _("start failed")
+
+
+class RecordState(models.TextChoices):
+    STORED = "stored", _("stored")
+    SETTLED = "settled", _("settled")
+    DUPLICATE = "duplicate", _("repeated")
+    QUARANTINED = "quarantined", _("quarantined")
+
+
+class Verdict(models.TextChoices):
+    """The audit's word on a record."""
+
+    NONE = "", _("not audited")
+    OK = "ok", _("ok")
+    FLAGGED = "flagged", _("flagged")
+    HELD = "held", _("held")

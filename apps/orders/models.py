@@ -1,0 +1,202 @@
+"""Charging orders, every move they made, the records piles sent for them, and the lines of their bills."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, PriceField
+from apps.common.models import TimeStamped
+from apps.customers.models import Customer
+from apps.orders.enums import LIVE, OrderSource, OrderState, RecordState, StopReason, Verdict
+from apps.piles.models import Connector
+from apps.pricing.models import PriceVersion
+from apps.pricing.tariff import Tariff
+from apps.sites.models import Station
+
+
+class Order(TimeStamped):
+    """One charge. Both tariffs are frozen at the start; the bill is written at settlement."""
+
+    order_no = models.CharField(_("order number"), max_length=32, unique=True)
+    transaction_no = models.CharField(_("transaction number"), max_length=32, unique=True)
+    request_key = models.CharField(max_length=64, editable=False)
+    source = models.CharField(_("source"), max_length=16, choices=OrderSource, default=OrderSource.APP)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="orders", verbose_name=_("customer")
+    )
+    station = models.ForeignKey(
+        Station, on_delete=models.PROTECT, related_name="orders", verbose_name=_("station")
+    )
+    connector = models.ForeignKey(
+        Connector, on_delete=models.PROTECT, related_name="orders", verbose_name=_("connector")
+    )
+    state = models.CharField(_("state"), max_length=16, choices=OrderState, default=OrderState.PENDING)
+    price_version = models.ForeignKey(
+        PriceVersion, on_delete=models.PROTECT, related_name="orders", verbose_name=_("price version")
+    )
+    tariff = models.JSONField(_("infrastructure tariff"), help_text=_("frozen at the start"))
+    retail_tariff = models.JSONField(
+        _("retail tariff"), help_text=_("frozen at the start; what the driver pays")
+    )
+    preset_amount = MoneyField(_("preset amount"), null=True, blank=True)
+    hold_amount = MoneyField(_("hold"), default=0)
+    # When what happened.
+    start_sent_at = models.DateTimeField(_("start sent at"), null=True, blank=True)
+    start_answered_at = models.DateTimeField(_("start answered at"), null=True, blank=True)
+    waiting_for_plug = models.BooleanField(_("waiting for the plug"), default=False)
+    charging_at = models.DateTimeField(_("charging since"), null=True, blank=True)
+    stop_requested_at = models.DateTimeField(_("stop requested at"), null=True, blank=True)
+    stop_confirmed_at = models.DateTimeField(_("stop confirmed at"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+    stop_reason = models.CharField(
+        _("stop reason"), max_length=16, choices=StopReason, blank=True, default=""
+    )
+    stop_code = models.CharField(_("pile's stop code"), max_length=4, blank=True)
+    fail_reason = models.CharField(_("failure"), max_length=32, blank=True)
+    # The bill.
+    energy_kwh = EnergyField(_("energy (kWh)"), default=0)
+    electricity_fee = MoneyField(_("electricity fee"), default=0)
+    service_fee = MoneyField(_("service fee"), default=0)
+    payable = MoneyField(_("payable"), default=0)
+    paid_principal = MoneyField(_("paid from principal"), default=0)
+    paid_bonus = MoneyField(_("paid from bonus"), default=0)
+    debt = MoneyField(_("debt"), default=0)
+    verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
+    findings = models.JSONField(_("audit findings"), default=list, blank=True)
+
+    class Meta:
+        verbose_name = _("charging order")
+        verbose_name_plural = _("charging orders")
+        ordering = ["-id"]
+        permissions = [("stop_order", _("Can stop a charge"))]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "request_key"], name="order_request_unique"),
+            models.UniqueConstraint(
+                fields=["connector"], condition=Q(state__in=sorted(LIVE)), name="order_one_live"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "created_at"], name="order_state"),
+            models.Index(fields=["customer", "-id"], name="order_customer"),
+            models.Index(fields=["station", "settled_at"], name="order_station_settled"),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_no
+
+    @property
+    def total_fee(self) -> Decimal:
+        """Electricity and service fee before any discount, yuan."""
+        return self.electricity_fee + self.service_fee
+
+    def frozen_tariff(self) -> Tariff:
+        """The infrastructure tariff as it was at the start; the pile's amounts are audited against it."""
+        return Tariff.from_json(self.tariff)
+
+    def frozen_retail_tariff(self) -> Tariff:
+        """The tariff that the driver pays."""
+        return Tariff.from_json(self.retail_tariff)
+
+
+class OrderEvent(models.Model):
+    """One step in an order's life: a move between states, or a fact without a move (both states equal)."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events", verbose_name=_("order"))
+    at = models.DateTimeField(_("time"))
+    kind = models.CharField(_("event"), max_length=32)
+    from_state = models.CharField(_("from"), max_length=16, choices=OrderState)
+    to_state = models.CharField(_("to"), max_length=16, choices=OrderState)
+    actor_kind = models.CharField(_("actor kind"), max_length=16)
+    actor_id = models.CharField(_("actor id"), max_length=64, blank=True)
+    actor_name = models.CharField(_("actor"), max_length=100, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("order event")
+        verbose_name_plural = _("order events")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.from_state}→{self.to_state}"
+
+
+class TransactionRecord(models.Model):
+    """A record (交易记录) as a pile sent it: committed before 0x40, kept for ever.
+
+    Written by the gateway's group commit with plain SQL, so every column has its value there. The first of a
+    transaction number is settled; a repetition is the same row (`digest`); a differing one goes to quarantine.
+    """
+
+    transaction_no = models.CharField(_("transaction number"), max_length=32, db_index=True)
+    pile_code = models.CharField(_("pile code"), max_length=14)
+    connector_no = models.CharField(_("connector number"), max_length=2)
+    connection_pile_code = models.CharField(
+        _("sent by"), max_length=14, help_text=_("the pile that was logged in on the connection")
+    )
+    protocol = models.CharField(_("protocol"), max_length=16)
+    frame_type = models.PositiveSmallIntegerField(_("frame type"))
+    body = models.BinaryField(_("raw bytes"))
+    digest = models.CharField(_("digest"), max_length=64)
+    report = models.JSONField(
+        _("decoded"),
+        null=True,
+        blank=True,
+        help_text=_("piles.reports.TransactionReport; empty if undecodable"),
+    )
+    received_at = models.DateTimeField(_("received at"))
+    times_received = models.PositiveIntegerField(_("times received"), default=1)
+    state = models.CharField(_("state"), max_length=16, choices=RecordState, default=RecordState.STORED)
+    reason = models.CharField(_("reason"), max_length=64, blank=True)
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="records",
+        verbose_name=_("order"),
+    )
+    processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("transaction record")
+        verbose_name_plural = _("transaction records")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["transaction_no", "pile_code", "connector_no", "digest"], name="record_unique"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["received_at"], condition=Q(state=RecordState.STORED), name="record_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return self.transaction_no
+
+
+class BillLine(models.Model):
+    """One rate class of a settled order, each fee rounded half up to the fen (docs/worked-examples.md)."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"))
+    rate_class = models.CharField(_("rate class"), max_length=12)
+    energy_kwh = EnergyField(_("energy (kWh)"))
+    electricity_price = PriceField(_("electricity price"))
+    service_price = PriceField(_("service price"))
+    electricity_fee = MoneyField(_("electricity fee"))
+    service_fee = MoneyField(_("service fee"))
+    pile_amount = DeviceAmountField(_("pile's amount"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("bill line")
+        verbose_name_plural = _("bill lines")
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["order", "rate_class"], name="bill_line_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.rate_class}"

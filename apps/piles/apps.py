@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PilesConfig(AppConfig):
+    name = "apps.piles"
+    verbose_name = _("Piles")

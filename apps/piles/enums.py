@@ -1,0 +1,54 @@
+"""Words of the pile world, protocol-free."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class PileKind(models.TextChoices):
+    DC = "dc", _("DC")
+    AC = "ac", _("AC")
+
+
+class PileState(models.TextChoices):
+    IN_SERVICE = "in_service", _("in service")
+    DISABLED = "disabled", _("disabled")
+    RETIRED = "retired", _("retired")
+
+
+class ConnectorState(models.TextChoices):
+    """What a connector says of itself, or OFFLINE when its pile is silent."""
+
+    OFFLINE = "offline", _("offline")
+    FAULT = "fault", _("fault")
+    IDLE = "idle", _("idle")
+    PLUGGED = "plugged", _("plugged in")
+    CHARGING = "charging", _("charging")
+
+
+class CommandKind(models.TextChoices):
+    START = "start", _("start charging")
+    STOP = "stop", _("stop charging")
+    SET_BILLING_MODEL = "set_billing_model", _("set prices")
+    SYNC_TIME = "sync_time", _("set clock")
+    READ_REALTIME = "read_realtime", _("refresh state")
+
+
+class CommandState(models.TextChoices):
+    PENDING = "pending", _("pending")
+    SENT = "sent", _("sent")
+    DONE = "done", _("done")
+    REFUSED = "refused", _("refused")
+    UNDELIVERED = "undelivered", _("not delivered")
+    EXPIRED = "expired", _("no answer")
+
+
+class AlarmKind(models.TextChoices):
+    PILE_OFFLINE = "pile_offline", _("pile offline")
+    PILE_FAULT = "pile_fault", _("pile fault")
+    UNKNOWN_RECORD = "unknown_record", _("record without an order")
+    DIFFERING_RECORD = "differing_record", _("record differs from an earlier one")
+    FOREIGN_RECORD = "foreign_record", _("record for another pile")
+    DUPLICATE_LOGIN = "duplicate_login", _("second connection of a pile")
+    CHARGING_AFTER_FAILURE = "charging_after_failure", _("charging although the start failed")
+    MISSING_RECORD = "missing_record", _("transaction record missing")
+    PRICE_MISMATCH = "price_mismatch", _("pile refused its prices")

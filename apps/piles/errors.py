@@ -1,0 +1,39 @@
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.errors import DomainError
+
+
+class PileNotFound(DomainError):
+    code = "piles.not_found"
+    message = _("No charger has this code. Check the number on the gun.")
+    status = 404
+
+
+class PileCodeTaken(DomainError):
+    code = "piles.code_taken"
+    message = _("Pile code %(pile_code)s is registered already.")
+    status = 409
+
+
+class ConnectorOffline(DomainError):
+    code = "piles.offline"
+    message = _("This charger is offline. Please use another gun.")
+    status = 409
+
+
+class ConnectorFaulty(DomainError):
+    code = "piles.fault"
+    message = _("This gun reports a fault. Please use another gun.")
+    status = 409
+
+
+class ConnectorBusy(DomainError):
+    code = "piles.busy"
+    message = _("This gun is in use. Please use another gun.")
+    status = 409
+
+
+class PileDisabled(DomainError):
+    code = "piles.disabled"
+    message = _("This charger is out of service.")
+    status = 409

@@ -1,0 +1,104 @@
+"""What any pile reports, whatever its protocol. Energy kWh, amounts yuan, times aware, numbers strings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from apps.piles.enums import ConnectorState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorReport:
+    """A change of a connector's state (not every sample: the status writer keeps those)."""
+
+    pile_code: str
+    connector_no: str
+    state: ConnectorState
+    transaction_no: str
+    energy_kwh: Decimal
+    fault_bits: int
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAnswer:
+    """A pile's answer to a start. `reason`: none, wrong_pile, already_charging, fault, offline, not_plugged, other."""
+
+    pile_code: str
+    connector_no: str
+    transaction_no: str
+    accepted: bool
+    reason: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAnswer:
+    """A pile's answer to a stop. `reason`: none, wrong_pile, not_charging, other."""
+
+    pile_code: str
+    connector_no: str
+    accepted: bool
+    reason: str = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeriodReport:
+    """One rate class of a transaction record."""
+
+    price: Decimal
+    energy_kwh: Decimal
+    loss_energy_kwh: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionReport:
+    """A transaction record (交易记录) in domain words; `periods` by rate class name."""
+
+    transaction_no: str
+    pile_code: str
+    connector_no: str
+    start_time: datetime | None
+    end_time: datetime | None
+    transaction_time: datetime | None
+    periods: dict[str, PeriodReport] = field(default_factory=dict)
+    meter_start: Decimal
+    meter_end: Decimal
+    total_energy_kwh: Decimal
+    total_loss_energy_kwh: Decimal
+    total_amount: Decimal
+    vin: str
+    start_mode: int
+    stop_code: str
+    physical_card_no: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-safe values: decimals as strings, times in ISO 8601."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TransactionReport:
+        """Rebuild the report that `to_json` wrote."""
+        values = dict(data)
+        for key in ("start_time", "end_time", "transaction_time"):
+            values[key] = datetime.fromisoformat(values[key]) if values[key] else None
+        for key in ("meter_start", "meter_end", "total_energy_kwh", "total_loss_energy_kwh", "total_amount"):
+            values[key] = Decimal(values[key])
+        values["periods"] = {
+            name: PeriodReport(**{key: Decimal(number) for key, number in period.items()})
+            for name, period in values["periods"].items()
+        }
+        return cls(**values)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value

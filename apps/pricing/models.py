@@ -1,0 +1,150 @@
+"""Prices: templates with immutable versions, where each applies from when, and how pushing it went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.fields import PriceField
+from apps.common.models import TimeStamped
+from apps.piles.models import Pile
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.sites.models import Station
+
+
+class PriceTemplate(TimeStamped):
+    """A named price plan (价格模板). Its numbers live in versions."""
+
+    name = models.CharField(_("name"), max_length=50, unique=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("price template")
+        verbose_name_plural = _("price templates")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PriceVersion(models.Model):
+    """Prices of a template at one moment; never changed, which a database trigger sees to."""
+
+    template = models.ForeignKey(
+        PriceTemplate, on_delete=models.PROTECT, related_name="versions", verbose_name=_("template")
+    )
+    number = models.PositiveIntegerField(_("version"))
+    billing_model_no = models.CharField(
+        _("billing model number"), max_length=4, unique=True, validators=[RegexValidator(r"^[0-9A-F]{4}$")]
+    )
+    sharp_electricity = PriceField(_("sharp electricity (yuan/kWh)"))
+    sharp_service = PriceField(_("sharp service (yuan/kWh)"))
+    peak_electricity = PriceField(_("peak electricity (yuan/kWh)"))
+    peak_service = PriceField(_("peak service (yuan/kWh)"))
+    flat_electricity = PriceField(_("flat electricity (yuan/kWh)"))
+    flat_service = PriceField(_("flat service (yuan/kWh)"))
+    valley_electricity = PriceField(_("valley electricity (yuan/kWh)"))
+    valley_service = PriceField(_("valley service (yuan/kWh)"))
+    deep_valley_electricity = PriceField(_("deep valley electricity (yuan/kWh)"), null=True, blank=True)
+    deep_valley_service = PriceField(_("deep valley service (yuan/kWh)"), null=True, blank=True)
+    slots = models.CharField(
+        _("rate class of each half hour"),
+        max_length=48,
+        validators=[RegexValidator(r"^[0-4]{48}$")],
+        help_text=_("48 digits from 00:00: 0 sharp, 1 peak, 2 flat, 3 valley, 4 deep valley"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_by = models.CharField(_("created by"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("price version")
+        verbose_name_plural = _("price versions")
+        ordering = ["template", "-number"]
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="price_version_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.template} v{self.number}"
+
+    def to_tariff(self) -> Tariff:
+        """Return the prices as the pure value that orders freeze."""
+        prices: dict[RateClass, ClassPrice] = {}
+        for rate_class in RateClass:
+            electricity = getattr(self, f"{rate_class.value}_electricity")
+            if electricity is not None:
+                service: Any = getattr(self, f"{rate_class.value}_service")
+                prices[rate_class] = ClassPrice(electricity=electricity, service=service)
+        return Tariff(prices=prices, slots=tuple(RateClass.from_code(int(code)) for code in self.slots))
+
+
+class PriceAssignment(TimeStamped):
+    """A version applies to a station, or to one pile of it, from `starts_at` on. The pile's own goes first."""
+
+    version = models.ForeignKey(
+        PriceVersion, on_delete=models.PROTECT, related_name="assignments", verbose_name=_("price version")
+    )
+    station = models.ForeignKey(
+        Station,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="prices",
+        verbose_name=_("station"),
+    )
+    pile = models.ForeignKey(
+        Pile, on_delete=models.CASCADE, null=True, blank=True, related_name="prices", verbose_name=_("pile")
+    )
+    starts_at = models.DateTimeField(_("starts at"))
+    created_by = models.CharField(_("created by"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("price assignment")
+        verbose_name_plural = _("price assignments")
+        ordering = ["-starts_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(station=None, pile__isnull=False)
+                | models.Q(pile=None, station__isnull=False),
+                name="price_assignment_one_place",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["station", "-starts_at"], name="price_by_station"),
+            models.Index(fields=["pile", "-starts_at"], name="price_by_pile"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} → {self.station or self.pile}"
+
+
+class PushState(models.TextChoices):
+    PENDING = "pending", _("pending")
+    SENT = "sent", _("sent")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+
+
+class PricePush(TimeStamped):
+    """One pile has to get one version: the result of pushing it, and how often it was tried."""
+
+    pile = models.ForeignKey(
+        Pile, on_delete=models.CASCADE, related_name="price_pushes", verbose_name=_("pile")
+    )
+    version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, verbose_name=_("price version"))
+    state = models.CharField(_("state"), max_length=16, choices=PushState, default=PushState.PENDING)
+    reason = models.CharField(_("reason"), max_length=100, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    tried_at = models.DateTimeField(_("tried at"), null=True, blank=True)
+    done_at = models.DateTimeField(_("done at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("price push")
+        verbose_name_plural = _("price pushes")
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["pile", "version"], name="price_push_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.version} → {self.pile}"

@@ -1,0 +1,67 @@
+"""Who shares the deployment, by which hosts they are reached, and whose an outside key is."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django_tenants.models import DomainMixin, TenantMixin
+
+from apps.common.models import TimeStamped
+
+
+class TenantState(models.TextChoices):
+    OPENING = "opening", _("opening")
+    ACTIVE = "active", _("active")
+    SUSPENDED = "suspended", _("suspended")
+
+
+class Tenant(TenantMixin, TimeStamped):
+    """A company with a schema of its own. `code` is public, the schema name is not."""
+
+    auto_create_schema = False  # takes seconds: services.create_tenant does it, never a request
+
+    code = models.SlugField(
+        _("code"), max_length=32, unique=True, validators=[RegexValidator(r"^[a-z][a-z0-9]{1,31}$")]
+    )
+    name = models.CharField(_("name"), max_length=100)
+    state = models.CharField(_("state"), max_length=16, choices=TenantState, default=TenantState.OPENING)
+    hold_maximum = models.DecimalField(
+        _("largest hold of one charge (yuan)"), max_digits=14, decimal_places=2, null=True, blank=True
+    )
+
+    class Meta:
+        verbose_name = _("tenant")
+        verbose_name_plural = _("tenants")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Domain(DomainMixin):
+    """A host name by which a tenant's site is reached."""
+
+    class Meta:
+        verbose_name = _("domain")
+        verbose_name_plural = _("domains")
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class InboundRoute(models.Model):
+    """Whose a key from outside is: a pile code, later a partner or merchant id. One query finds the tenant."""
+
+    kind = models.CharField(_("kind"), max_length=16)
+    key = models.CharField(_("key"), max_length=64)
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, related_name="routes", verbose_name=_("tenant")
+    )
+
+    class Meta:
+        verbose_name = _("inbound route")
+        verbose_name_plural = _("inbound routes")
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="inbound_route_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.key}"

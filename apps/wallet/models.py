@@ -1,0 +1,221 @@
+"""Money of customers: a double-entry journal, and a wallet row with the balances that it adds up to.
+
+Every movement is a JournalEntry with postings that sum to zero (a deferred trigger refuses anything else), written
+only by `ledger.post`. Journal rows are never changed or deleted (a trigger refuses that too). A posting's amount is
+positive for a debit and negative for a credit. The wallet's columns are caches of its accounts' balances, moved in
+the same statement batch under the wallet's row lock; `check_ledger` proves that they agree.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.fields import MoneyField
+from apps.common.models import TimeStamped
+from apps.customers.models import Customer
+from apps.wallet.enums import AccountKind, HoldState, JournalKind, RechargeState
+
+
+class Wallet(TimeStamped):
+    """A customer's money: what is free (principal, bonus), what is held, and what is owed to us."""
+
+    customer = models.OneToOneField(
+        Customer, on_delete=models.PROTECT, related_name="wallet", verbose_name=_("customer")
+    )
+    principal = MoneyField(_("principal"), default=0)
+    bonus = MoneyField(_("bonus"), default=0)
+    held_principal = MoneyField(_("held principal"), default=0)
+    held_bonus = MoneyField(_("held bonus"), default=0)
+    debt = MoneyField(_("debt"), default=0)
+
+    class Meta:
+        verbose_name = _("wallet")
+        verbose_name_plural = _("wallets")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    principal__gte=0, bonus__gte=0, held_principal__gte=0, held_bonus__gte=0, debt__gte=0
+                ),
+                name="wallet_not_negative",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.customer)
+
+    @property
+    def available(self) -> Decimal:
+        """What may be spent or held now, yuan."""
+        return self.principal + self.bonus
+
+    @property
+    def held(self) -> Decimal:
+        """What running orders hold, yuan."""
+        return self.held_principal + self.held_bonus
+
+
+class Account(models.Model):
+    """One account of the chart: a wallet's own, a channel's, or the tenant's."""
+
+    kind = models.CharField(_("kind"), max_length=24, choices=AccountKind)
+    wallet = models.ForeignKey(
+        Wallet,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="accounts",
+        verbose_name=_("wallet"),
+    )
+    channel = models.CharField(_("channel"), max_length=16, blank=True)
+
+    class Meta:
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "wallet", "channel"], name="account_unique", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.wallet or self.channel}".strip()
+
+
+class JournalEntry(models.Model):
+    """One movement of money. `key` makes posting it idempotent; `reference` is the order or recharge number."""
+
+    key = models.CharField(_("key"), max_length=100, unique=True)
+    kind = models.CharField(_("kind"), max_length=24, choices=JournalKind)
+    reference = models.CharField(_("reference"), max_length=40, db_index=True)
+    wallet = models.ForeignKey(
+        Wallet,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="entries",
+        verbose_name=_("wallet"),
+    )
+    posted_at = models.DateTimeField(_("posted at"), db_index=True)
+    business_day = models.DateField(_("business day"), db_index=True)
+    memo = models.CharField(_("memo"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("journal")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["wallet", "-id"], name="journal_of_wallet")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reference}"
+
+
+class Posting(models.Model):
+    """One leg of a journal entry: positive debit, negative credit, never zero."""
+
+    entry = models.ForeignKey(
+        JournalEntry, on_delete=models.PROTECT, related_name="postings", verbose_name=_("journal entry")
+    )
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="postings", verbose_name=_("account")
+    )
+    amount = MoneyField(_("amount"))
+
+    class Meta:
+        verbose_name = _("posting")
+        verbose_name_plural = _("postings")
+        ordering = ["id"]
+        constraints = [models.CheckConstraint(condition=~Q(amount=0), name="posting_not_zero")]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.amount}"
+
+
+class Hold(TimeStamped):
+    """Money set aside for one running order, principal and bonus apart. Amount 0 for orders that others pay."""
+
+    order_no = models.CharField(_("order number"), max_length=32, unique=True)
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="holds", verbose_name=_("wallet")
+    )
+    principal = MoneyField(_("principal"))
+    bonus = MoneyField(_("bonus"))
+    state = models.CharField(_("state"), max_length=16, choices=HoldState, default=HoldState.OPEN)
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("hold")
+        verbose_name_plural = _("holds")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(principal__gte=0, bonus__gte=0), name="hold_not_negative")
+        ]
+
+    def __str__(self) -> str:
+        return self.order_no
+
+    @property
+    def amount(self) -> Decimal:
+        """The whole hold, yuan."""
+        return self.principal + self.bonus
+
+
+class Debt(TimeStamped):
+    """What one order could not be paid with; blocks the next start, taken first from the next top-up."""
+
+    order_no = models.CharField(_("order number"), max_length=32, unique=True)
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="debts", verbose_name=_("wallet")
+    )
+    amount = MoneyField(_("amount"))
+    recovered = MoneyField(_("recovered"), default=0)
+    closed_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("debt")
+        verbose_name_plural = _("debts")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount__gt=0, recovered__gte=0, recovered__lte=F("amount")), name="debt_bounds"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.order_no
+
+    @property
+    def outstanding(self) -> Decimal:
+        """What is still owed, yuan."""
+        return self.amount - self.recovered
+
+
+class Recharge(TimeStamped):
+    """A top-up (充值) through one payment channel."""
+
+    recharge_no = models.CharField(_("recharge number"), max_length=32, unique=True)
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, related_name="recharges", verbose_name=_("wallet")
+    )
+    amount = MoneyField(_("amount"))
+    bonus = MoneyField(_("bonus"), default=0)
+    channel = models.CharField(_("channel"), max_length=16)
+    channel_trade_no = models.CharField(_("channel's trade number"), max_length=64, blank=True)
+    state = models.CharField(_("state"), max_length=16, choices=RechargeState, default=RechargeState.CREATED)
+    paid_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+    request_key = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        verbose_name = _("recharge order")
+        verbose_name_plural = _("recharge orders")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0, bonus__gte=0), name="recharge_positive"),
+            models.UniqueConstraint(fields=["wallet", "request_key"], name="recharge_request_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.recharge_no

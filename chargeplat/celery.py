@@ -1,0 +1,23 @@
+"""The tenant-aware Celery app and the whole beat schedule."""
+
+import os
+
+from tenant_schemas_celery.app import CeleryApp
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
+
+app = CeleryApp("chargeplat")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# Beat runs in the public schema and only fans out: one small task per active tenant (apps.tenancy.tasks).
+app.conf.beat_schedule = {
+    name: {"task": "tenancy.fan_out", "schedule": seconds, "args": [name]}
+    for name, seconds in {
+        "orders.settle_pending": 15.0,
+        "orders.watch_orders": 10.0,
+        "piles.expire_commands": 10.0,
+        "piles.watch_silent_piles": 30.0,
+        "pricing.push_due_prices": 30.0,
+    }.items()
+}

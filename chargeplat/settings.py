@@ -1,0 +1,277 @@
+"""All settings, in titled sections. Every variable read here is described in .env.example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from chargeplat import embedded
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(str(BASE_DIR / ".env"))
+
+# --- Where we run -----------------------------------------------------------------------------------------
+DATABASE_URL = env.str("DATABASE_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="")
+EMBEDDED = not DATABASE_URL
+STATE_DIR = embedded.state_dir()
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env.str("SECRET_KEY", default="") or (embedded.development_secret() if EMBEDDED else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("Set SECRET_KEY: with DATABASE_URL given, no development key is made.")
+PORT = env.int("PORT", default=8000)
+YKC_PORT = env.int("YKC_PORT", default=9988)
+YKC_HOST = env.str("YKC_HOST", default="127.0.0.1" if EMBEDDED else "0.0.0.0")  # noqa: S104 - piles dial in
+
+# --- Hosts and security -----------------------------------------------------------------------------------
+PLATFORM_HOSTS = env.list("PLATFORM_HOSTS", default=["localhost", "127.0.0.1"])
+TENANT_DOMAIN = env.str("TENANT_DOMAIN", default="localhost")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[".localhost", "localhost", "127.0.0.1", *PLATFORM_HOSTS])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS", default=False) else None
+)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("BEHIND_TLS", default=False)
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+
+# --- Apps: what lives in the public schema, and what in each tenant's -------------------------------------
+SHARED_APPS = [
+    "daphne",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.inlines",
+    "django_tenants",
+    "apps.common",
+    "apps.tenancy",
+    "apps.backoffice",
+    "apps.accounts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "guardian",
+    "channels",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "ykc_server",
+]
+TENANT_APPS = [
+    "apps.backoffice",
+    "apps.accounts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "guardian",
+    "apps.notifications",
+    "apps.sites",
+    "apps.customers",
+    "apps.piles",
+    "apps.pricing",
+    "apps.wallet",
+    "apps.orders",
+    "apps.miniapp",
+    "apps.reports",
+]
+INSTALLED_APPS = [*SHARED_APPS, *(app for app in TENANT_APPS if app not in SHARED_APPS)]
+
+MIDDLEWARE = [
+    "apps.common.http.HealthMiddleware",
+    "apps.tenancy.middleware.TenantMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "chargeplat.urls"
+PUBLIC_SCHEMA_URLCONF = "chargeplat.urls_public"
+ASGI_APPLICATION = "chargeplat.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Database and tenants ---------------------------------------------------------------------------------
+DATABASES = {"default": env.db_url_config(DATABASE_URL) if DATABASE_URL else embedded.database()}
+DATABASES["default"]["ENGINE"] = "django_tenants.postgresql_backend"
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+if env.bool("DB_POOL", default=False):
+    # Web processes only: under ASGI each request has a thread of its own, and kept connections leak.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": env.int("DB_POOL_SIZE", default=8),
+    }
+DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TENANT_MODEL = "tenancy.Tenant"
+TENANT_DOMAIN_MODEL = "tenancy.Domain"
+PUBLIC_SCHEMA_NAME = "public"
+TENANT_TEMPLATE_SCHEMA = "tenant_template"
+TENANT_BASE_SCHEMA = TENANT_TEMPLATE_SCHEMA
+TENANT_CREATION_FAKES_MIGRATIONS = True  # without it TENANT_BASE_SCHEMA is silently ignored
+TENANT_LIMIT_SET_CALLS = env.bool("TENANT_LIMIT_SET_CALLS", default=True)  # off behind PgBouncer
+
+# --- Redis: cache, channel layer, tasks. It may be emptied at any moment without losing money or records ---
+REDIS = REDIS_URL or embedded.redis_url()
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS,
+        "KEY_FUNCTION": "django_tenants.cache.make_key",
+        "REVERSE_KEY_FUNCTION": "django_tenants.cache.reverse_key",
+    }
+}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS, "socket_timeout": None}]},
+    }
+}
+CELERY_BROKER_URL = REDIS_URL or embedded.kombu_url()
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_ROUTES = {
+    "orders.*": {"queue": "money"},
+    "wallet.*": {"queue": "money"},
+    "pricing.*": {"queue": "push"},
+}
+CELERY_TIMEZONE = "Asia/Shanghai"
+
+# --- People -----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
+
+# --- Language and time ------------------------------------------------------------------------------------
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", _("Simplified Chinese")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+
+# --- Static files -----------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / ".static"
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()  # `collectstatic` is for production images
+
+# --- Driver API -------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.miniapp.authentication.DriverAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.common.api.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": True,
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "chargeplat driver API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
+SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
+SMS_LOG = STATE_DIR / "sms.log"
+RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDED else [])
+
+# --- Piles ------------------------------------------------------------------------------------------------
+PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
+YKC_HEARTBEAT_TIMEOUT_S = 45  # three missed heartbeats of 10 s, with room (YKC V1.6, connection rules)
+YKC_LOGIN_TIMEOUT_S = 30
+YKC_MAX_CONNECTIONS_PER_ADDRESS = env.int("YKC_MAX_CONNECTIONS_PER_ADDRESS", default=20_000)
+YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
+
+# --- Charging ---------------------------------------------------------------------------------------------
+HOLD_MAXIMUM_YUAN = env.str("HOLD_MAXIMUM_YUAN", default="300.00")
+
+# --- Back office ------------------------------------------------------------------------------------------
+_GREEN = {
+    "50": "#ecfdf5",
+    "100": "#d1fae5",
+    "200": "#a7f3d0",
+    "300": "#6ee7b7",
+    "400": "#34d399",
+    "500": "#0e9f6e",
+    "600": "#057a55",
+    "700": "#046c4e",
+    "800": "#065f46",
+    "900": "#064e3b",
+    "950": "#022c22",
+}
+_UNFOLD = {
+    "SITE_SYMBOL": "ev_station",
+    "SITE_SUBHEADER": "chargeplat.menus.subheader",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["chargeplat.menus.stylesheet"],
+    "COLORS": {"primary": _GREEN},
+}
+UNFOLD = {
+    **_UNFOLD,
+    "SITE_TITLE": _("Charging operations"),
+    "SITE_HEADER": _("Charging operations"),
+    "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
+    "COMMAND": {"search_models": True},
+    "SIDEBAR": {"show_search": True, "navigation": "chargeplat.menus.tenant_navigation"},
+}
+UNFOLD_PLATFORM = {
+    **_UNFOLD,
+    "SITE_TITLE": _("Platform"),
+    "SITE_HEADER": _("Platform"),
+    "SIDEBAR": {"show_search": True, "navigation": "chargeplat.menus.platform_navigation"},
+}
+
+# --- Logs -------------------------------------------------------------------------------------------------
+LOGGING_CONFIG = "apps.common.logging.configure"
+LOGGING = {"level": env.str("LOG_LEVEL", default="INFO"), "json": env.bool("LOG_JSON", default=not EMBEDDED)}

@@ -1,0 +1,13 @@
+"""URLs of a tenant's site: the back office and the driver API."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.backoffice.sites import tenant_site
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", tenant_site.urls),
+    path("api/v1/", include("apps.miniapp.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
+]

@@ -1,0 +1,12 @@
+"""URLs of the platform's own site: its back office. Tenants are reached by host, or by X-Tenant under /api/."""
+
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from apps.backoffice.sites import platform_site
+
+urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", platform_site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+]
