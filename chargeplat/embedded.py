@@ -67,9 +67,14 @@ FAST_CONFIG = {
     "min_wal_size": "32MB",
     "autovacuum": "off",
 }
-INITDB_OPTIONS = (
-    "--auth=trust --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C --no-instructions"
-).split()
+INITDB_OPTIONS = [
+    "--auth=trust",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",  # no dependence on the locales of the host
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+    "--no-instructions",
+]
 
 
 class EmbeddedError(RuntimeError):
@@ -235,14 +240,14 @@ class Services:
         Raises EmbeddedError with a remedy when they cannot run on this machine.
         """
         self.fast = fast
-        with self._locked():
+        with self.locked():
             for name in names or (POSTGRES, VALKEY):
                 if name in self.owned and self.owned[name].poll() is None:
                     continue
                 if not self._in_use_by_another(name):
                     self._replace_leftover(name)
                     self._launch(name)
-                elif not wait_until(lambda name=name: self._answers(name), START_TIMEOUT_S):
+                elif not wait_until(functools.partial(self._answers, name), START_TIMEOUT_S):
                     raise EmbeddedError(f"{name} of another process does not answer, see {self._log(name)}")
 
     def dead(self) -> list[str]:
@@ -251,7 +256,7 @@ class Services:
 
     def stop(self) -> None:
         """Stop what this object started; PostgreSQL by a fast shutdown, connections are cut."""
-        with self._locked():
+        with self.locked():
             for name, process in list(self.owned.items()):
                 # Valkey has nothing to save, and its SIGTERM waits for clients of the moment.
                 process.send_signal(signal.SIGINT if name == POSTGRES else signal.SIGKILL)
@@ -287,7 +292,8 @@ class Services:
     # -- who owns what
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Make the directories and keep other processes of this state directory out."""
         ensure_state_dir(self.state)
         if self.dir != self.state:
             self._take_fallback_dir()
@@ -317,9 +323,10 @@ class Services:
 
     def _records(self) -> dict[str, dict[str, list[int]]]:
         try:
-            return json.loads((self.dir / "services.json").read_text())  # type: ignore[no-any-return]
+            found: dict[str, dict[str, list[int]]] = json.loads((self.dir / "services.json").read_text())
         except (OSError, ValueError):
             return {}
+        return found
 
     def _write_records(self, records: dict[str, dict[str, list[int]]]) -> None:
         new = self.dir / "services.json.new"

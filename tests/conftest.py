@@ -1,0 +1,165 @@
+"""Fixtures of all tests. Two kinds of database tests, and no third:
+
+``tenant``     one transaction in alpha's schema, rolled back: services, selectors, pages;
+``committed``  real commits, put back afterwards: whatever uses connections of its own (gateway, writers, threads).
+
+Everything is made when a test first asks for it: tests of pure code start no server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import database
+
+# Before settings are read: they compute the servers' paths from it.
+STATE_DIR = database.own_state_dir()
+os.environ["CHARGEPLAT_STATE"] = str(STATE_DIR)
+os.environ["DJANGO_SETTINGS_MODULE"] = "chargeplat.settings"
+
+import django  # noqa: E402
+from django.conf import settings  # noqa: E402
+
+settings.ALLOWED_HOSTS = [".test"]
+settings.PLATFORM_HOSTS = [database.PLATFORM_HOST]
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+settings.CELERY_TASK_ALWAYS_EAGER = settings.CELERY_TASK_EAGER_PROPAGATES = True
+django.setup()
+
+from chargeplat import embedded  # noqa: E402
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.tenancy.models import Tenant
+
+SERVICES = embedded.services()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SERVICES.owned:
+        SERVICES.stop()
+    SERVICES.remove()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if "committed" in names and (
+            names & {"db", "transactional_db"} or item.get_closest_marker("django_db")
+        ):
+            # The transaction would not see what others commit, and its locks would stop the cleaning.
+            raise pytest.UsageError(
+                f"{item.nodeid}: takes `committed` and a transaction together; choose one"
+            )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """In CI a browser or live test that cannot run is a failure, not a skip."""
+    report = yield
+    needed = any(item.get_closest_marker(name) for name in ("browser", "live"))
+    if report.skipped and needed and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and CI is set: {report.longrepr[-1]}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> None:
+    """Redis for cache, channel layer and route table."""
+    if not settings.REDIS_URL:
+        SERVICES.start(embedded.VALKEY)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(redis_server: None, django_db_blocker: Any) -> Iterator[None]:
+    """Replaces pytest-django's: the database comes from the template."""
+    make = database.embedded_database(SERVICES) if settings.EMBEDDED else database.server_database()
+    with django_db_blocker.unblock(), make:
+        yield
+        from django.db import connections
+
+        connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def cleaner(django_db_setup: None, django_db_blocker: Any) -> Iterator[database.Cleaner]:
+    with django_db_blocker.unblock():
+        made = database.Cleaner()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tenant(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    """Tenant alpha (``alpha.test``); this thread's connection is in its schema, and all is rolled back."""
+
+    async def keep() -> None: ...
+
+    # Consumers close old connections before each message; here that would end the test's transaction.
+    monkeypatch.setattr("channels.consumer.aclose_old_connections", keep)
+    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
+    yield from _inside("alpha")
+
+
+@pytest.fixture
+def committed(cleaner: database.Cleaner, django_db_blocker: Any) -> Iterator[Tenant]:
+    """Tenant alpha, real commits on any connection and thread; afterwards the database is as it was.
+
+    The test stops its own threads and servers before it ends: a transaction that is left open fails the cleaning.
+    """
+    from django.db import connections
+
+    with django_db_blocker.unblock():
+        yield from _inside("alpha")
+        connections.close_all()
+        cleaner.clean()
+
+
+@pytest.fixture
+def other_tenant(request: pytest.FixtureRequest) -> Tenant:
+    """Tenant beta (``beta.test``), beside `tenant` or `committed`; the connection stays in alpha's schema."""
+    from django_tenants.utils import schema_context
+
+    from apps.tenancy.models import Tenant
+
+    assert {"tenant", "committed"} & set(request.fixturenames)
+    with schema_context("public"):
+        return Tenant.objects.get(code="beta")
+
+
+@pytest.fixture
+def tenant_client() -> Client:
+    """An HTTP client on alpha's host."""
+    return _client("alpha.test")
+
+
+@pytest.fixture
+def platform_client() -> Client:
+    """An HTTP client on the platform's host."""
+    return _client(database.PLATFORM_HOST)
+
+
+def _client(host: str) -> Client:
+    from django.test import Client
+
+    return Client(headers={"host": host})
+
+
+def _inside(code: str) -> Iterator[Tenant]:
+    from django.core.cache import cache
+    from django.db import connection
+
+    from apps.tenancy.models import Tenant
+
+    connection.set_schema_to_public()
+    found = Tenant.objects.get(code=code)
+    connection.set_tenant(found)
+    yield found
+    connection.set_schema_to_public()
+    cache.clear()  # FLUSHDB: limits, routes and last states as well
