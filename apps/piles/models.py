@@ -39,7 +39,9 @@ class Pile(TimeStamped):
     protocol_version = models.CharField(_("protocol version"), max_length=8, blank=True, editable=False)
     software_version = models.CharField(_("software version"), max_length=16, blank=True, editable=False)
     sim_no = models.CharField(_("SIM card"), max_length=20, blank=True, editable=False)
-    clock_offset_s = models.FloatField(_("clock offset (s)"), null=True, blank=True, editable=False)
+    clock_offset_s = models.DecimalField(
+        _("clock offset (s)"), max_digits=10, decimal_places=1, null=True, blank=True, editable=False
+    )
 
     class Meta:
         verbose_name = _("pile")

@@ -93,7 +93,7 @@ class Migration(migrations.Migration):
                 ('protocol_version', models.CharField(blank=True, editable=False, max_length=8, verbose_name='protocol version')),
                 ('software_version', models.CharField(blank=True, editable=False, max_length=16, verbose_name='software version')),
                 ('sim_no', models.CharField(blank=True, editable=False, max_length=20, verbose_name='SIM card')),
-                ('clock_offset_s', models.FloatField(blank=True, editable=False, null=True, verbose_name='clock offset (s)')),
+                ('clock_offset_s', models.DecimalField(blank=True, decimal_places=1, editable=False, max_digits=10, null=True, verbose_name='clock offset (s)')),
                 ('station', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='piles', to='sites.station', verbose_name='station')),
             ],
             options={

@@ -1,0 +1,275 @@
+"""Every write to piles, their connectors, commands and alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from apps.common.errors import InvalidInput
+from apps.common.ids import Actor
+from apps.common.time import now
+from apps.piles import signals
+from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
+from apps.piles.errors import PileCodeTaken
+from apps.piles.models import Alarm, Connector, ConnectorStatus, Pile, PileCommand
+from apps.piles.reports import ConnectorReport
+from apps.sites.models import Station
+from apps.tenancy.services import claim_routes
+
+log = structlog.get_logger(__name__)
+
+ROUTE_KIND = "pile"
+BATCH = 1_000
+OPEN_COMMANDS = (CommandState.PENDING, CommandState.SENT)
+
+
+def create_pile(
+    *,
+    station: Station,
+    pile_code: str,
+    kind: str,
+    power_kw: Decimal,
+    gun_count: int,
+    actor: Actor,
+    name: str = "",
+    brand: str = "",
+    model: str = "",
+    protocol: str = "ykc",
+) -> Pile:
+    """Register one pile with its connectors "01" … and claim its code for this tenant.
+
+    Raises PileCodeTaken when the code is registered here or with another tenant, InvalidInput for a code that is
+    not 14 digits or a gun count outside 1 to 99.
+    """
+    _check_code(pile_code, gun_count)
+    with transaction.atomic():
+        claim_routes(kind=ROUTE_KIND, keys=[pile_code])
+        try:
+            with transaction.atomic():
+                pile = Pile.objects.create(
+                    station=station,
+                    pile_code=pile_code,
+                    kind=kind,
+                    power_kw=power_kw,
+                    name=name,
+                    brand=brand,
+                    model=model,
+                    protocol=protocol,
+                )
+        except IntegrityError as error:
+            raise PileCodeTaken(pile_code=pile_code) from error
+        _add_connectors([pile], gun_count)
+    log.info("pile_created", pile_code=pile_code, guns=gun_count, actor=str(actor))
+    return pile
+
+
+def create_piles(
+    *,
+    station: Station,
+    first_code: str,
+    count: int,
+    gun_count: int,
+    kind: str,
+    power_kw: Decimal,
+    actor: Actor,
+) -> Iterator[int]:
+    """Register `count` piles with consecutive codes, in batches; codes registered here already are passed over.
+
+    Yields after each batch how many piles of it are new. Raises as `create_pile` does; batches yielded before stay.
+    """
+    _check_code(first_code, gun_count)
+    codes = [f"{int(first_code) + index:014d}" for index in range(count)]
+    if codes and len(codes[-1]) > 14:
+        raise InvalidInput(fields=f"first: {count} codes from {first_code} go beyond 14 digits")
+    for start in range(0, count, BATCH):
+        batch = codes[start : start + BATCH]
+        with transaction.atomic():
+            claim_routes(kind=ROUTE_KIND, keys=batch)
+            known = set(Pile.objects.filter(pile_code__in=batch).values_list("pile_code", flat=True))
+            piles = Pile.objects.bulk_create(
+                Pile(station=station, pile_code=code, kind=kind, power_kw=power_kw, protocol="ykc")
+                for code in batch
+                if code not in known
+            )
+            _add_connectors(piles, gun_count)
+        log.info("piles_created", count=len(piles), first=batch[0], actor=str(actor))
+        yield len(piles)
+
+
+def _check_code(pile_code: str, gun_count: int) -> None:
+    if len(pile_code) != 14 or not pile_code.isascii() or not pile_code.isdigit():
+        raise InvalidInput(fields=f"pile_code: 14 digits are needed, not {pile_code!r}")
+    if not 1 <= gun_count <= 99:
+        raise InvalidInput(fields=f"gun_count: 1 to 99, not {gun_count}")
+
+
+def _add_connectors(piles: list[Pile], gun_count: int) -> None:
+    connectors = Connector.objects.bulk_create(
+        Connector(
+            pile=pile, connector_no=f"{number:02d}", code=f"{pile.pile_code}{number:02d}", power_kw=pile.power_kw
+        )
+        for pile in piles
+        for number in range(1, gun_count + 1)
+    )
+    ConnectorStatus.objects.bulk_create(ConnectorStatus(connector=connector) for connector in connectors)
+
+
+# --- What piles report ------------------------------------------------------------------------------------
+
+
+def connector_changed(*, report: ConnectorReport) -> None:
+    """Announce a change of a connector's state, and open or close its fault alarm.
+
+    The state itself is the status writer's; this carries what others act upon (orders: charging began or ended).
+    """
+    with transaction.atomic():
+        if report.state == ConnectorState.FAULT:
+            raise_alarm(
+                kind=AlarmKind.PILE_FAULT,
+                pile_code=report.pile_code,
+                connector_no=report.connector_no,
+                detail={"fault_bits": f"0x{report.fault_bits:04X}"},
+            )
+        else:
+            close_alarm(
+                kind=AlarmKind.PILE_FAULT, pile_code=report.pile_code, connector_no=report.connector_no
+            )
+        transaction.on_commit(partial(signals.connector_changed.send, sender=None, report=report))
+
+
+def clock_reported(*, pile_code: str, offset_s: Decimal) -> None:
+    """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as its answer 0x55 says."""
+    Pile.objects.filter(pile_code=pile_code).update(clock_offset_s=offset_s)
+
+
+def piles_offline(*, connection_ids: dict[str, str]) -> list[str]:
+    """Set piles offline whose connection ended: {pile code: connection id}.
+
+    A pile that has logged in again since carries another connection id and stays online. Returns the codes set.
+    """
+    gone = []
+    with transaction.atomic():
+        piles = Pile.objects.select_for_update().filter(pile_code__in=connection_ids, is_online=True)
+        for pile in piles.order_by("pk"):
+            if pile.connection_id == connection_ids[pile.pile_code]:
+                gone.append(pile)
+        _set_offline(gone)
+    return [pile.pile_code for pile in gone]
+
+
+def watch_silent_piles(*, silent_after: timedelta) -> int:
+    """Set piles offline that nobody has heard of for `silent_after`: their gateway process died.
+
+    Returns how many. A living gateway renews `last_seen_at` of its piles several times within that time.
+    """
+    with transaction.atomic():
+        silent = list(
+            Pile.objects.select_for_update(skip_locked=True).filter(
+                is_online=True, last_seen_at__lt=now() - silent_after
+            )
+        )
+        _set_offline(silent)
+    return len(silent)
+
+
+def _set_offline(piles: list[Pile]) -> None:
+    ids = [pile.pk for pile in piles]
+    Pile.objects.filter(pk__in=ids).update(is_online=False)
+    ConnectorStatus.objects.filter(connector__pile_id__in=ids).update(state=ConnectorState.OFFLINE)
+    for pile in piles:
+        if pile.state == PileState.IN_SERVICE:
+            raise_alarm(kind=AlarmKind.PILE_OFFLINE, pile_code=pile.pile_code)
+
+
+# --- Commands ---------------------------------------------------------------------------------------------
+
+
+def command_sent(*, command_id: int) -> None:
+    """Note that the command's bytes were written to the pile's socket."""
+    PileCommand.objects.filter(pk=command_id, state=CommandState.PENDING).update(
+        state=CommandState.SENT, sent_at=now()
+    )
+
+
+def command_undelivered(*, command_id: int, reason: str) -> None:
+    """Note that a command never reached its pile. `reason`: offline, unreachable."""
+    PileCommand.objects.filter(pk=command_id, state__in=OPEN_COMMANDS).update(
+        state=CommandState.UNDELIVERED, answered_at=now(), result={"reason": reason}
+    )
+
+
+def command_answered(
+    *,
+    pile_code: str,
+    kind: CommandKind,
+    accepted: bool,
+    connector_no: str = "",
+    transaction_no: str = "",
+    result: dict[str, Any] | None = None,
+) -> PileCommand | None:
+    """Close the newest open command that a pile's answer fits, and return it; None for an answer nobody awaits.
+
+    Answers are matched by pile, connector, kind and transaction, never by sequence: some piles reverse it. A start
+    refused for want of a plug may be answered a second time, so a refused start may still become done.
+    """
+    open_states = [*OPEN_COMMANDS, CommandState.REFUSED] if kind == CommandKind.START else list(OPEN_COMMANDS)
+    with transaction.atomic():
+        rows = PileCommand.objects.select_for_update().filter(
+            pile__pile_code=pile_code, kind=kind, connector_no=connector_no, state__in=open_states
+        )
+        if transaction_no:
+            rows = rows.filter(payload__transaction_no=transaction_no)
+        row = rows.order_by("-id").first()
+        if row is None:
+            return None
+        row.state = CommandState.DONE if accepted else CommandState.REFUSED
+        row.answered_at = now()
+        row.result = result or {}
+        row.save(update_fields=["state", "answered_at", "result", "updated_at"])
+    return row
+
+
+def expire_commands(*, at: datetime | None = None) -> int:
+    """Close commands whose deadline has passed without an answer. Returns how many."""
+    moment = at or now()
+    return PileCommand.objects.filter(state__in=OPEN_COMMANDS, deadline__lt=moment).update(
+        state=CommandState.EXPIRED, answered_at=moment
+    )
+
+
+# --- Alarms -----------------------------------------------------------------------------------------------
+
+
+def raise_alarm(
+    *,
+    kind: AlarmKind,
+    pile_code: str = "",
+    connector_no: str = "",
+    subject: str = "",
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Open an alarm, or count it again when the same one is open."""
+    alarm, created = Alarm.objects.get_or_create(
+        kind=kind,
+        pile_code=pile_code,
+        connector_no=connector_no,
+        subject=subject,
+        closed_at=None,
+        defaults={"detail": detail or {}},
+    )
+    if not created:
+        Alarm.objects.filter(pk=alarm.pk).update(count=F("count") + 1, updated_at=now())
+
+
+def close_alarm(*, kind: AlarmKind, pile_code: str = "", connector_no: str = "", subject: str = "") -> None:
+    """Close the open alarm of this kind, pile and subject, if there is one."""
+    Alarm.objects.filter(
+        kind=kind, pile_code=pile_code, connector_no=connector_no, subject=subject, closed_at=None
+    ).update(closed_at=now())

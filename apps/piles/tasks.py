@@ -1,0 +1,21 @@
+"""Celery entry points of piles."""
+
+from datetime import timedelta
+
+from celery import shared_task
+
+
+@shared_task(name="piles.expire_commands")
+def expire_commands() -> None:
+    """Close commands that nobody answered."""
+    from apps.piles import services
+
+    services.expire_commands()
+
+
+@shared_task(name="piles.watch_silent_piles")
+def watch_silent_piles() -> None:
+    """Set piles offline whose gateway process died."""
+    from apps.piles import services
+
+    services.watch_silent_piles(silent_after=timedelta(seconds=90))
