@@ -1,0 +1,39 @@
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.errors import DomainError
+
+
+class CustomerBlocked(DomainError):
+    code = "customers.blocked"
+    message = _("This account is blocked. Please call the operator.")
+    status = 403
+
+
+class PhoneInvalid(DomainError):
+    code = "customers.phone_invalid"
+    message = _("This is not a mobile phone number.")
+
+
+class CodeWrong(DomainError):
+    """One answer for a wrong, used, outdated or never sent code, so that nobody learns which."""
+
+    code = "customers.code_wrong"
+    message = _("The code is wrong or no longer valid.")
+
+
+class TooManyCodes(DomainError):
+    code = "customers.too_many_codes"
+    message = _("Too many codes were asked for. Please wait %(retry_after_s)s seconds.")
+    status = 429
+
+
+class TooManyFailures(DomainError):
+    code = "customers.too_many_failures"
+    message = _("Too many wrong codes. Please wait %(retry_after_s)s seconds.")
+    status = 429
+
+
+class CaptchaNeeded(DomainError):
+    code = "customers.captcha_needed"
+    message = _("Please solve the puzzle first.")
+    status = 403
