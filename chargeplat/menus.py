@@ -1,0 +1,123 @@
+"""The two sidebars, each built from what the person may see: a group without items does not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+Item = tuple[Any, str, str]
+"""Title, icon, model as `app.model` (its list) or the name of an URL."""
+
+
+def subheader(request: HttpRequest) -> str:
+    """Return whose back office this is: the tenant's name, or the platform."""
+    return str(getattr(connection.tenant, "name", "") or "")
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """Return the address of our stylesheet beside the theme's."""
+    return static("backoffice/admin.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    """Return the address of the icon in the browser's tab."""
+    return static("backoffice/favicon.svg")
+
+
+def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar of a tenant's back office."""
+    groups: list[tuple[str, list[Item]]] = [
+        (
+            _("Operations"),
+            [
+                (_("Overview"), "dashboard", "admin:index"),
+                (_("Gun wall"), "electric_car", "piles.connector"),
+                (_("Alarms"), "notifications", "piles.alarm"),
+            ],
+        ),
+        (
+            _("Assets"),
+            [
+                (_("Stations"), "location_on", "sites.station"),
+                (_("Piles"), "ev_station", "piles.pile"),
+                (_("Price templates"), "price_change", "pricing.pricetemplate"),
+                (_("Pile commands"), "settings_remote", "piles.pilecommand"),
+            ],
+        ),
+        (
+            _("Trade"),
+            [
+                (_("Charging orders"), "receipt_long", "orders.order"),
+                (_("Transaction records"), "description", "orders.transactionrecord"),
+                (_("Recharge orders"), "add_card", "wallet.recharge"),
+            ],
+        ),
+        (
+            _("Money"),
+            [
+                (_("Wallets"), "account_balance_wallet", "wallet.wallet"),
+                (_("Journal"), "menu_book", "wallet.journalentry"),
+                (_("Accounts"), "account_tree", "wallet.account"),
+                (_("Holds"), "lock_clock", "wallet.hold"),
+                (_("Debts"), "money_off", "wallet.debt"),
+            ],
+        ),
+        (_("Customers"), [(_("Customers"), "person", "customers.customer")]),
+        (
+            _("Settings"),
+            [
+                (_("Staff"), "badge", "accounts.user"),
+                (_("Roles"), "admin_panel_settings", "auth.group"),
+                (_("Audit log"), "history", "backoffice.auditentry"),
+            ],
+        ),
+    ]
+    return _visible(request, groups)
+
+
+def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the sidebar of the platform's back office."""
+    groups: list[tuple[str, list[Item]]] = [
+        (
+            _("Platform"),
+            [
+                (_("Overview"), "dashboard", "admin:index"),
+                (_("Tenants"), "apartment", "tenancy.tenant"),
+                (_("Domains"), "language", "tenancy.domain"),
+                (_("Inbound routes"), "alt_route", "tenancy.inboundroute"),
+            ],
+        ),
+        (
+            _("Settings"),
+            [
+                (_("Staff"), "badge", "accounts.user"),
+                (_("Roles"), "admin_panel_settings", "auth.group"),
+                (_("Audit log"), "history", "backoffice.auditentry"),
+            ],
+        ),
+    ]
+    return _visible(request, groups)
+
+
+def _visible(request: HttpRequest, groups: list[tuple[str, list[Item]]]) -> list[dict[str, Any]]:
+    shown = []
+    for title, items in groups:
+        entries = [entry for item in items if (entry := _entry(request, item))]
+        if entries:
+            shown.append({"title": title, "collapsible": True, "separator": True, "items": entries})
+    return shown
+
+
+def _entry(request: HttpRequest, item: Item) -> dict[str, Any] | None:
+    title, icon, name = item
+    if ":" in name:
+        return {"title": title, "icon": icon, "link": reverse(name)}
+    app, model = name.split(".")
+    if not request.user.has_perm(f"{app}.view_{model}"):
+        return None
+    return {"title": title, "icon": icon, "link": reverse(f"admin:{app}_{model}_changelist")}
