@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from apps.orders.settlement import UnpricedEnergy, billable_energies, settle
 from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
@@ -97,6 +98,10 @@ class Finding:
     def text(self) -> str:
         """The finding in English; a translation is `gettext(MESSAGES[code]) % data`."""
         return MESSAGES[self.code] % self.data
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in which an order keeps the finding."""
+        return {"code": self.code, "verdict": self.verdict.value, "text": self.text, "data": self.data}
 
 
 @dataclass(frozen=True)

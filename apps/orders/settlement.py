@@ -108,11 +108,10 @@ def settle(energies: Mapping[RateClass, Decimal], tariff: Tariff) -> Bill:
             service_fee=round_fen(energy * price.service),
         )
         lines.append(line)
-        explanation.append(
-            f"{rate_class}: electricity {energy} kWh x {price.electricity} = {energy * price.electricity} "
-            f"-> {line.electricity_fee}; service {energy} kWh x {price.service} = {energy * price.service} "
-            f"-> {line.service_fee}"
-        )
+        explanation += [
+            _explain(f"{rate_class} electricity", energy, price.electricity, line.electricity_fee),
+            _explain(f"{rate_class} service", energy, price.service, line.service_fee),
+        ]
     electricity = sum((line.electricity_fee for line in lines), ZERO)
     service = sum((line.service_fee for line in lines), ZERO)
     explanation.append(f"fees: electricity {electricity} + service {service} = {electricity + service}")
@@ -164,3 +163,7 @@ def _checked_energy(rate_class: RateClass, energy: Decimal) -> Decimal:
     if exact != energy:
         raise SettlementError(f"energy {energy} kWh of class {rate_class} has more than 4 decimal places")
     return exact
+
+
+def _explain(what: str, energy: Decimal, price: Decimal, fee: Decimal) -> str:
+    return f"{what}: {energy} kWh x {price} = {energy * price} -> {fee}"
