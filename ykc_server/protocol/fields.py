@@ -24,6 +24,7 @@ from ykc_server.protocol.errors import FieldError
 CHINA = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 _INT_FORMATS = {1: "B", 2: "H", 3: "HB", 4: "I", 5: "IB"}
+_HEX = re.compile(r"[0-9A-Fa-f]+")
 _ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})")
 
 
@@ -167,17 +168,11 @@ class Hex(Field):
 
     def raw(self, value: Any) -> bytes:
         digits = 2 * self.size
-        if not isinstance(value, str):
+        if not isinstance(value, str) or not _HEX.fullmatch(value):
             raise self.fail(f"{value!r} is not a string of hex digits")
-        try:
-            raw = bytes.fromhex(value.zfill(digits)) if value.isalnum() else None
-        except ValueError:
-            raw = None
-        if raw is None:
-            raise self.fail(f"{value!r} is not a string of hex digits")
-        if len(raw) != self.size:
+        if len(value) > digits:
             raise self.fail(f"{value!r} has more than {digits} digits")
-        return raw
+        return bytes.fromhex(value.zfill(digits))
 
 
 class Bcd(Hex):

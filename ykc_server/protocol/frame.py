@@ -72,15 +72,15 @@ class FrameBuffer:
                     continue
                 else:
                     self.bad_crc += 1
-            start = self._skip(data, start)
+            start = self._skip(data, start, start + 1)
         if start < end and data[start] != START:
-            start = self._skip(data, start - 1)
+            start = self._skip(data, start, start)
         self._rest = data[start:] if start < end else b""
         return frames
 
-    def _skip(self, data: bytes, start: int) -> int:
-        """Drop bytes from `start` up to the next start byte after it."""
-        following = data.find(START, start + 1)
+    def _skip(self, data: bytes, start: int, look_from: int) -> int:
+        """Drop bytes from `start` up to the next start byte at or after `look_from`; return its place."""
+        following = data.find(START, look_from)
         if following < 0:
             following = len(data)
         self.dropped += following - start

@@ -121,9 +121,13 @@ BY_KIND: dict[int, list[type[Message]]] = {}
 BY_NAME: dict[str, type[Message]] = {}
 
 
-def _refuse_unknown(frame: bytes) -> Message:
+def _refuse_encrypted(frame: bytes) -> None:
     if frame[4]:
-        raise EncryptedFrame(f"encryption flag {frame[4]:02X} is not supported", offset=4, frame=frame)
+        raise EncryptedFrame(f"encryption flag 0x{frame[4]:02X} is not supported", offset=4, frame=frame)
+
+
+def _refuse_unknown(frame: bytes) -> Message:
+    _refuse_encrypted(frame)
     raise UnknownFrame(f"unknown frame type 0x{frame[5]:02X}", offset=5, frame=frame)
 
 
@@ -224,8 +228,7 @@ def pack(self, sequence):
 
 def _decode_odd(spec: Spec, exact: Decoder, frame: bytes) -> Message:
     """Decode a frame that is encrypted or of another length: keep what is more, refuse what is less."""
-    if frame[4]:
-        raise EncryptedFrame(f"encryption flag 0x{frame[4]:02X} is not supported", offset=4, frame=frame)
+    _refuse_encrypted(frame)
     end = HEADER_SIZE + spec.body_size
     if len(frame) - CRC_SIZE < end:
         raise ShortBody(
