@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 
 from apps.common.money import AmountError, parse_decimal
 from apps.orders.discounts import AppliesTo, Coupon, CouponKind, EnterpriseDiscount, Fees, discount
-from apps.orders.settlement import PayOrder, SettlementError, pay, settle
+from apps.orders.settlement import SettlementError, settle
 from apps.pricing.tariff import RateClass, Tariff, TariffError
+from apps.wallet.payment import PayOrder, pay
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

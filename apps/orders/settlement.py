@@ -1,7 +1,4 @@
-"""What a charge costs and which money pays for it. Pure: no tables, no clock.
-
-    energies × tariff → lines → fees            `settle`
-    payable × wallet → principal, bonus, debt   `pay`
+"""What a charge costs: energies × tariff → lines → fees. Pure: no tables, no clock.
 
 | amount | places | rounding |
 |---|---|---|
@@ -9,7 +6,6 @@
 | price of a class | 0.00001 yuan/kWh | none |
 | electricity or service of a class | fen | half up, once for each line |
 | a fee, the total | fen | none: sums of rounded lines |
-| bonus share of the payable, by ratio | fen | down |
 
 Electricity and service are rounded apart and never mixed.
 """
@@ -17,9 +13,8 @@ Electricity and service are rounded apart and never mixed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
-from apps.common.money import ZERO, floor_fen, round_fen, to_fen
+from apps.common.money import ZERO, round_fen
 from apps.pricing.tariff import RateClass, Tariff
 
 ENERGY_UNIT = Decimal("0.0001")
@@ -28,7 +23,7 @@ ENERGY_LIMIT = Decimal(10000000)
 
 
 class SettlementError(ValueError):
-    """Energies or money that no bill can be made of; the message says which."""
+    """Energies that no bill can be made of; the message says which."""
 
 
 class UnpricedEnergy(SettlementError):
@@ -65,23 +60,6 @@ class Bill:
     def energy_kwh(self) -> Decimal:
         """Energy of all lines."""
         return sum((line.energy_kwh for line in self.lines), Decimal("0.0000"))
-
-
-class PayOrder(StrEnum):
-    """Which money of a wallet pays first."""
-
-    PRINCIPAL_FIRST = "principal_first"
-    BONUS_FIRST = "bonus_first"
-    RATIO = "ratio"
-
-
-@dataclass(frozen=True)
-class Payment:
-    """Where the payable comes from, yuan; the debt is what the wallet could not cover."""
-
-    from_principal: Decimal
-    from_bonus: Decimal
-    debt: Decimal
 
 
 def settle(energies: Mapping[RateClass, Decimal], tariff: Tariff) -> Bill:
@@ -127,31 +105,6 @@ def billable_energies(
     Whether the periods are a whole account of the record is the audit's question, not asked here.
     """
     return dict(loss if use_loss and any(loss.values()) else metered)
-
-
-def pay(
-    payable: Decimal, principal: Decimal, bonus: Decimal, order: PayOrder, bonus_ratio: Decimal = Decimal(0)
-) -> Payment:
-    """Take the payable (yuan) from a wallet's principal and bonus; what both cannot cover is the debt.
-
-    By ratio, the bonus pays its share of the payable rounded down, at most what there is; the rest comes from the
-    principal, and what that lacks from the bonus again. Raises SettlementError for negative money or a ratio outside
-    0 to 1, AmountError for parts of a fen.
-    """
-    if min(to_fen(payable), to_fen(principal), to_fen(bonus)) < 0:
-        raise SettlementError("payable, principal and bonus are zero or more")
-    if not 0 <= bonus_ratio <= 1:
-        raise SettlementError(f"bonus ratio {bonus_ratio} is not between 0 and 1")
-    match order:
-        case PayOrder.PRINCIPAL_FIRST:
-            first_from_bonus = ZERO
-        case PayOrder.BONUS_FIRST:
-            first_from_bonus = min(payable, bonus)
-        case PayOrder.RATIO:
-            first_from_bonus = min(floor_fen(payable * bonus_ratio), bonus)
-    from_principal = min(payable - first_from_bonus, principal)
-    from_bonus = min(payable - from_principal, bonus)
-    return Payment(from_principal, from_bonus, payable - from_principal - from_bonus)
 
 
 def _checked_energy(rate_class: RateClass, energy: Decimal) -> Decimal:

@@ -1,0 +1,176 @@
+"""Every write to prices."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Max, Q
+
+from apps.common.ids import SYSTEM, Actor
+from apps.common.time import now
+from apps.piles import gateway
+from apps.piles.commands import SetBillingModel
+from apps.piles.enums import AlarmKind, ConnectorState, PileState
+from apps.piles.models import Pile
+from apps.piles.services import close_alarm, raise_alarm
+from apps.pricing.errors import InvalidTariff
+from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
+from apps.pricing.selectors import effective_versions
+from apps.pricing.tariff import RateClass, Tariff
+from apps.sites.models import Station
+
+log = structlog.get_logger(__name__)
+
+MAX_TRIES = 10
+RETRY_AFTER = timedelta(seconds=60)
+MAX_PUSHES_PER_RUN = 1_000
+
+
+def create_template(*, name: str, tariff: Tariff, actor: Actor, note: str = "") -> PriceVersion:
+    """Make a template and its first version. Raises InvalidTariff."""
+    with transaction.atomic():
+        template = PriceTemplate.objects.create(name=name, note=note)
+        return add_version(template=template, tariff=tariff, actor=actor)
+
+
+def add_version(*, template: PriceTemplate, tariff: Tariff, actor: Actor) -> PriceVersion:
+    """Add an immutable version with the next number. A price changes by a new version, never in place.
+
+    The four classes that every pile knows must have prices, and 48 half-hours a class. Raises InvalidTariff.
+    """
+    if not tariff.slots:
+        raise InvalidTariff(reason="48 half-hours are needed")
+    for rate_class in (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY):
+        if rate_class not in tariff.prices:
+            raise InvalidTariff(reason=f"no price for {rate_class.value}")
+    with transaction.atomic():
+        PriceTemplate.objects.select_for_update().get(pk=template.pk)
+        last = template.versions.aggregate(last=Max("number"))["last"] or 0
+        prices = {}
+        for rate_class, price in tariff.prices.items():
+            prices[f"{rate_class.value}_electricity"] = price.electricity
+            prices[f"{rate_class.value}_service"] = price.service
+        return PriceVersion.objects.create(
+            template=template,
+            number=last + 1,
+            billing_model_no=_next_model_no(),
+            slots="".join(str(rate_class.code) for rate_class in tariff.slots),
+            created_by=str(actor),
+            **prices,
+        )
+
+
+def _next_model_no() -> str:
+    """Return an unused billing model number: four decimal digits, which every pile takes (some read it as BCD)."""
+    used = PriceVersion.objects.select_for_update().order_by("-id").values_list("billing_model_no", flat=True).first()
+    number = int(used or "0") + 1
+    if number > 9999:
+        raise InvalidTariff(reason="all 9999 billing model numbers are used")
+    return f"{number:04d}"
+
+
+def assign(
+    *,
+    version: PriceVersion,
+    starts_at: datetime,
+    actor: Actor,
+    station: Station | None = None,
+    pile: Pile | None = None,
+) -> PriceAssignment:
+    """Let a version apply to a station or to one pile from `starts_at` on, and queue it for the piles concerned."""
+    with transaction.atomic():
+        assignment = PriceAssignment.objects.create(
+            version=version, station=station, pile=pile, starts_at=starts_at, created_by=str(actor)
+        )
+        piles = Pile.objects.exclude(state=PileState.RETIRED)
+        piles = piles.filter(pk=pile.pk) if pile else piles.filter(station=station)
+        queue_pushes(version=version, pile_ids=list(piles.values_list("pk", flat=True)))
+    return assignment
+
+
+def queue_pushes(*, version: PriceVersion, pile_ids: list[int]) -> None:
+    """Queue a version for piles; one that was done or failed before starts anew."""
+    PricePush.objects.bulk_create(
+        [PricePush(pile_id=pile_id, version=version) for pile_id in pile_ids],
+        update_conflicts=True,
+        unique_fields=["pile", "version"],
+        update_fields=["state", "tries", "reason", "tried_at", "done_at"],
+    )
+
+
+def push_due_prices(*, at: datetime | None = None, station_id: int | None = None) -> int:
+    """Send 0x58 for every queued push that is due: in force now, pile online and not charging. Returns how many.
+
+    A pile that charges keeps its model until it is idle (YKC V1.6, 7.1). Retried a minute after a silent or failed
+    try, at most MAX_TRIES times; then an alarm stays open until a try succeeds.
+    """
+    moment = at or now()
+    waiting = (
+        PricePush.objects.filter(pile__is_online=True, pile__state=PileState.IN_SERVICE, tries__lt=MAX_TRIES)
+        .exclude(state=PushState.DONE)
+        .filter(Q(tried_at=None) | Q(tried_at__lt=moment - RETRY_AFTER))
+        .exclude(pile__connectors__status__state=ConnectorState.CHARGING)
+    )
+    if station_id is not None:
+        waiting = waiting.filter(pile__station_id=station_id)
+    pushes = list(waiting.select_related("pile", "version")[:MAX_PUSHES_PER_RUN])
+    current = effective_versions(places=[(push.pile_id, push.pile.station_id) for push in pushes], at=moment)
+    sent = 0
+    for push in pushes:
+        if push.version != current.get(push.pile_id):
+            continue  # not yet in force, or superseded
+        with transaction.atomic():
+            claimed = PricePush.objects.filter(pk=push.pk, tries=push.tries).update(
+                state=PushState.SENT, tries=F("tries") + 1, tried_at=moment
+            )
+            if claimed:
+                command = SetBillingModel(
+                    billing_model_no=push.version.billing_model_no,
+                    tariff=push.version.to_tariff().to_json(),
+                    push_id=push.pk,
+                )
+                gateway.send(pile=push.pile, command=command, actor=SYSTEM)
+                sent += 1
+    return sent
+
+
+def push_answered(*, pile_code: str, accepted: bool) -> None:
+    """Note a pile's answer 0x57 on the push that was sent to it last."""
+    push = (
+        PricePush.objects.filter(pile__pile_code=pile_code, state=PushState.SENT).order_by("-tried_at").first()
+    )
+    if push is not None:
+        _finish(push, pile_code, accepted=accepted)
+
+
+def pile_has_model(*, pile_code: str, billing_model_no: str, matches: bool) -> None:
+    """Note what a pile said in 0x05: with the model in force its push is done, otherwise it asks for the model."""
+    if matches:
+        pushes = PricePush.objects.filter(pile__pile_code=pile_code, version__billing_model_no=billing_model_no)
+        push = pushes.exclude(state=PushState.DONE).first()
+        if push is not None:
+            _finish(push, pile_code, accepted=True)
+
+
+def model_delivered(*, pile_code: str, billing_model_no: str) -> None:
+    """Note that a pile asked for its model with 0x09 and was answered with 0x0A; 0x05 confirms it at next login."""
+    push = PricePush.objects.filter(
+        pile__pile_code=pile_code, version__billing_model_no=billing_model_no
+    ).exclude(state=PushState.DONE)
+    for row in push:
+        _finish(row, pile_code, accepted=True)
+
+
+def _finish(push: PricePush, pile_code: str, *, accepted: bool) -> None:
+    push.state = PushState.DONE if accepted else PushState.FAILED
+    push.reason = "" if accepted else "refused"
+    push.done_at = now() if accepted else None
+    push.save(update_fields=["state", "reason", "done_at", "updated_at"])
+    if accepted:
+        close_alarm(kind=AlarmKind.PRICE_MISMATCH, pile_code=pile_code)
+    else:
+        raise_alarm(
+            kind=AlarmKind.PRICE_MISMATCH, pile_code=pile_code, detail={"model": push.version.billing_model_no}
+        )
