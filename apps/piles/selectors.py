@@ -29,7 +29,9 @@ def connectors_of(*, station_id: int) -> QuerySet[Connector]:
 
 def gun_counts(*, station_ids: list[int]) -> dict[int, dict[str, int]]:
     """Return {station id: {"dc": n, "ac": n, "dc_idle": n, "ac_idle": n}} in one query."""
-    idle = Q(status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED], pile__state=PileState.IN_SERVICE)
+    idle = Q(
+        status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED], pile__state=PileState.IN_SERVICE
+    )
     rows = (
         Connector.objects.filter(pile__station_id__in=station_ids)
         .exclude(pile__state=PileState.RETIRED)

@@ -113,7 +113,10 @@ def _check_code(pile_code: str, gun_count: int) -> None:
 def _add_connectors(piles: list[Pile], gun_count: int) -> None:
     connectors = Connector.objects.bulk_create(
         Connector(
-            pile=pile, connector_no=f"{number:02d}", code=f"{pile.pile_code}{number:02d}", power_kw=pile.power_kw
+            pile=pile,
+            connector_no=f"{number:02d}",
+            code=f"{pile.pile_code}{number:02d}",
+            power_kw=pile.power_kw,
         )
         for pile in piles
         for number in range(1, gun_count + 1)

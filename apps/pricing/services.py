@@ -64,7 +64,12 @@ def add_version(*, template: PriceTemplate, tariff: Tariff, actor: Actor) -> Pri
 
 def _next_model_no() -> str:
     """Return an unused billing model number: four decimal digits, which every pile takes (some read it as BCD)."""
-    used = PriceVersion.objects.select_for_update().order_by("-id").values_list("billing_model_no", flat=True).first()
+    used = (
+        PriceVersion.objects.select_for_update()
+        .order_by("-id")
+        .values_list("billing_model_no", flat=True)
+        .first()
+    )
     number = int(used or "0") + 1
     if number > 9999:
         raise InvalidTariff(reason="all 9999 billing model numbers are used")
@@ -139,7 +144,9 @@ def push_due_prices(*, at: datetime | None = None, station_id: int | None = None
 def push_answered(*, pile_code: str, accepted: bool) -> None:
     """Note a pile's answer 0x57 on the push that was sent to it last."""
     push = (
-        PricePush.objects.filter(pile__pile_code=pile_code, state=PushState.SENT).order_by("-tried_at").first()
+        PricePush.objects.filter(pile__pile_code=pile_code, state=PushState.SENT)
+        .order_by("-tried_at")
+        .first()
     )
     if push is not None:
         _finish(push, pile_code, accepted=accepted)
@@ -148,7 +155,9 @@ def push_answered(*, pile_code: str, accepted: bool) -> None:
 def pile_has_model(*, pile_code: str, billing_model_no: str, matches: bool) -> None:
     """Note what a pile said in 0x05: with the model in force its push is done, otherwise it asks for the model."""
     if matches:
-        pushes = PricePush.objects.filter(pile__pile_code=pile_code, version__billing_model_no=billing_model_no)
+        pushes = PricePush.objects.filter(
+            pile__pile_code=pile_code, version__billing_model_no=billing_model_no
+        )
         push = pushes.exclude(state=PushState.DONE).first()
         if push is not None:
             _finish(push, pile_code, accepted=True)
@@ -172,5 +181,7 @@ def _finish(push: PricePush, pile_code: str, *, accepted: bool) -> None:
         close_alarm(kind=AlarmKind.PRICE_MISMATCH, pile_code=pile_code)
     else:
         raise_alarm(
-            kind=AlarmKind.PRICE_MISMATCH, pile_code=pile_code, detail={"model": push.version.billing_model_no}
+            kind=AlarmKind.PRICE_MISMATCH,
+            pile_code=pile_code,
+            detail={"model": push.version.billing_model_no},
         )

@@ -1,0 +1,37 @@
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.errors import DomainError
+
+
+class InsufficientBalance(DomainError):
+    code = "wallet.insufficient"
+    message = _("Balance is not enough: %(available)s yuan available, %(needed)s needed. Please top up.")
+    status = 409
+
+
+class HasDebt(DomainError):
+    code = "wallet.debt"
+    message = _("An earlier charge is not fully paid: %(amount)s yuan. Please top up first.")
+    status = 409
+
+
+class AmountNotAllowed(DomainError):
+    code = "wallet.amount"
+    message = _("This amount is not possible: %(reason)s")
+
+
+class ChannelNotAvailable(DomainError):
+    code = "wallet.channel"
+    message = _("This way of payment is not available.")
+
+
+class RechargeNotFound(DomainError):
+    code = "wallet.recharge_not_found"
+    message = _("There is no such top-up.")
+    status = 404
+
+
+class KeyReused(DomainError):
+    code = "idempotency.key_reused"
+    message = _("This request key was used for another request. Please use a new one.")
+    status = 409

@@ -1,0 +1,286 @@
+"""Every movement of a customer's money. The wallet's row lock serialises them (lock order: order → wallet)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from apps.common.ids import dated_number
+from apps.common.money import ZERO, to_fen
+from apps.common.time import now
+from apps.customers.models import Customer
+from apps.wallet import ledger
+from apps.wallet.channels import channel_for
+from apps.wallet.channels.sandbox import SandboxChannel
+from apps.wallet.enums import AccountKind, HoldState, JournalKind, RechargeState
+from apps.wallet.errors import AmountNotAllowed, HasDebt, InsufficientBalance, KeyReused, RechargeNotFound
+from apps.wallet.ledger import credit, debit
+from apps.wallet.models import Debt, Hold, Recharge, Wallet
+from apps.wallet.payment import Payment, PayOrder, pay
+
+log = structlog.get_logger(__name__)
+
+RECHARGE_MINIMUM = Decimal("1.00")
+RECHARGE_MAXIMUM = Decimal("5000.00")
+
+
+def wallet_of(*, customer: Customer) -> Wallet:
+    """Return the customer's wallet, made at first sight."""
+    wallet, _ = Wallet.objects.get_or_create(customer=customer)
+    return wallet
+
+
+def lock_wallet(*, customer_id: int) -> Wallet:
+    """Lock and return a customer's wallet; must run inside `atomic()`."""
+    Wallet.objects.get_or_create(customer_id=customer_id)
+    return Wallet.objects.select_for_update().get(customer_id=customer_id)
+
+
+# --- Holds and charges ------------------------------------------------------------------------------------
+
+
+def open_hold(
+    *, customer: Customer, order_no: str, amount: Decimal | None, maximum: Decimal, at: datetime | None = None
+) -> Hold:
+    """Set money aside for an order: `amount` yuan, or all that is available up to `maximum`.
+
+    Principal is held before bonus. Raises HasDebt, InsufficientBalance, AmountNotAllowed; nothing is held then.
+    """
+    if amount is not None and (amount <= 0 or amount > maximum):
+        raise AmountNotAllowed(reason=f"0.01–{maximum}")
+    with transaction.atomic():
+        wallet = lock_wallet(customer_id=customer.pk)
+        if wallet.debt:
+            raise HasDebt(amount=wallet.debt)
+        wanted = amount if amount is not None else min(wallet.available, maximum)
+        if wanted <= 0 or wallet.available < wanted:
+            raise InsufficientBalance(available=wallet.available, needed=max(wanted, Decimal("0.01")))
+        principal = min(wanted, wallet.principal)
+        bonus = wanted - principal
+        hold = Hold.objects.create(order_no=order_no, wallet=wallet, principal=principal, bonus=bonus)
+        ledger.post(
+            key=f"hold:{order_no}",
+            kind=JournalKind.HOLD,
+            wallet=wallet,
+            reference=order_no,
+            lines=[
+                debit(AccountKind.CUSTOMER_PRINCIPAL, principal),
+                debit(AccountKind.CUSTOMER_BONUS, bonus),
+                credit(AccountKind.HELD_PRINCIPAL, principal),
+                credit(AccountKind.HELD_BONUS, bonus),
+            ],
+            at=at,
+        )
+    return hold
+
+
+def release_hold(*, order_no: str, at: datetime | None = None) -> None:
+    """Give a hold back. Nothing happens when it is closed already or there is none."""
+    with transaction.atomic():
+        found = Hold.objects.filter(order_no=order_no).select_related("wallet").first()
+        if found is None:
+            return
+        wallet = lock_wallet(customer_id=found.wallet.customer_id)
+        hold = Hold.objects.select_for_update().get(pk=found.pk)
+        if hold.state != HoldState.OPEN:
+            return
+        ledger.post(
+            key=f"release:{order_no}",
+            kind=JournalKind.RELEASE,
+            wallet=wallet,
+            reference=order_no,
+            lines=_give_back(hold.principal, hold.bonus),
+            at=at,
+        )
+        _close(hold, HoldState.RELEASED, at)
+
+
+def charge(
+    *,
+    customer: Customer,
+    order_no: str,
+    electricity: Decimal,
+    service: Decimal,
+    at: datetime | None = None,
+) -> Payment:
+    """Take what an order costs, once per order, and close its hold.
+
+    Taken from the hold and then, at once, from available money, principal first; the rest of the hold is given back.
+    What all of it cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid
+    from available money. Returns where the money came from; a second call returns the same and moves nothing.
+    """
+    with transaction.atomic():
+        wallet = lock_wallet(customer_id=customer.pk)
+        hold = Hold.objects.select_for_update().filter(order_no=order_no).first()
+        key = f"charge:{order_no}"
+        held = hold if hold is not None and hold.state == HoldState.OPEN else None
+        held_principal = held.principal if held else ZERO
+        held_bonus = held.bonus if held else ZERO
+        done = ledger.JournalEntry.objects.filter(key=key).first()
+        if done is not None or (hold is not None and hold.state == HoldState.SETTLED):
+            return _payment_of(order_no)
+        payment = pay(
+            electricity + service,
+            held_principal + wallet.principal,
+            held_bonus + wallet.bonus,
+            PayOrder.PRINCIPAL_FIRST,
+        )
+        from_held_principal = min(payment.from_principal, held_principal)
+        from_held_bonus = min(payment.from_bonus, held_bonus)
+        ledger.post(
+            key=key,
+            kind=JournalKind.CHARGE,
+            wallet=wallet,
+            reference=order_no,
+            lines=[
+                debit(AccountKind.HELD_PRINCIPAL, from_held_principal),
+                debit(AccountKind.HELD_BONUS, from_held_bonus),
+                debit(AccountKind.CUSTOMER_PRINCIPAL, payment.from_principal - from_held_principal),
+                debit(AccountKind.CUSTOMER_BONUS, payment.from_bonus - from_held_bonus),
+                debit(AccountKind.CUSTOMER_DEBT, payment.debt),
+                credit(AccountKind.REVENUE_ELECTRICITY, electricity),
+                credit(AccountKind.REVENUE_SERVICE, service),
+            ],
+            at=at,
+        )
+        if held is not None:
+            ledger.post(
+                key=f"release:{order_no}",
+                kind=JournalKind.RELEASE,
+                wallet=wallet,
+                reference=order_no,
+                lines=_give_back(held_principal - from_held_principal, held_bonus - from_held_bonus),
+                at=at,
+            )
+            _close(held, HoldState.SETTLED, at)
+        if payment.debt:
+            Debt.objects.create(order_no=order_no, wallet=wallet, amount=payment.debt)
+    return payment
+
+
+def _payment_of(order_no: str) -> Payment:
+    """What the charge of an order took, read from its journal entry."""
+    sums = dict.fromkeys(AccountKind, ZERO)
+    rows = ledger.Posting.objects.filter(entry__key=f"charge:{order_no}").values_list(
+        "account__kind", "amount"
+    )
+    for kind, amount in rows:
+        sums[AccountKind(kind)] += amount
+    return Payment(
+        from_principal=sums[AccountKind.HELD_PRINCIPAL] + sums[AccountKind.CUSTOMER_PRINCIPAL],
+        from_bonus=sums[AccountKind.HELD_BONUS] + sums[AccountKind.CUSTOMER_BONUS],
+        debt=sums[AccountKind.CUSTOMER_DEBT],
+    )
+
+
+def _give_back(principal: Decimal, bonus: Decimal) -> list[ledger.Line]:
+    return [
+        debit(AccountKind.HELD_PRINCIPAL, principal),
+        debit(AccountKind.HELD_BONUS, bonus),
+        credit(AccountKind.CUSTOMER_PRINCIPAL, principal),
+        credit(AccountKind.CUSTOMER_BONUS, bonus),
+    ]
+
+
+def _close(hold: Hold, state: HoldState, at: datetime | None) -> None:
+    hold.state = state
+    hold.closed_at = at or now()
+    hold.save(update_fields=["state", "closed_at", "updated_at"])
+
+
+# --- Top-ups ----------------------------------------------------------------------------------------------
+
+
+def create_recharge(
+    *, customer: Customer, amount: Decimal, channel: str, request_key: str, at: datetime | None = None
+) -> Recharge:
+    """Make a top-up order, once per `request_key`.
+
+    Raises AmountNotAllowed outside 1 to 5,000 yuan or with parts of a fen, ChannelNotAvailable, and KeyReused when the
+    key belongs to a top-up of another amount or channel.
+    """
+    if not RECHARGE_MINIMUM <= amount <= RECHARGE_MAXIMUM or amount != amount.quantize(Decimal("0.01")):
+        raise AmountNotAllowed(reason=f"{RECHARGE_MINIMUM}–{RECHARGE_MAXIMUM}")
+    channel_for(channel)
+    wallet = wallet_of(customer=customer)
+    recharge, created = Recharge.objects.get_or_create(
+        wallet=wallet,
+        request_key=request_key,
+        defaults={"recharge_no": dated_number("R", at=at), "amount": amount, "channel": channel},
+    )
+    if not created and (recharge.amount, recharge.channel) != (amount, channel):
+        raise KeyReused()
+    return recharge
+
+
+def pay_sandbox(*, customer: Customer, recharge_no: str, at: datetime | None = None) -> Recharge:
+    """Let the sandbox channel say that a top-up of this customer is paid. Raises RechargeNotFound."""
+    recharge = Recharge.objects.filter(
+        wallet__customer=customer, recharge_no=recharge_no, channel="sandbox"
+    ).first()
+    if recharge is None:
+        raise RechargeNotFound()
+    channel_for(recharge.channel)
+    trade_no = SandboxChannel().trade_no(recharge)
+    return recharge_paid(recharge_no=recharge_no, amount=recharge.amount, channel_trade_no=trade_no, at=at)
+
+
+def recharge_paid(
+    *, recharge_no: str, amount: Decimal, channel_trade_no: str, at: datetime | None = None
+) -> Recharge:
+    """Book a paid top-up, once, and pay open debts with it, oldest first.
+
+    Raises RechargeNotFound, and AmountNotAllowed when the channel says another amount than the order's.
+    """
+    found = Recharge.objects.select_related("wallet").filter(recharge_no=recharge_no).first()
+    if found is None:
+        raise RechargeNotFound()
+    with transaction.atomic():
+        wallet = lock_wallet(customer_id=found.wallet.customer_id)
+        recharge = Recharge.objects.select_for_update().get(pk=found.pk)
+        if to_fen(amount) != to_fen(recharge.amount):
+            raise AmountNotAllowed(reason=f"{amount} ≠ {recharge.amount}")
+        if recharge.state == RechargeState.PAID:
+            return recharge
+        recharge.state = RechargeState.PAID
+        recharge.channel_trade_no = channel_trade_no
+        recharge.paid_at = at or now()
+        recharge.save(update_fields=["state", "channel_trade_no", "paid_at", "updated_at"])
+        ledger.post(
+            key=f"recharge:{recharge_no}",
+            kind=JournalKind.RECHARGE,
+            wallet=wallet,
+            reference=recharge_no,
+            lines=[
+                debit(AccountKind.CHANNEL_CLEARING, recharge.amount, recharge.channel),
+                credit(AccountKind.CUSTOMER_PRINCIPAL, recharge.amount),
+                debit(AccountKind.BONUS_EXPENSE, recharge.bonus),
+                credit(AccountKind.CUSTOMER_BONUS, recharge.bonus),
+            ],
+            at=at,
+        )
+        _recover_debts(wallet, recharge_no, at)
+    log.info("recharge_paid", recharge_no=recharge_no, amount=str(amount))
+    return recharge
+
+
+def _recover_debts(wallet: Wallet, recharge_no: str, at: datetime | None) -> None:
+    """Pay open debts from the wallet's principal, oldest first."""
+    for debt in Debt.objects.select_for_update().filter(wallet=wallet, closed_at=None).order_by("id"):
+        part = min(debt.outstanding, wallet.principal)
+        if not part:
+            return
+        ledger.post(
+            key=f"debt:{debt.order_no}:{recharge_no}",
+            kind=JournalKind.DEBT_RECOVERY,
+            wallet=wallet,
+            reference=debt.order_no,
+            lines=[debit(AccountKind.CUSTOMER_PRINCIPAL, part), credit(AccountKind.CUSTOMER_DEBT, part)],
+            at=at,
+        )
+        closed_at = (at or now()) if part == debt.outstanding else None
+        Debt.objects.filter(pk=debt.pk).update(recovered=F("recovered") + part, closed_at=closed_at)
