@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django_tenants.models import DomainMixin, TenantMixin
 
 from apps.common.models import TimeStamped
+from apps.tenancy import hosts
 
 
 class TenantState(models.TextChoices):
@@ -37,6 +40,11 @@ class Tenant(TenantMixin, TimeStamped):
     def __str__(self) -> str:
         return self.name
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and have this process look the hosts up anew."""
+        super().save(*args, **kwargs)
+        hosts.forget()
+
 
 class Domain(DomainMixin):
     """A host name by which a tenant's site is reached."""
@@ -47,6 +55,11 @@ class Domain(DomainMixin):
 
     def __str__(self) -> str:
         return self.domain
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save, and have this process look the hosts up anew."""
+        super().save(*args, **kwargs)
+        hosts.forget()
 
 
 class InboundRoute(models.Model):

@@ -1,0 +1,189 @@
+"""Opening tenants, keeping their schemas up to date, and who owns which key from outside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import connection, transaction
+from django_tenants.clone import CloneSchema
+from django_tenants.utils import schema_exists
+
+from apps.common.schema import current_schema, schema_context
+from apps.tenancy import hosts
+from apps.tenancy.errors import CodeTaken, HostTaken, RouteTaken, SchemaExists, TemplateBehind, TenantInvalid
+from apps.tenancy.models import Domain, InboundRoute, Tenant, TenantState
+from apps.tenancy.selectors import host_name, schema_names, schemas_behind, tenant_of_schema
+
+PLATFORM_CODE = "platform"
+_SCHEMA_WORK = 7_203_377  # any number that no other advisory lock of ours has
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
+_ROUTES_PER_INSERT = 2000
+
+
+def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
+    """Say whether a tenant could be opened. Raises TenantInvalid, CodeTaken, HostTaken or SchemaExists."""
+    try:
+        Tenant._meta.get_field("code").run_validators(code)
+    except ValidationError:
+        raise TenantInvalid(field="code", value=code) from None
+    if not name.strip() or len(name) > 100:
+        raise TenantInvalid(field="name", value=name)
+    host = host_name(hostname)
+    if host != hostname.lower() or len(host) > 253 or not _HOST.fullmatch(host):
+        raise TenantInvalid(field="host", value=hostname)
+    if Tenant.objects.filter(code=code).exists():
+        raise CodeTaken(tenant_code=code)
+    if host in settings.PLATFORM_HOSTS or Domain.objects.filter(domain=host).exists():
+        raise HostTaken(host=host)
+    if schema_exists(schema_of(code)):
+        raise SchemaExists(schema=schema_of(code))
+
+
+def create_tenant(*, code: str, name: str, hostname: str) -> Tenant:
+    """Open a tenant: its row, its host, and its schema as a copy of the template's.
+
+    Row, host and schema are one transaction, so a failure or a crash leaves nothing; copies are made one at a time.
+    Takes seconds: not for a request. Raises what `check_new_tenant` raises, and TemplateBehind inside a transaction.
+    """
+    with schema_context(settings.PUBLIC_SCHEMA_NAME):
+        check_new_tenant(code=code, name=name, hostname=hostname)
+        migrate_template()
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_advisory_xact_lock(%s)", [_SCHEMA_WORK])
+            # Again, now that nobody else can be opening one.
+            check_new_tenant(code=code, name=name, hostname=hostname)
+            tenant = Tenant.objects.create(schema_name=schema_of(code), code=code, name=name.strip())
+            Domain.objects.create(domain=host_name(hostname), tenant=tenant)
+            _clone(tenant.schema_name)
+            tenant.state = TenantState.ACTIVE
+            tenant.save(update_fields=["state", "updated_at"])
+        return tenant
+
+
+def ensure_platform() -> Tenant:
+    """Make what must exist beside the tenants: the platform's row and hosts, and the template schema. Idempotent."""
+    with schema_context(settings.PUBLIC_SCHEMA_NAME):
+        platform, _ = Tenant.objects.get_or_create(
+            schema_name=settings.PUBLIC_SCHEMA_NAME,
+            defaults={"code": PLATFORM_CODE, "name": "chargeplat", "state": TenantState.ACTIVE},
+        )
+        for number, host in enumerate(settings.PLATFORM_HOSTS):
+            Domain.objects.get_or_create(
+                domain=host_name(host), defaults={"tenant": platform, "is_primary": number == 0}
+            )
+        migrate_template()
+        return platform
+
+
+def migrate_template() -> int:
+    """Make the template schema or bring it up to date; return how many migrations were applied.
+
+    Raises TemplateBehind when there is something to do inside a transaction (migrating commits).
+    """
+    template = settings.TENANT_TEMPLATE_SCHEMA
+    if not schemas_behind([template]):
+        return 0
+    if connection.in_atomic_block:
+        raise TemplateBehind
+    with schema_work():
+        missing = schemas_behind([template])
+        if missing:
+            migrate_schema(template)
+        return missing.get(template, 0)
+
+
+def migrate_all(progress: Callable[[str, int], None]) -> dict[str, int]:
+    """Bring public, the template and every tenant that is behind up to date; return schema → migrations applied.
+
+    `progress` is called with schema and number before each. Tenants' tasks and requests may go on meanwhile.
+    """
+    done: dict[str, int] = {}
+    public, template = settings.PUBLIC_SCHEMA_NAME, settings.TENANT_TEMPLATE_SCHEMA
+    with schema_context(public), schema_work():
+        for schemas in (lambda: [public], lambda: [template], schema_names):
+            for schema, missing in sorted(schemas_behind(schemas()).items()):
+                progress(schema, missing)
+                migrate_schema(schema)
+                done[schema] = missing
+    return done
+
+
+def migrate_schema(schema: str) -> None:
+    """Apply all migrations to one schema, making it where it does not exist. Commits; not inside a transaction."""
+    is_public = schema == settings.PUBLIC_SCHEMA_NAME
+    if not is_public and not schema_exists(schema):
+        with connection.cursor() as cursor:
+            cursor.execute(f"create schema {connection.ops.quote_name(schema)}")
+    call_command(
+        "migrate_schemas",
+        shared=is_public,
+        tenant=not is_public,
+        schema_name=schema,
+        interactive=False,
+        verbosity=0,
+    )
+    connection.set_schema_to_public()
+
+
+@contextmanager
+def schema_work() -> Iterator[None]:
+    """Only one process at a time makes or changes schemas.
+
+    The lock is held by a connection of its own: migrating closes the thread's.
+    """
+    holder = connection.copy()
+    try:
+        with holder.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(%s)", [_SCHEMA_WORK])
+        yield
+    finally:
+        holder.close()
+
+
+def claim_route(*, kind: str, key: str) -> None:
+    """Register an outside key for the tenant of the current schema. Raises RouteTaken if another has it."""
+    claim_routes(kind=kind, keys=[key])
+
+
+def claim_routes(*, kind: str, keys: Iterable[str]) -> None:
+    """Register outside keys, all or none; those that are this tenant's already are left alone. Raises RouteTaken."""
+    tenant = tenant_of_schema(current_schema())
+    ordered = sorted(set(keys))  # two tenants that claim the same keys at once must not deadlock
+    with transaction.atomic():
+        InboundRoute.objects.bulk_create(
+            (InboundRoute(kind=kind, key=key, tenant=tenant) for key in ordered),
+            batch_size=_ROUTES_PER_INSERT,
+            ignore_conflicts=True,
+        )
+        foreign = InboundRoute.objects.filter(kind=kind, key__in=ordered).exclude(tenant=tenant)
+        taken = foreign.order_by("key").first()
+        if taken is not None:
+            raise RouteTaken(key=taken.key)
+
+
+def release_route(*, kind: str, key: str) -> None:
+    """Give up an outside key of the current schema's tenant; nothing happens if it is not this tenant's."""
+    InboundRoute.objects.filter(kind=kind, key=key, tenant__schema_name=current_schema()).delete()
+
+
+def schema_of(code: str) -> str:
+    """Return the schema name for a tenant's code."""
+    return f"t_{code}"
+
+
+def _clone(schema: str) -> None:
+    """Copy the template with its rows: applied migrations, content types and permissions."""
+    try:
+        CloneSchema().clone_schema(settings.TENANT_TEMPLATE_SCHEMA, schema, "DATA")
+        with connection.cursor() as cursor:
+            cursor.execute("reset client_min_messages")  # the clone function sets it
+    finally:
+        # It changes search_path as well, behind the back of the connection's memory of it.
+        connection.set_schema_to_public()
+        hosts.forget()
