@@ -223,6 +223,8 @@ SPECTACULAR_SETTINGS = {
 DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
 SMS_LOG = STATE_DIR / "sms.log"
+SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=5_000)  # sign-in codes of one tenant within 24 h
+CAPTCHA = env.str("CAPTCHA", default="")  # dotted path of an apps.customers.captcha.Captcha; off for "console"
 RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDED else [])
 
 # --- Piles ------------------------------------------------------------------------------------------------
