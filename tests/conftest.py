@@ -17,18 +17,22 @@ import pytest
 from tests import database
 
 # Before settings are read: they compute the servers' paths from it.
-STATE_DIR = database.own_state_dir()
-os.environ["CHARGEPLAT_STATE"] = str(STATE_DIR)
+os.environ["CHARGEPLAT_STATE"] = str(database.own_state_dir())
 os.environ["DJANGO_SETTINGS_MODULE"] = "chargeplat.settings"
 
-import django  # noqa: E402
-from django.conf import settings  # noqa: E402
+import django
+from django.conf import settings
 
+if settings.configured:
+    raise pytest.UsageError(
+        "unset DJANGO_SETTINGS_MODULE: it makes pytest-django read the settings too early"
+    )
 settings.ALLOWED_HOSTS = [".test"]
 settings.PLATFORM_HOSTS = [database.PLATFORM_HOST]
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 settings.CELERY_TASK_ALWAYS_EAGER = settings.CELERY_TASK_EAGER_PROPAGATES = True
 django.setup()
+del os.environ["DJANGO_SETTINGS_MODULE"]  # a worker of pytest-xdist would inherit it
 
 from chargeplat import embedded  # noqa: E402
 

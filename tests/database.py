@@ -27,7 +27,8 @@ from chargeplat import embedded
 TENANTS = {"alpha": "甲充电", "beta": "乙充电"}
 PLATFORM_HOST = "platform.test"
 KEPT_TEMPLATES = 2  # of this branch and of the one before
-BASE = embedded.state_dir() / "tests"
+# Workers of pytest-xdist inherit the environment: the first process names the place for all.
+BASE = Path(os.environ.setdefault("CHARGEPLAT_TEST_STATE", str(embedded.state_dir() / "tests")))
 
 
 def own_state_dir() -> Path:
@@ -36,7 +37,7 @@ def own_state_dir() -> Path:
     for left in BASE.glob("run-*"):
         if embedded.process_start(int(left.name.split("-")[1])) is None:
             embedded.services(left).remove()
-    return Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=BASE))
+    return embedded.ensure_state_dir(BASE / f"run-{os.getpid()}")
 
 
 @contextmanager
@@ -142,15 +143,18 @@ class Cleaner:
             " and (n.nspname = 'public' or n.nspname in (select schema_name from public.tenancy_tenant))"
         ).fetchall()
         names = [sql.Identifier(schema, table) for schema, table in tables]
-        self.filled = {}
+        self.empty: list[sql.Identifier] = []
+        self.filled: list[tuple[sql.Identifier, bytes]] = []
         for name in names:
             if self.connection.execute(sql.SQL("select 1 from {} limit 1").format(name)).fetchone():
                 with self.connection.cursor().copy(sql.SQL("copy {} to stdout").format(name)) as copy:
-                    self.filled[name] = b"".join(copy)
-        self.empty = [name for name in names if name not in self.filled]
+                    self.filled.append((name, b"".join(copy)))
+            else:
+                self.empty.append(name)
         self.any_row = self._union("select {i} where exists (select from {name})", self.empty)
         self.digest = self._union(
-            "select {i}, count(*), sum(hashtextextended(t::text, 0)) from {name} t", list(self.filled)
+            "select {i}, count(*), sum(hashtextextended(t::text, 0)) from {name} t",
+            [name for name, _ in self.filled],
         )
         self.before = self.connection.execute(self.digest).fetchall()
 
@@ -160,7 +164,7 @@ class Cleaner:
             self.connection.execute(sql.SQL("delete from {}").format(self.empty[i]))
         now = self.connection.execute(self.digest).fetchall()
         changed = {row[0] for row in {*now} ^ {*self.before}}
-        for i, (name, rows) in enumerate(self.filled.items()):
+        for i, (name, rows) in enumerate(self.filled):
             if i in changed:
                 with self.connection.transaction():
                     self.connection.execute(sql.SQL("delete from {}").format(name))

@@ -71,7 +71,10 @@ def test_each_tenant_table_stands_in_each_schema_and_in_public_only_when_shared(
     [
         (r"^\s*with tenant\b\s*(:|as)", "one list for all threads remembers the schema: use schema_context"),
         (r"@receiver\((pre|post)_(save|delete)", "no model signals: services announce named events"),
-        (r"transaction=True", "the flush after such a test empties the public schema: use `committed`"),
+        (
+            r"django_db\(.*transaction=True|TransactionTestCase",
+            "the flush after such a test empties the public schema: use `committed`",
+        ),
     ],
 )
 def test_habits_that_went_wrong_once(habit: str, why: str) -> None:
