@@ -159,6 +159,7 @@ def _inside(code: str) -> Iterator[Tenant]:
     from django.core.cache import cache
     from django.db import connection
 
+    from apps.tenancy import hosts
     from apps.tenancy.models import Tenant
 
     connection.set_schema_to_public()
@@ -166,4 +167,5 @@ def _inside(code: str) -> Iterator[Tenant]:
     connection.set_tenant(found)
     yield found
     connection.set_schema_to_public()
+    hosts.forget()
     cache.clear()  # FLUSHDB: limits, routes and last states as well

@@ -89,21 +89,15 @@ def server_database() -> Iterator[None]:
 
 
 def build() -> None:
-    """Migrate the public schema, put the platform on its host and open the two tenants."""
-    from django.core.management import call_command
-    from django.db import connection, connections
+    """Migrate the public and the template schema, put the platform on its host and open the two tenants."""
+    from django.db import connections
 
-    from apps.tenancy.models import Domain, Tenant, TenantState
-    from apps.tenancy.services import create_tenant
+    from apps.tenancy import services
 
-    call_command("migrate_schemas", shared=True, interactive=False, verbosity=0)
-    platform, _ = Tenant.objects.get_or_create(
-        schema_name="public", defaults={"code": "platform", "name": "平台", "state": TenantState.ACTIVE}
-    )
-    Domain.objects.get_or_create(domain=PLATFORM_HOST, defaults={"tenant": platform})
+    services.migrate_all(lambda schema, missing: None)
+    services.ensure_platform()
     for code, name in TENANTS.items():
-        create_tenant(code=code, name=name, hostname=f"{code}.test")
-        connection.set_schema_to_public()
+        services.create_tenant(code=code, name=name, hostname=f"{code}.test")
     connections.close_all()
 
 
