@@ -51,7 +51,7 @@ class StopReason(models.TextChoices):
 class RecordState(models.TextChoices):
     STORED = "stored", _("stored")
     SETTLED = "settled", _("settled")
-    DUPLICATE = "duplicate", _("repeated")
+    HELD = "held", _("held for review")
     QUARANTINED = "quarantined", _("quarantined")
 
 

@@ -213,7 +213,7 @@ def create_recharge(
         defaults={"recharge_no": dated_number("R", at=at), "amount": amount, "channel": channel},
     )
     if not created and (recharge.amount, recharge.channel) != (amount, channel):
-        raise KeyReused()
+        raise KeyReused
     return recharge
 
 
@@ -223,7 +223,7 @@ def pay_sandbox(*, customer: Customer, recharge_no: str, at: datetime | None = N
         wallet__customer=customer, recharge_no=recharge_no, channel="sandbox"
     ).first()
     if recharge is None:
-        raise RechargeNotFound()
+        raise RechargeNotFound
     channel_for(recharge.channel)
     trade_no = SandboxChannel().trade_no(recharge)
     return recharge_paid(recharge_no=recharge_no, amount=recharge.amount, channel_trade_no=trade_no, at=at)
@@ -238,7 +238,7 @@ def recharge_paid(
     """
     found = Recharge.objects.select_related("wallet").filter(recharge_no=recharge_no).first()
     if found is None:
-        raise RechargeNotFound()
+        raise RechargeNotFound
     with transaction.atomic():
         wallet = lock_wallet(customer_id=found.wallet.customer_id)
         recharge = Recharge.objects.select_for_update().get(pk=found.pk)

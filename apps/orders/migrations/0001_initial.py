@@ -2,6 +2,7 @@
 
 import apps.common.fields
 import django.db.models.deletion
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -21,7 +22,7 @@ class Migration(migrations.Migration):
             name='Order',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('order_no', models.CharField(max_length=32, unique=True, verbose_name='order number')),
                 ('transaction_no', models.CharField(max_length=32, unique=True, verbose_name='transaction number')),
@@ -119,7 +120,7 @@ class Migration(migrations.Migration):
                 ('report', models.JSONField(blank=True, help_text='piles.reports.TransactionReport; empty if undecodable', null=True, verbose_name='decoded')),
                 ('received_at', models.DateTimeField(verbose_name='received at')),
                 ('times_received', models.PositiveIntegerField(default=1, verbose_name='times received')),
-                ('state', models.CharField(choices=[('stored', 'stored'), ('settled', 'settled'), ('duplicate', 'repeated'), ('quarantined', 'quarantined')], default='stored', max_length=16, verbose_name='state')),
+                ('state', models.CharField(choices=[('stored', 'stored'), ('settled', 'settled'), ('held', 'held for review'), ('quarantined', 'quarantined')], default='stored', max_length=16, verbose_name='state')),
                 ('reason', models.CharField(blank=True, max_length=64, verbose_name='reason')),
                 ('processed_at', models.DateTimeField(blank=True, null=True, verbose_name='processed at')),
                 ('order', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='records', to='orders.order', verbose_name='order')),

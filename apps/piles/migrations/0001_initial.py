@@ -3,6 +3,7 @@
 import apps.common.fields
 import django.core.validators
 import django.db.models.deletion
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -33,7 +34,7 @@ class Migration(migrations.Migration):
             name='Alarm',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('kind', models.CharField(choices=[('pile_offline', 'pile offline'), ('pile_fault', 'pile fault'), ('unknown_record', 'record without an order'), ('differing_record', 'record differs from an earlier one'), ('foreign_record', 'record for another pile'), ('duplicate_login', 'second connection of a pile'), ('charging_after_failure', 'charging although the start failed'), ('missing_record', 'transaction record missing'), ('price_mismatch', 'pile refused its prices')], max_length=32, verbose_name='kind')),
                 ('pile_code', models.CharField(blank=True, db_index=True, max_length=14, verbose_name='pile code')),
@@ -76,7 +77,7 @@ class Migration(migrations.Migration):
             name='Pile',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('pile_code', models.CharField(max_length=14, unique=True, validators=[django.core.validators.RegexValidator('^\\d{14}$', '14 digits are needed.')], verbose_name='pile code')),
                 ('name', models.CharField(blank=True, max_length=50, verbose_name='name')),
@@ -111,7 +112,7 @@ class Migration(migrations.Migration):
             name='PileCommand',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('connector_no', models.CharField(blank=True, max_length=2, verbose_name='connector number')),
                 ('kind', models.CharField(choices=[('start', 'start charging'), ('stop', 'stop charging'), ('set_billing_model', 'set prices'), ('sync_time', 'set clock'), ('read_realtime', 'refresh state')], max_length=24, verbose_name='kind')),

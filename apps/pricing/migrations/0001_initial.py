@@ -3,6 +3,7 @@
 import apps.common.fields
 import django.core.validators
 import django.db.models.deletion
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -20,7 +21,7 @@ class Migration(migrations.Migration):
             name='PriceTemplate',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('name', models.CharField(max_length=50, unique=True, verbose_name='name')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
@@ -63,7 +64,7 @@ class Migration(migrations.Migration):
             name='PricePush',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('state', models.CharField(choices=[('pending', 'pending'), ('sent', 'sent'), ('done', 'done'), ('failed', 'failed')], default='pending', max_length=16, verbose_name='state')),
                 ('reason', models.CharField(blank=True, max_length=100, verbose_name='reason')),
@@ -83,7 +84,7 @@ class Migration(migrations.Migration):
             name='PriceAssignment',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('starts_at', models.DateTimeField(verbose_name='starts at')),
                 ('created_by', models.CharField(blank=True, max_length=100, verbose_name='created by')),

@@ -3,6 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import django_tenants.postgresql_backend.base
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -19,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('schema_name', models.CharField(db_index=True, max_length=63, unique=True, validators=[django_tenants.postgresql_backend.base._check_schema_name])),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('code', models.SlugField(max_length=32, unique=True, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9]{1,31}$')], verbose_name='code')),
                 ('name', models.CharField(max_length=100, verbose_name='name')),

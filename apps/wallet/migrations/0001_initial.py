@@ -2,6 +2,7 @@
 
 import apps.common.fields
 import django.db.models.deletion
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -18,7 +19,7 @@ class Migration(migrations.Migration):
             name='Wallet',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('principal', apps.common.fields.MoneyField(decimal_places=2, default=0, max_digits=14, verbose_name='principal')),
                 ('bonus', apps.common.fields.MoneyField(decimal_places=2, default=0, max_digits=14, verbose_name='bonus')),
@@ -36,7 +37,7 @@ class Migration(migrations.Migration):
             name='Recharge',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('recharge_no', models.CharField(max_length=32, unique=True, verbose_name='recharge number')),
                 ('amount', apps.common.fields.MoneyField(decimal_places=2, max_digits=14, verbose_name='amount')),
@@ -76,7 +77,7 @@ class Migration(migrations.Migration):
             name='Hold',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('order_no', models.CharField(max_length=32, unique=True, verbose_name='order number')),
                 ('principal', apps.common.fields.MoneyField(decimal_places=2, max_digits=14, verbose_name='principal')),
@@ -95,7 +96,7 @@ class Migration(migrations.Migration):
             name='Debt',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='created at')),
+                ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('order_no', models.CharField(max_length=32, unique=True, verbose_name='order number')),
                 ('amount', apps.common.fields.MoneyField(decimal_places=2, max_digits=14, verbose_name='amount')),
