@@ -49,9 +49,9 @@ SHARED_APPS = [
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "unfold.contrib.inlines",
+    "apps.tenancy",  # before django_tenants: both have a create_tenant command
     "django_tenants",
     "apps.common",
-    "apps.tenancy",
     "apps.backoffice",
     "apps.accounts",
     "django.contrib.admin",

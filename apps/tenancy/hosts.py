@@ -27,7 +27,7 @@ def recall(key: str) -> Tenant | None:
 def remember(key: str, tenant: Tenant) -> None:
     """Keep a tenant for `LIFETIME_S`. What an open transaction has read is not kept: it may be rolled back."""
     if not connection.in_atomic_block:
-        _known[key] = monotonic() + LIFETIME_S, tenant
+        _known[key] = monotonic() + LIFETIME_S, copy.copy(tenant)
 
 
 def forget() -> None:

@@ -42,7 +42,7 @@ class TenantMiddleware:
             return refusal(request, error)
         request.tenant = tenant  # type: ignore[attr-defined]
         if tenant.schema_name == settings.PUBLIC_SCHEMA_NAME:
-            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF  # type: ignore[attr-defined]
+            request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
         with tenant_context(tenant):
             return self.get_response(request)
 

@@ -128,7 +128,7 @@ def migrate_schema(schema: str) -> None:
         interactive=False,
         verbosity=0,
     )
-    connection.set_schema_to_public()
+    connection.set_schema_to_public()  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -185,5 +185,5 @@ def _clone(schema: str) -> None:
             cursor.execute("reset client_min_messages")  # the clone function sets it
     finally:
         # It changes search_path as well, behind the back of the connection's memory of it.
-        connection.set_schema_to_public()
+        connection.set_schema_to_public()  # type: ignore[attr-defined]
         hosts.forget()

@@ -1,0 +1,111 @@
+"""Stations. Piles and prices add what they know of a station to these pages."""
+
+from __future__ import annotations
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from apps.backoffice import shown
+from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.sites import tenant_site
+from apps.sites import services
+from apps.sites.models import Station, StationState
+
+TONES = {StationState.OPEN: "success", StationState.MAINTENANCE: "warning", StationState.CLOSED: "neutral"}
+
+
+class StateForm(BaseDialogForm):
+    """The state that a station is put into."""
+
+    state = forms.ChoiceField(label=_("state"), choices=StationState, widget=UnfoldAdminSelectWidget)
+
+
+@admin.register(Station, site=tenant_site)
+class StationAdmin(BackofficeAdmin):
+    """Master data of a station, in tabs."""
+
+    list_display = ["name", "station_no", "state_shown", "published_shown", "place_shown"]
+    list_filter = ["state", "is_published", "city"]
+    search_fields = ["name", "station_no", "address"]
+    readonly_fields = ["state_shown"]
+    actions_detail = ["change_state"]
+    export = [
+        (_("station number"), "station_no"),
+        (_("name"), "name"),
+        (_("state"), "get_state_display"),
+        (_("province"), "province"),
+        (_("city"), "city"),
+        (_("district"), "district"),
+        (_("address"), "address"),
+        (_("longitude"), "longitude"),
+        (_("latitude"), "latitude"),
+    ]
+    fieldsets = [
+        (
+            _("Basics"),
+            {
+                "classes": ["tab"],
+                "fields": [
+                    ("station_no", "name"),
+                    ("state", "is_published"),
+                    ("opening_hours", "service_phone"),
+                ],
+            },
+        ),
+        (
+            _("Position"),
+            {
+                "classes": ["tab"],
+                "description": _("Coordinates are GCJ-02, as every map in China shows them."),
+                "fields": [
+                    ("province", "city", "district"),
+                    ("address", "area_code"),
+                    ("longitude", "latitude"),
+                ],
+            },
+        ),
+        (_("For drivers"), {"classes": ["tab"], "fields": ["parking_note", "notice"]}),
+    ]
+
+    @action(
+        description=_("Change state"),
+        url_path="state",
+        icon="toggle_on",
+        permissions=["state"],
+        dialog={
+            "title": _("Change state"),
+            "description": _("Running charges go on. No new charge starts at a station that is not open."),
+            "form_class": StateForm,
+            "form_submit_text": _("Change state"),
+        },
+    )
+    def change_state(self, request: HttpRequest, form: StateForm, object_id: str) -> HttpResponse:
+        """Open, close, or put under maintenance."""
+        station = self.get_queryset(request).get(pk=object_id)
+        before = services.set_state(station=station, state=StationState(form.cleaned_data["state"]))
+        self.audit(request, "state_changed", station, changes={"state": [before, station.state]})
+        return self.back_to(request, station)
+
+    def has_state_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Who may change the station."""
+        return self.allowed(request, "change_station")
+
+    @display(description=_("state"), ordering="state")
+    def state_shown(self, obj: Station) -> str:
+        """As a label."""
+        return shown.state(obj, TONES)
+
+    @display(description=_("shown to drivers"), ordering="is_published", boolean=True)
+    def published_shown(self, obj: Station) -> bool:
+        """Whether drivers see it."""
+        return obj.is_published
+
+    @display(description=_("place"), ordering="city")
+    def place_shown(self, obj: Station) -> str:
+        """City and district."""
+        return " ".join(filter(None, [obj.city, obj.district])) or shown.EMPTY
