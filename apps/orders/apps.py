@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class OrdersConfig(AppConfig):
     name = "apps.orders"
     verbose_name = _("Orders")
+
+    def ready(self) -> None:
+        from apps.orders import receivers  # noqa: F401 - connects the named events

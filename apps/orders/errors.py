@@ -1,0 +1,30 @@
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.errors import DomainError, NotFound
+
+
+class OrderNotFound(NotFound):
+    code = "orders.not_found"
+    message = _("There is no such order.")
+
+
+class CustomerBlocked(DomainError):
+    code = "orders.blocked"
+    message = _("This account may not charge. Please call the operator.")
+    status = 403
+
+
+class StationClosed(DomainError):
+    code = "orders.station_closed"
+    message = _("This station is closed at the moment.")
+    status = 409
+
+
+class NotStartable(DomainError):
+    code = "orders.not_startable"
+    message = _("The charge could not be started. Please try again.")
+    status = 409
+
+
+class IllegalMove(Exception):
+    """A move that the table of moves does not have: a defect of the caller."""

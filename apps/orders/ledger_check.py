@@ -1,0 +1,154 @@
+"""Proof that the books are right: what `check_ledger` asks of one tenant's schema.
+
+Each check is one query that returns what is wrong; a clean ledger returns nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+CHECKS: dict[str, str] = {
+    # --- the journal itself
+    "entry does not sum to zero": """
+        select e.key as subject, sum(p.amount) as difference
+        from wallet_journalentry e join wallet_posting p on p.entry_id = e.id
+        group by e.key having sum(p.amount) <> 0""",
+    "entry without two lines": """
+        select e.key as subject, count(p.id) as lines
+        from wallet_journalentry e left join wallet_posting p on p.entry_id = e.id
+        group by e.key having count(p.id) < 2""",
+    # --- cached balances
+    "wallet differs from its accounts": """
+        with sums as (
+            select a.wallet_id,
+                -sum(p.amount) filter (where a.kind = 'customer_principal') as principal,
+                -sum(p.amount) filter (where a.kind = 'customer_bonus') as bonus,
+                -sum(p.amount) filter (where a.kind = 'held_principal') as held_principal,
+                -sum(p.amount) filter (where a.kind = 'held_bonus') as held_bonus,
+                sum(p.amount) filter (where a.kind = 'customer_debt') as debt
+            from wallet_posting p join wallet_account a on a.id = p.account_id
+            where a.wallet_id is not null group by a.wallet_id)
+        select w.id as subject, w.principal, s.principal as booked_principal, w.bonus, s.bonus as booked_bonus,
+            w.held_principal, s.held_principal as booked_held_principal, w.held_bonus,
+            s.held_bonus as booked_held_bonus, w.debt, s.debt as booked_debt
+        from wallet_wallet w left join sums s on s.wallet_id = w.id
+        where (w.principal, w.bonus, w.held_principal, w.held_bonus, w.debt) is distinct from
+            (coalesce(s.principal, 0), coalesce(s.bonus, 0), coalesce(s.held_principal, 0),
+             coalesce(s.held_bonus, 0), coalesce(s.debt, 0))""",
+    # --- holds and debts
+    "held money differs from open holds": """
+        select w.id as subject, w.held_principal + w.held_bonus as held, coalesce(h.held, 0) as holds
+        from wallet_wallet w left join (
+            select wallet_id, sum(principal) as principal, sum(bonus) as bonus, sum(principal + bonus) as held
+            from wallet_hold where state = 'open' group by wallet_id) h on h.wallet_id = w.id
+        where w.held_principal <> coalesce(h.principal, 0) or w.held_bonus <> coalesce(h.bonus, 0)""",
+    "open hold without a running order": """
+        select h.order_no as subject, o.state
+        from wallet_hold h left join orders_order o on o.order_no = h.order_no
+        where h.state = 'open' and (o.state is null or o.state in ('completed', 'failed', 'pending'))""",
+    "running order without an open hold": """
+        select o.order_no as subject, o.state, h.state as hold
+        from orders_order o left join wallet_hold h on h.order_no = o.order_no
+        where o.state in ('starting', 'charging', 'stopping', 'settling') and h.state is distinct from 'open'""",
+    "debt differs from open debts": """
+        select w.id as subject, w.debt, coalesce(d.owed, 0) as owed
+        from wallet_wallet w left join (
+            select wallet_id, sum(amount - recovered) as owed from wallet_debt group by wallet_id) d
+            on d.wallet_id = w.id
+        where w.debt <> coalesce(d.owed, 0)""",
+    # --- orders and revenue
+    "order's bill differs from its lines": """
+        select o.order_no as subject, o.electricity_fee, o.service_fee, o.energy_kwh,
+            coalesce(l.electricity, 0) as electricity_lines, coalesce(l.service, 0) as service_lines
+        from orders_order o left join (
+            select order_id, sum(electricity_fee) as electricity, sum(service_fee) as service,
+                sum(energy_kwh) as energy from orders_billline group by order_id) l on l.order_id = o.id
+        where (o.electricity_fee, o.service_fee, o.energy_kwh) is distinct from
+            (coalesce(l.electricity, 0), coalesce(l.service, 0), coalesce(l.energy, 0))""",
+    "bill line is not energy times price": """
+        select o.order_no as subject, l.rate_class, l.electricity_fee, l.service_fee
+        from orders_billline l join orders_order o on o.id = l.order_id
+        where l.electricity_fee <> round(l.energy_kwh * l.electricity_price, 2)
+            or l.service_fee <> round(l.energy_kwh * l.service_price, 2)""",
+    "order's payment does not add up": """
+        select order_no as subject, payable, paid_principal, paid_bonus, debt
+        from orders_order
+        where paid_principal + paid_bonus + debt <> payable
+            or (state = 'completed' and payable <> electricity_fee + service_fee)
+            or (state <> 'completed' and payable <> 0)""",
+    "order differs from the ledger": """
+        with booked as (
+            select e.reference,
+                -sum(p.amount) filter (where a.kind = 'revenue_electricity') as electricity,
+                -sum(p.amount) filter (where a.kind = 'revenue_service') as service,
+                sum(p.amount) filter (where a.kind in ('held_principal', 'customer_principal')) as principal,
+                sum(p.amount) filter (where a.kind in ('held_bonus', 'customer_bonus')) as bonus,
+                sum(p.amount) filter (where a.kind = 'customer_debt') as debt
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind = 'charge' group by e.reference)
+        select coalesce(o.order_no, b.reference) as subject, o.state, o.payable, b.electricity, b.service
+        from orders_order o full join booked b on b.reference = o.order_no
+        where (coalesce(o.electricity_fee, 0), coalesce(o.service_fee, 0), coalesce(o.paid_principal, 0),
+               coalesce(o.paid_bonus, 0), coalesce(o.debt, 0)) is distinct from
+            (coalesce(b.electricity, 0), coalesce(b.service, 0), coalesce(b.principal, 0),
+             coalesce(b.bonus, 0), coalesce(b.debt, 0))""",
+    "settled order without its record": """
+        select o.order_no as subject, count(r.id) as records
+        from orders_order o left join orders_transactionrecord r on r.order_id = o.id and r.state = 'settled'
+        where o.state = 'completed' group by o.order_no having count(r.id) <> 1""",
+    # --- top-ups
+    "top-up differs from the ledger": """
+        with booked as (
+            select e.reference, sum(p.amount) as amount
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind = 'recharge' and a.kind = 'channel_clearing' group by e.reference)
+        select coalesce(r.recharge_no, b.reference) as subject, r.state, r.amount, b.amount as booked
+        from wallet_recharge r full join booked b on b.reference = r.recharge_no
+        where case when r.state = 'paid' then r.amount else 0 end is distinct from coalesce(b.amount, 0)""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is wrong: which check, about what, with the figures."""
+
+    check: str
+    subject: str
+    figures: dict[str, str]
+
+
+def differences(*, limit: int = 100) -> list[Difference]:
+    """Run every check in the current schema, on one snapshot, and return what is wrong (at most `limit` per check)."""
+    found: list[Difference] = []
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Money moves while we look: all checks must see the same moment.
+        if not connection.needs_rollback and len(connection.savepoint_ids) == 0:
+            cursor.execute("set transaction isolation level repeatable read")
+        for check, query in CHECKS.items():
+            cursor.execute(f"{query} limit %s", [limit])
+            names = [column.name for column in cursor.description or ()]
+            for row in cursor.fetchall():
+                figures: dict[str, Any] = dict(zip(names, row, strict=True))
+                subject = str(figures.pop("subject"))
+                found.append(Difference(check, subject, {key: str(value) for key, value in figures.items()}))
+    return found
+
+
+def totals() -> dict[str, str]:
+    """Return the figures that a clean run reports: entries, orders settled, revenue, money of customers."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """select (select count(*) from wallet_journalentry) as entries,
+                (select count(*) from orders_order where state = 'completed') as settled_orders,
+                (select coalesce(sum(payable), 0) from orders_order where state = 'completed') as revenue,
+                (select coalesce(sum(principal + bonus), 0) from wallet_wallet) as available,
+                (select coalesce(sum(held_principal + held_bonus), 0) from wallet_wallet) as held,
+                (select coalesce(sum(debt), 0) from wallet_wallet) as debt"""
+        )
+        names = [column.name for column in cursor.description or ()]
+        return {name: str(value) for name, value in zip(names, cursor.fetchone() or (), strict=True)}

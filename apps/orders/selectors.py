@@ -1,0 +1,104 @@
+"""Reads of orders for drivers and staff."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import QuerySet
+
+from apps.customers.models import Customer
+from apps.orders.enums import OrderState
+from apps.orders.errors import OrderNotFound
+from apps.orders.models import Order
+from apps.piles.models import ConnectorStatus
+
+_DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED, OrderState.ABNORMAL, OrderState.SETTLING})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A charge at one moment. Energy kWh, amount yuan (an estimate of the pile's until settled), power kW.
+
+    `sequence` grows with every newer picture (milliseconds since 1970): a reader drops what is older than it has.
+    """
+
+    order_no: str
+    state: str
+    state_label: str
+    connector_code: str
+    station_name: str
+    waiting_for_plug: bool
+    stop_requested: bool
+    fail_reason: str
+    energy_kwh: Decimal
+    amount: Decimal
+    settled: bool
+    soc_percent: int
+    power_kw: Decimal
+    voltage_v: Decimal
+    current_a: Decimal
+    minutes: int
+    remaining_minutes: int
+    hold_amount: Decimal
+    started_at: datetime | None
+    reported_at: datetime | None
+    sequence: int
+
+
+def order_of(*, customer: Customer, order_no: str) -> Order:
+    """Return a customer's own order with what its pages show. Raises OrderNotFound."""
+    order = (
+        Order.objects.select_related("station", "connector__pile", "connector__status")
+        .filter(customer=customer, order_no=order_no)
+        .first()
+    )
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
+def orders_of(
+    *, customer: Customer, state: str | None = None, before_id: int | None = None
+) -> QuerySet[Order]:
+    """Return a customer's orders, newest first, of one state and from below `before_id` where given."""
+    orders = Order.objects.select_related("station", "connector").filter(customer=customer).order_by("-id")
+    if state:
+        orders = orders.filter(state=state)
+    if before_id is not None:
+        orders = orders.filter(id__lt=before_id)
+    return orders
+
+
+def progress(*, order: Order) -> Progress:
+    """Return the live picture of an order: the connector's last word while it charges, the bill once settled."""
+    status: ConnectorStatus = order.connector.status
+    live = status.transaction_no == order.transaction_no and order.state not in _DONE
+    settled = order.state == OrderState.COMPLETED
+    reported_at = status.reported_at if live else order.ended_at
+    newest = max(order.updated_at, reported_at) if reported_at else order.updated_at
+    zero = Decimal(0)
+    return Progress(
+        order_no=order.order_no,
+        state=order.state,
+        state_label=str(OrderState(order.state).label),
+        connector_code=order.connector.code,
+        station_name=order.station.name,
+        waiting_for_plug=order.waiting_for_plug,
+        stop_requested=order.stop_requested_at is not None,
+        fail_reason=order.fail_reason,
+        energy_kwh=order.energy_kwh if settled else status.energy_kwh if live else zero,
+        amount=order.payable if settled else status.amount_yuan if live else zero,
+        settled=settled,
+        soc_percent=status.soc_percent if live else 0,
+        power_kw=status.power_kw if live else zero,
+        voltage_v=status.voltage_v if live else zero,
+        current_a=status.current_a if live else zero,
+        minutes=status.charge_minutes if live else 0,
+        remaining_minutes=status.remaining_minutes if live else 0,
+        hold_amount=order.hold_amount,
+        started_at=order.started_at or order.charging_at,
+        reported_at=reported_at,
+        sequence=int(newest.timestamp() * 1000),
+    )

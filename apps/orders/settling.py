@@ -1,0 +1,247 @@
+"""From a stored transaction record to money: audit, bill, charge, done. Once per order, however often it is tried."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from functools import partial
+
+import structlog
+from django.db import transaction
+
+from apps.common.ids import SYSTEM, Actor
+from apps.common.time import now
+from apps.orders import signals
+from apps.orders.audit import ClassFacts, Finding, RecordFacts, audit
+from apps.orders.audit import Verdict as AuditVerdict
+from apps.orders.enums import OrderState, RecordState, Verdict
+from apps.orders.models import BillLine, Order, TransactionRecord
+from apps.orders.moves import move, note
+from apps.orders.settlement import Bill, SettlementError, billable_energies, settle
+from apps.piles.enums import AlarmKind
+from apps.piles.reports import TransactionReport
+from apps.piles.services import close_alarm, raise_alarm
+from apps.pricing.tariff import RateClass
+from apps.wallet import services as wallet
+
+log = structlog.get_logger(__name__)
+
+SETTLEABLE = frozenset(
+    {OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING, OrderState.FAILED, OrderState.ABNORMAL}
+)
+
+
+def store_record(
+    *,
+    report: TransactionReport,
+    received_at: datetime,
+    body: bytes = b"",
+    frame_type: int = 0x3B,
+    protocol: str = "ykc",
+) -> TransactionRecord:
+    """Store a record as the gateway's group commit does, for callers without a socket. Repeating it adds nothing."""
+    content = body or json.dumps(report.to_json(), sort_keys=True).encode()
+    record, _ = TransactionRecord.objects.get_or_create(
+        transaction_no=report.transaction_no,
+        pile_code=report.pile_code,
+        connector_no=report.connector_no,
+        digest=hashlib.sha256(content).hexdigest(),
+        defaults={
+            "connection_pile_code": report.pile_code,
+            "protocol": protocol,
+            "frame_type": frame_type,
+            "body": content,
+            "report": report.to_json(),
+            "received_at": received_at,
+        },
+    )
+    return record
+
+
+def settle_pending(*, limit: int = 500) -> int:
+    """Settle stored records, oldest first, each on its own: one that cannot be settled stops no other.
+
+    Returns how many were worked off. A record that raised stays stored and is found again.
+    """
+    waiting = TransactionRecord.objects.filter(state=RecordState.STORED).order_by("received_at", "id")
+    done = 0
+    for record_id in list(waiting.values_list("pk", flat=True)[:limit]):
+        try:
+            settle_record(record_id=record_id)
+            done += 1
+        except Exception:
+            log.exception("settlement_failed", record_id=record_id)
+    return done
+
+
+def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionRecord:
+    """Settle one stored record: find its order, audit, bill and charge it, or quarantine the record with a reason.
+
+    Does nothing for a record that was worked off already.
+    """
+    moment = at or now()
+    with transaction.atomic():
+        number = TransactionRecord.objects.values_list("transaction_no", flat=True).get(pk=record_id)
+        order = (
+            Order.objects.select_for_update(of=["self"])
+            .select_related("connector__pile", "customer")
+            .filter(transaction_no=number)
+            .first()
+        )
+        record = TransactionRecord.objects.select_for_update().get(pk=record_id)
+        if record.state != RecordState.STORED:
+            return record
+        reason, alarm = _why_not(record, order)
+        if reason:
+            _quarantine(record, reason, alarm, moment)
+            return record
+        assert order is not None
+        record.order = order
+        record.processed_at = moment
+        _settle(order, record, moment, at)
+        record.save()
+    return record
+
+
+def _why_not(record: TransactionRecord, order: Order | None) -> tuple[str, AlarmKind]:
+    """Why a record cannot be settled, and the alarm to raise; no reason for one that can."""
+    if record.report is None:
+        return "undecodable", AlarmKind.UNKNOWN_RECORD
+    if order is None:
+        return "unknown_transaction", AlarmKind.UNKNOWN_RECORD
+    if order.connector.code != f"{record.pile_code}{record.connector_no}":
+        return "other_connector", AlarmKind.FOREIGN_RECORD
+    if TransactionRecord.objects.filter(order=order).exclude(pk=record.pk).exists():
+        return "differs_from_first", AlarmKind.DIFFERING_RECORD
+    if order.state not in SETTLEABLE:
+        return "order_closed", AlarmKind.DIFFERING_RECORD
+    return "", AlarmKind.UNKNOWN_RECORD
+
+
+def _quarantine(record: TransactionRecord, reason: str, alarm: AlarmKind, at: datetime) -> None:
+    record.state = RecordState.QUARANTINED
+    record.reason = reason
+    record.processed_at = at
+    record.save(update_fields=["state", "reason", "processed_at"])
+    raise_alarm(
+        kind=alarm,
+        pile_code=record.pile_code,
+        connector_no=record.connector_no,
+        subject=record.transaction_no,
+        detail={"reason": reason, "record": record.pk},
+    )
+    log.warning("record_quarantined", transaction_no=record.transaction_no, reason=reason)
+
+
+def _settle(order: Order, record: TransactionRecord, moment: datetime, at: datetime | None) -> None:
+    report = TransactionReport.from_json(record.report)
+    pile = Actor("pile", record.pile_code, record.pile_code)
+    move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=record.pk)
+    order.started_at = report.start_time or order.charging_at
+    order.ended_at = report.end_time or record.received_at
+    order.stop_code = report.stop_code
+    order.waiting_for_plug = False
+    facts = _facts(order, record, report)
+    result = audit(facts, order.frozen_tariff())
+    findings = list(result.findings)
+    verdict = Verdict(result.verdict.value)
+    try:
+        bill = settle(billable_energies(facts.metered, facts.loss), order.frozen_retail_tariff())
+    except SettlementError as error:
+        bill = None
+        verdict = Verdict.HELD
+        if not any(finding.code == "unpriced_energy" for finding in findings):
+            findings.append(Finding("unpriced_energy", AuditVerdict.HELD, {"error": str(error)}))
+    order.verdict = verdict
+    order.findings = [finding.to_json() for finding in findings]
+    if bill is None or verdict == Verdict.HELD:
+        _hold_for_review(order, record, bill, moment)
+    else:
+        _charge(order, record, report, bill=bill, moment=moment, at=at)
+    order.save()
+    close_alarm(
+        kind=AlarmKind.MISSING_RECORD,
+        pile_code=record.pile_code,
+        connector_no=record.connector_no,
+        subject=order.order_no,
+    )
+
+
+def _facts(order: Order, record: TransactionRecord, report: TransactionReport) -> RecordFacts:
+    """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
+    return RecordFacts(
+        classes={
+            RateClass(name): ClassFacts(
+                price=period.price,
+                energy_kwh=period.energy_kwh,
+                loss_energy_kwh=period.loss_energy_kwh,
+                amount=period.amount,
+            )
+            for name, period in report.periods.items()
+        },
+        total_kwh=report.total_energy_kwh,
+        total_loss_kwh=report.total_loss_energy_kwh,
+        total_amount=report.total_amount,
+        meter_start=report.meter_start,
+        meter_end=report.meter_end,
+        start_time=report.start_time or order.charging_at or order.created_at,
+        end_time=report.end_time or record.received_at,
+        received_at=record.received_at,
+        power_kw=order.connector.power_kw,
+        charging_since=order.charging_at,
+    )
+
+
+def _hold_for_review(order: Order, record: TransactionRecord, bill: Bill | None, moment: datetime) -> None:
+    """Leave the money held and the decision to a person; what the bill would be is kept as a proposal."""
+    proposal = (
+        {"electricity_fee": str(bill.electricity_fee), "service_fee": str(bill.service_fee)} if bill else {}
+    )
+    move(order, OrderState.ABNORMAL, "held_for_review", SYSTEM, moment, proposal=proposal)
+    record.state = RecordState.HELD
+
+
+def _charge(
+    order: Order,
+    record: TransactionRecord,
+    report: TransactionReport,
+    *,
+    bill: Bill,
+    moment: datetime,
+    at: datetime | None,
+) -> None:
+    payment = wallet.charge(
+        customer=order.customer,
+        order_no=order.order_no,
+        electricity=bill.electricity_fee,
+        service=bill.service_fee,
+        at=at,
+    )
+    BillLine.objects.bulk_create(
+        BillLine(
+            order=order,
+            rate_class=line.rate_class.value,
+            energy_kwh=line.energy_kwh,
+            electricity_price=line.electricity_price,
+            service_price=line.service_price,
+            electricity_fee=line.electricity_fee,
+            service_fee=line.service_fee,
+            pile_amount=report.periods[line.rate_class.value].amount,
+        )
+        for line in bill.lines
+    )
+    order.energy_kwh = bill.energy_kwh
+    order.electricity_fee = bill.electricity_fee
+    order.service_fee = bill.service_fee
+    order.payable = bill.total
+    order.paid_principal = payment.from_principal
+    order.paid_bonus = payment.from_bonus
+    order.debt = payment.debt
+    order.settled_at = moment
+    if order.verdict == Verdict.FLAGGED:
+        note(order, "flagged", SYSTEM, moment, findings=[finding["code"] for finding in order.findings])
+    move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(bill.total))
+    record.state = RecordState.SETTLED
+    transaction.on_commit(partial(signals.order_settled.send, sender=None, order_no=order.order_no))
+    log.info("order_settled", order_no=order.order_no, payable=str(bill.total), verdict=order.verdict)

@@ -1,0 +1,37 @@
+"""Celery entry points of orders."""
+
+from celery import shared_task
+
+
+@shared_task(name="orders.settle_pending")
+def settle_pending() -> None:
+    """Settle records that were stored and nobody has settled yet."""
+    from apps.orders import settling
+
+    settling.settle_pending()
+
+
+@shared_task(name="orders.watch_orders")
+def watch_orders() -> None:
+    """Look after orders that wait for something that may never come."""
+    from apps.orders import watchdog
+
+    watchdog.watch_orders()
+
+
+@shared_task(name="orders.connector_changed")
+def connector_changed(
+    transaction_no: str, connector_code: str, state: str, energy_kwh: str, reported_at: str
+) -> None:
+    """Let an order follow its connector."""
+    from datetime import datetime
+
+    from apps.orders import services
+
+    services.connector_changed(
+        transaction_no=transaction_no,
+        connector_code=connector_code,
+        state=state,
+        energy_kwh=energy_kwh,
+        reported_at=datetime.fromisoformat(reported_at),
+    )

@@ -1,0 +1,150 @@
+"""Orders that wait for something that may never come: an answer, the plug, the first kilowatt, the record.
+
+Everything that a lost message, a dead process or an emptied Redis can leave undone is found here, from what
+PostgreSQL knows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+
+from apps.common.ids import SYSTEM, Actor
+from apps.common.time import now
+from apps.orders.enums import OrderState
+from apps.orders.models import Order
+from apps.orders.moves import move, note
+from apps.orders.services import PLUG_TIMEOUT, START_TIMEOUT, connector_changed, fail_start, send_stop
+from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState
+from apps.piles.models import ConnectorStatus, PileCommand
+from apps.piles.services import raise_alarm
+
+log = structlog.get_logger(__name__)
+
+STOP_REPEAT = timedelta(seconds=20)
+"""A stop that the pile has not confirmed is sent again after this time."""
+RECORD_TIMEOUT = timedelta(minutes=10)
+"""A record comes within 30 s of the end and is repeated for five minutes (YKC V1.6, 7.5); then a person looks."""
+OFFLINE_TIMEOUT = timedelta(hours=24)
+"""A pile that lost its connection in mid-charge may bring its record much later."""
+
+WATCHED = [OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING]
+
+
+def watch_orders(*, at: datetime | None = None) -> int:
+    """Look at every order that is under way. Returns how many were changed; one that fails stops no other."""
+    moment = at or now()
+    changed = 0
+    for order_no in list(Order.objects.filter(state__in=WATCHED).values_list("order_no", flat=True)):
+        try:
+            changed += _watch(order_no, moment)
+        except Exception:
+            log.exception("watch_failed", order_no=order_no)
+    return changed
+
+
+def _watch(order_no: str, at: datetime) -> bool:
+    with transaction.atomic():
+        order = (
+            Order.objects.select_for_update(of=["self"], skip_locked=True)
+            .select_related("connector__pile")
+            .filter(order_no=order_no, state__in=WATCHED)
+            .first()
+        )
+        if order is None:
+            return False
+        status = ConnectorStatus.objects.get(connector_id=order.connector_id)
+        if _follow(order, status):
+            return True
+        changed = (
+            _watch_start(order, at) if order.state == OrderState.STARTING else _watch_end(order, status, at)
+        )
+        if changed:
+            order.save()
+        return changed
+
+
+def _follow(order: Order, status: ConnectorStatus) -> bool:
+    """Catch up on a change of the connector whose task was lost."""
+    if status.transaction_no != order.transaction_no or status.reported_at is None:
+        return False
+    charging = status.state == ConnectorState.CHARGING
+    began = charging and order.state == OrderState.STARTING
+    ended = not charging and order.state != OrderState.STARTING and order.ended_at is None
+    if not (began or ended) or status.state == ConnectorState.OFFLINE:
+        return False
+    connector_changed(
+        transaction_no=order.transaction_no,
+        connector_code=order.connector.code,
+        state=status.state,
+        energy_kwh=str(status.energy_kwh),
+        reported_at=status.reported_at,
+    )
+    return True
+
+
+def _watch_start(order: Order, at: datetime) -> bool:
+    assert order.start_sent_at is not None
+    waited = at - order.start_sent_at
+    undelivered = PileCommand.objects.filter(
+        pile=order.connector.pile,
+        kind=CommandKind.START,
+        state=CommandState.UNDELIVERED,
+        payload__transaction_no=order.transaction_no,
+    ).exists()
+    if undelivered:
+        fail_start(order, "undelivered", SYSTEM, at)
+    elif order.waiting_for_plug and waited >= PLUG_TIMEOUT:
+        fail_start(order, "not_plugged", SYSTEM, at)
+    elif waited >= START_TIMEOUT:
+        fail_start(order, "timeout", SYSTEM, at)
+    else:
+        return False
+    return True
+
+
+def _watch_end(order: Order, status: ConnectorStatus, at: datetime) -> bool:
+    pile = order.connector.pile
+    here = status.transaction_no == order.transaction_no and status.state == ConnectorState.CHARGING
+    if pile.is_online and here:
+        return _repeat_stop(order, at)
+    since = order.ended_at or order.stop_requested_at
+    if pile.is_online and status.state != ConnectorState.OFFLINE:
+        if since is None:  # the connector reports another transaction or none: the end was never reported
+            order.ended_at = at
+            note(order, "charging_ended", Actor("system"), at, state=status.state)
+            return True
+        overdue = at - since >= RECORD_TIMEOUT
+    else:
+        last_seen = pile.last_seen_at or order.created_at
+        overdue = at - last_seen >= OFFLINE_TIMEOUT
+    if not overdue:
+        return False
+    move(order, OrderState.ABNORMAL, "record_missing", SYSTEM, at)
+    raise_alarm(
+        kind=AlarmKind.MISSING_RECORD,
+        pile_code=pile.pile_code,
+        connector_no=order.connector.connector_no,
+        subject=order.order_no,
+    )
+    return True
+
+
+def _repeat_stop(order: Order, at: datetime) -> bool:
+    """Send the stop again while the pile goes on charging."""
+    if order.state != OrderState.STOPPING:
+        return False
+    recent = PileCommand.objects.filter(
+        Q(created_at__gt=at - STOP_REPEAT),
+        pile=order.connector.pile,
+        kind=CommandKind.STOP,
+        connector_no=order.connector.connector_no,
+    )
+    if recent.exists():
+        return False
+    note(order, "stop_repeated", SYSTEM, at)
+    send_stop(order, SYSTEM)
+    return True
