@@ -120,14 +120,8 @@ def migrate_schema(schema: str) -> None:
     if not is_public and not schema_exists(schema):
         with connection.cursor() as cursor:
             cursor.execute(f"create schema {connection.ops.quote_name(schema)}")
-    call_command(
-        "migrate_schemas",
-        shared=is_public,
-        tenant=not is_public,
-        schema_name=schema,
-        interactive=False,
-        verbosity=0,
-    )
+    which = {"shared": True} if is_public else {"tenant": True, "schema_name": schema}
+    call_command("migrate_schemas", **which, interactive=False, verbosity=0)
     connection.set_schema_to_public()  # type: ignore[attr-defined]
 
 
