@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class BackofficeConfig(AppConfig):
     name = "apps.backoffice"
     verbose_name = _("Back office")
+
+    def ready(self) -> None:
+        from apps.backoffice import receivers  # noqa: F401

@@ -25,6 +25,7 @@ class Customer(TimeStamped):
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
         ordering = ["-id"]
+        permissions = [("view_phone", _("Can see whole phone numbers"))]
 
     def __str__(self) -> str:
         return self.nickname or self.masked_phone

@@ -1,0 +1,378 @@
+"""The base of every back-office page, and the audit log's own page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import quote, urlencode
+
+from django.contrib import messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.forms import ModelChoiceField, ModelForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from apps.backoffice import pages, shown
+from apps.backoffice.audit import plain, record
+from apps.backoffice.models import AuditEntry
+from apps.backoffice.people import client_address, staff_actor
+from apps.backoffice.sites import platform_site, tenant_site
+from apps.common.errors import DomainError
+from apps.common.time import now
+
+EXPORT_ROWS = 50_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+LONG_NUMBER = 11
+"""Spreadsheets round numbers longer than this."""
+
+Export = tuple[Any, str | Callable[[Any], Any]]
+"""A column of an export: its title, and a path of attributes ("customer.masked_phone") or a function of the row."""
+
+
+class BackofficeAdmin(ModelAdmin):
+    """Every deed goes to the audit log, nothing is deleted in bulk, columns and panels of higher apps show.
+
+    State is never a form field: moves are buttons that call a service and have a permission of their own.
+    """
+
+    list_per_page = 30
+    list_max_show_all = 200
+    show_full_result_count = False
+    list_filter_submit = True
+    compressed_fields = True
+    change_form_outer_before_template = "backoffice/panels_above.html"
+    change_form_outer_after_template = "backoffice/panels_below.html"
+    deletable: ClassVar[bool] = False
+    export: ClassVar[Sequence[Export]] = ()
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without the theme's mass deletion."""
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Only where the model's page says that a row may go."""
+        return self.deletable and super().has_delete_permission(request, obj)
+
+    def allowed(self, request: HttpRequest, codename: str) -> bool:
+        """Return whether the person has the permission `codename` of this model's app."""
+        return request.user.has_perm(f"{self.opts.app_label}.{codename}")  # type: ignore[union-attr]
+
+    def back_to(self, request: HttpRequest, obj: Model, message: Any = "") -> HttpResponse:
+        """Return a dialog's last answer: its page loads anew, with a message."""
+        if message:
+            messages.success(request, message)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_change"
+        return HttpResponse(headers={"HX-Redirect": reverse(name, args=[obj.pk])})
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """A rule that says no while a form is being saved is shown on the form's page."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except DomainError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.get_full_path())
+
+    # --- Parts that other apps add ---
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The page's own columns and those of higher apps."""
+        return [*super().get_list_display(request), *pages.columns(self.model)]
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Fill the columns of higher apps for the rows of this page at once."""
+        changes = super().get_changelist_instance(request)
+        for column in pages.columns(self.model):
+            column.fill(changes.result_list)
+        return changes
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **options: Any
+    ) -> HttpResponse:
+        """Add the panels, and what the page itself says of the object."""
+        obj = options.get("obj")
+        if obj is not None:
+            context["panels_above"] = pages.panels(self.model, request, obj, above=True)
+            context["panels_below"] = pages.panels(self.model, request, obj, above=False)
+            context.update(self.detail(request, obj))
+        return super().render_change_form(request, context, **options)
+
+    def detail(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """Return what the object's page needs beside its form."""
+        return {}
+
+    # --- Audit ---
+
+    def construct_change_message(
+        self, request: HttpRequest, form: ModelForm, formsets: Any, add: bool = False
+    ) -> Any:
+        """Return {field: [before, after]} of the form and of its inlines, for the audit log."""
+        changes = form_changes(form, add=add)
+        for formset in formsets or ():
+            name = formset.model._meta.model_name
+            for obj in formset.new_objects:
+                changes[f"{name}+{obj.pk}"] = [None, str(obj)]
+            for obj, fields in formset.changed_objects:
+                changes[f"{name}:{obj.pk}"] = [str(obj), ", ".join(fields)]
+            for obj in formset.deleted_objects:
+                changes[f"{name}-{obj.pk}"] = [str(obj), None]
+        return changes
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> None:
+        """Write the addition to the audit log."""
+        self.audit(request, "added", obj, changes=message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> None:
+        """Write the change to the audit log; a form saved without a change is no deed."""
+        if message:
+            self.audit(request, "changed", obj, changes=message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Iterable[Model]) -> None:
+        """Write each deletion to the audit log."""
+        for obj in queryset:
+            self.audit(request, "deleted", obj)
+
+    def audit(
+        self,
+        request: HttpRequest,
+        deed: str,
+        obj: Model | None,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Write `<app>.<model>_<deed>` of the signed-in person to the audit log."""
+        record(
+            staff_actor(request),
+            f"{self.opts.app_label}.{self.opts.model_name}_{deed}",
+            obj,
+            changes=changes if isinstance(changes, Mapping) else None,
+            reason=reason,
+            address=client_address(request),
+        )
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """An object's history is its part of the audit log."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        words = {"object_kind__exact": self.opts.label_lower, "object_id__exact": object_id}
+        return HttpResponseRedirect(f"{reverse('admin:backoffice_auditentry_changelist')}?{urlencode(words)}")
+
+    # --- Export ---
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """The export button only where there is something to export."""
+        found = super().get_actions_list(request)
+        return (
+            found if self.export else [item for item in found if not item.action_name.endswith("_export_csv")]
+        )
+
+    actions_list: ClassVar[Sequence[Any]] = ["export_csv"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The export button keeps the list's filters, search and order."""
+        response = super().changelist_view(request, extra_context)
+        shown_context = getattr(response, "context_data", None) or {}
+        for item in shown_context.get("actions_list") or ():
+            if str(item.get("path", "")).endswith("/export/"):
+                item["path"] = f"{item['path']}?{request.GET.urlencode()}"
+        return response
+
+    @action(description=gettext_lazy("Export"), url_path="export", icon="download", permissions=["export"])
+    def export_csv(self, request: HttpRequest) -> HttpResponse:
+        """Return the filtered list as CSV (UTF-8 with a byte order mark, which spreadsheets need)."""
+        changes = self.get_changelist_instance(request)
+        rows = list(changes.get_queryset(request)[:EXPORT_ROWS])
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow([str(title) for title, _source in self.export])
+        writer.writerows([_cell(_value(row, source)) for _title, source in self.export] for row in rows)
+        name = f"{self.opts.verbose_name_plural}-{now():%Y%m%d-%H%M%S}.csv"
+        changed = {"rows": [None, len(rows)], "filter": [None, request.GET.urlencode()[:500]]}
+        self.audit(request, "exported", None, changes=changed)
+        return HttpResponse(
+            "\ufeff" + text.getvalue(),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"},
+        )
+
+    def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who may see the list may take it away; the export is in the audit log."""
+        return bool(self.export) and self.has_view_permission(request)
+
+
+class ReadOnlyAdmin(BackofficeAdmin):
+    """A page that only shows: money, records, commands, logs."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows of another table on an object's page, only shown."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody."""
+        return False
+
+
+def form_changes(form: ModelForm, *, add: bool) -> dict[str, list[Any]]:
+    """Return {field: [before, after]} of a valid form; passwords only as having changed."""
+    changes: dict[str, list[Any]] = {}
+    for name in form.changed_data:
+        field = form.fields.get(name)
+        if "password" in name or field is None:
+            changes[name] = ["…", "…"]
+            continue
+        before = None if add else _words(form.get_initial_for_field(field, name), field)
+        changes[name] = [before, _words(form.cleaned_data.get(name), field)]
+    return changes
+
+
+def _words(value: Any, field: Any) -> Any:
+    if isinstance(field, ModelChoiceField):
+        many = isinstance(value, QuerySet | list | tuple)
+        items = list(value) if many else [] if value in (None, "") else [value]
+        keys = [item for item in items if not isinstance(item, Model)]
+        known = {obj.pk: obj for obj in field.queryset.filter(pk__in=keys)} if keys else {}
+        names = [str(item if isinstance(item, Model) else known.get(item, item)) for item in items]
+        return sorted(names) if many else next(iter(names), None)
+    return plain(value)
+
+
+def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:
+    if callable(source):
+        return source(row)
+    value = row
+    for part in source.split("."):
+        value = getattr(value, part, None)
+        if callable(value):
+            value = value()
+        if value is None:
+            return ""
+    return value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return shown.moment(value)
+    text = str(value)
+    if isinstance(value, str):
+        if text.startswith(FORMULA):
+            return f"'{text}"
+        if len(text) > LONG_NUMBER and text.isdigit():
+            return f"\t{text}"
+    return text
+
+
+class AuditEntryAdmin(ReadOnlyAdmin):
+    """The audit log."""
+
+    list_display = ["at_shown", "actor_name", "action", "object_shown", "changes_shown", "address"]
+    list_filter = ["action", "actor_kind", "object_kind"]
+    search_fields = ["actor_name", "object_name", "object_id"]
+    date_hierarchy = "at"
+    export = [
+        (gettext_lazy("time"), "at"),
+        (gettext_lazy("actor"), "actor_name"),
+        (gettext_lazy("action"), "action"),
+        (gettext_lazy("object kind"), "object_kind"),
+        (gettext_lazy("object id"), "object_id"),
+        (gettext_lazy("object"), "object_name"),
+        (gettext_lazy("changes"), lambda row: row.changes or ""),
+        (gettext_lazy("reason"), "reason"),
+        (gettext_lazy("address"), "address"),
+    ]
+    fields = [
+        ("at_shown", "action"),
+        ("actor_name", "actor_kind", "actor_id", "address"),
+        ("object_name", "object_kind", "object_id"),
+        "changes_table",
+        "reason",
+        ("hash", "previous_hash"),
+    ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """An object's history is asked for by its id."""
+        return lookup == "object_id__exact" or super().lookup_allowed(lookup, value, request)
+
+    @display(description=gettext_lazy("time"), ordering="id")
+    def at_shown(self, obj: AuditEntry) -> str:
+        """To the second."""
+        return shown.moment(obj.at)
+
+    @display(description=gettext_lazy("object"), ordering="object_name")
+    def object_shown(self, obj: AuditEntry) -> str:
+        """The object's name as it was then."""
+        return obj.object_name or shown.EMPTY
+
+    @display(description=gettext_lazy("changes"))
+    def changes_shown(self, obj: AuditEntry) -> str:
+        """The names of what changed."""
+        names = list(obj.changes)
+        return (", ".join(names[:4]) + ("…" if len(names) > 4 else "")) or shown.EMPTY
+
+    @display(description=gettext_lazy("changes"))
+    def changes_table(self, obj: AuditEntry) -> SafeString | str:
+        """What changed, before and after."""
+        if not obj.changes:
+            return shown.EMPTY
+        rows = format_html_join(
+            "",
+            "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
+            (
+                (
+                    name,
+                    *(
+                        shown.EMPTY if part is None else part
+                        for part in (value if _pair(value) else ["", value])
+                    ),
+                )
+                for name, value in obj.changes.items()
+            ),
+        )
+        head = format_html("<tr><th>{}</th><th>{}</th><th>{}</th></tr>", _("field"), _("before"), _("after"))
+        return format_html('<table class="bo-table"><thead>{}</thead><tbody>{}</tbody></table>', head, rows)
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2
+
+
+for site in (tenant_site, platform_site):
+    site.register(AuditEntry, AuditEntryAdmin)

@@ -1,0 +1,87 @@
+"""Page parts: what an app of a higher layer adds to the page of a lower app's model.
+
+A station's list shows guns by state and the price now, although `sites` knows neither piles nor prices: those apps
+hand their columns and panels to this registry when their admin modules are loaded, and BackofficeAdmin shows them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a list. `values` gets the rows of one page and returns the cell of each, by primary key."""
+
+    name: str
+    title: Any
+    values: Callable[[Sequence[Any]], Mapping[Any, Any]]
+
+    @property
+    def __name__(self) -> str:  # the list's cell and header are classed by it
+        return self.name
+
+    @property
+    def short_description(self) -> Any:
+        """The header, under the name that the admin reads."""
+        return self.title
+
+    def __call__(self, obj: Model) -> Any:
+        return getattr(obj, f"_page_{self.name}", None)
+
+    def fill(self, rows: Iterable[Model]) -> None:
+        """Work out the cells of a page's rows at once."""
+        found = list(rows)
+        cells = self.values(found) if found else {}
+        for row in found:
+            setattr(row, f"_page_{self.name}", cells.get(row.pk))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A block on an object's page, above or below its form; shown to who has `permission` (app.codename)."""
+
+    title: Any
+    template: str
+    context: Callable[[HttpRequest, Any], dict[str, Any]]
+    permission: str
+    above: bool = False
+
+
+@dataclass
+class _Parts:
+    columns: list[Column] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
+
+
+_parts: defaultdict[type[Model], _Parts] = defaultdict(_Parts)
+
+
+def add_column(model: type[Model], column: Column) -> None:
+    """Show `column` at the end of the model's list."""
+    _parts[model].columns.append(column)
+
+
+def add_panel(model: type[Model], panel: Panel) -> None:
+    """Show `panel` on the page of each of the model's objects."""
+    _parts[model].panels.append(panel)
+
+
+def columns(model: type[Model]) -> list[Column]:
+    """Return the columns that other apps added to the model's list."""
+    return list(_parts[model].columns)
+
+
+def panels(model: type[Model], request: HttpRequest, obj: Model, *, above: bool) -> list[dict[str, Any]]:
+    """Return title, template and context of each panel that the person may see."""
+    return [
+        {"title": panel.title, "template": panel.template, "data": panel.context(request, obj)}
+        for panel in _parts[model].panels
+        if panel.above is above and request.user.has_perm(panel.permission)  # type: ignore[union-attr]
+    ]

@@ -1,0 +1,9 @@
+"""Filters of the back office's own templates: how values look is said in `shown`."""
+
+from django import template
+
+from apps.backoffice import shown
+
+register = template.Library()
+for show in (shown.moment, shown.minute, shown.yuan, shown.price, shown.duration):
+    register.filter(show.__name__, show)
