@@ -6,11 +6,13 @@ where that tenant is served. The customer is read at every request: blocking wor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -19,11 +21,16 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
+from apps.common.schema import current_schema
 from apps.customers.errors import CustomerBlocked
 from apps.customers.models import Customer, CustomerState
+from apps.tenancy.models import Tenant
+from apps.tenancy.selectors import tenant_of_schema
 
 KEYWORD = "Bearer"
 _LONGEST_TOKEN = 2000
+
+AnyToken = TypeVar("AnyToken", bound=Token)
 
 
 class DriverToken(Token):
@@ -31,6 +38,13 @@ class DriverToken(Token):
 
     token_type = "driver"  # noqa: S105 - a word, not a secret
     lifetime = timedelta(hours=settings.DRIVER_TOKEN_HOURS)
+
+
+class ProgressTicket(Token):
+    """Opens the WebSocket of one order, once and soon: a URL is written into logs, where a token must not be."""
+
+    token_type = "progress"  # noqa: S105 - a word, not a secret
+    lifetime = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +72,54 @@ def token_for(customer: Customer) -> DriverToken:
 
 def current_tenant_code() -> str:
     """Return the public code of the tenant that this thread works for."""
-    return str(connection.tenant.code)
+    tenant = connection.tenant
+    # Whoever entered by a schema's name alone left no tenant on the connection.
+    return str(tenant.code if isinstance(tenant, Tenant) else tenant_of_schema(current_schema()).code)
+
+
+def ticket_for(customer: Customer, order_no: str) -> ProgressTicket:
+    """Return a ticket for the WebSocket of an order of the current tenant's customer."""
+    ticket = ProgressTicket()
+    ticket["tenant"] = current_tenant_code()
+    ticket["customer"] = customer.pk
+    ticket["order"] = order_no
+    return ticket
 
 
 def read_token(text: str) -> tuple[str, int]:
     """Return the tenant's code and the customer's id of a token; raises InvalidToken."""
-    if len(text) > _LONGEST_TOKEN:
+    return _who(_verified(DriverToken, text))
+
+
+def read_ticket(text: str) -> tuple[str, int, str, Callable[[], None]]:
+    """Return tenant code, customer id, order number of a ticket, and what uses it up.
+
+    The last is called in the tenant's schema and raises InvalidToken when the ticket was used before. Raises
+    InvalidToken for a ticket that is not good.
+    """
+    ticket = _verified(ProgressTicket, text)
+    tenant, customer_id = _who(ticket)
+    order_no, number = ticket.payload.get("order"), ticket.payload.get("jti")
+    if not isinstance(order_no, str):
+        raise InvalidToken
+
+    def use() -> None:
+        if not cache.add(f"ticket:{number}", 1, timeout=int(ProgressTicket.lifetime.total_seconds()) + 1):
+            raise InvalidToken
+
+    return tenant, customer_id, order_no, use
+
+
+def _verified(kind: type[AnyToken], text: str) -> AnyToken:
+    if not text or len(text) > _LONGEST_TOKEN:
         raise InvalidToken
     try:
-        token = DriverToken(text)  # type: ignore[arg-type]  # the library's annotation is wrong: it takes the text
+        return kind(text)  # type: ignore[arg-type]  # the library's annotation is wrong: it takes the text
     except TokenError:
         raise InvalidToken from None
+
+
+def _who(token: Token) -> tuple[str, int]:
     tenant, customer_id = token.payload.get("tenant"), token.payload.get("customer")
     if not isinstance(tenant, str) or not isinstance(customer_id, int):
         raise InvalidToken

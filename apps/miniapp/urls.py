@@ -2,7 +2,54 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path, re_path, register_converter
+from django.urls.converters import StringConverter
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.miniapp import auth, charging, orders, stations, wallet
+from apps.miniapp.api import UnknownPathView
+
+
+class NumberConverter(StringConverter):
+    """An order, top-up or station number; whatever else stands there is no path of the API."""
+
+    regex = "[0-9A-Za-z_-]{1,32}"
+
+
+register_converter(NumberConverter, "number")
 
 app_name = "miniapp"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("auth/sms-code", auth.SmsCodeView.as_view(), name="sms_code"),
+    path("auth/login", auth.LoginView.as_view(), name="login"),
+    path("me", auth.MeView.as_view(), name="me"),
+    path("stations", stations.StationsView.as_view(), name="stations"),
+    path("stations/<number:station_no>", stations.StationView.as_view(), name="station"),
+    path("connectors/<str:code>", stations.ConnectorView.as_view(), name="connector"),
+    path("charges", charging.ChargesView.as_view(), name="charges"),
+    path("charges/<number:order_no>", charging.ChargeView.as_view(), name="charge"),
+    path("charges/<number:order_no>/stop", charging.StopView.as_view(), name="stop"),
+    path("charges/<number:order_no>/ticket", charging.TicketView.as_view(), name="ticket"),
+    path("orders", orders.OrdersView.as_view(), name="orders"),
+    path("orders/<number:order_no>", orders.OrderView.as_view(), name="order"),
+    path("wallet", wallet.WalletView.as_view(), name="wallet"),
+    path("wallet/statement", wallet.StatementView.as_view(), name="statement"),
+    path("wallet/recharges", wallet.RechargesView.as_view(), name="recharges"),
+    path("wallet/recharges/<number:recharge_no>", wallet.RechargeView.as_view(), name="recharge"),
+    path(
+        "wallet/recharges/<number:recharge_no>/sandbox-pay",
+        wallet.SandboxPayView.as_view(),
+        name="sandbox_pay",
+    ),
+    path(
+        "schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"
+    ),
+    path(
+        "docs/",
+        SpectacularSwaggerView.as_view(
+            url_name="miniapp:schema", authentication_classes=[], permission_classes=[]
+        ),
+        name="docs",
+    ),
+    re_path(r"^.*$", UnknownPathView.as_view()),
+]

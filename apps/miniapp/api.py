@@ -1,0 +1,401 @@
+"""What all views of the driver API share: reading a request, showing numbers, pages, and how errors are described."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, TypeVar
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_field,
+    inline_serializer,
+)
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.utils.json import strict_constant
+from rest_framework.views import APIView
+
+from apps.backoffice.people import client_address
+from apps.common.errors import DomainError
+from apps.common.ids import Actor
+from apps.common.money import AmountError, parse_decimal
+from apps.common.time import now
+from apps.customers import limits
+from apps.customers.models import Customer
+from apps.pricing.tariff import ClassPrice, RateClass
+
+LARGEST_BODY = 64_000
+LARGEST_AMOUNT = Decimal("999999.99")
+LARGEST_ID = 2**63 - 1
+PAGE = 20
+LARGEST_PAGE = 50
+_KEY = re.compile(r"[!-~]{1,64}")
+
+RATE_CLASS_LABELS = {
+    RateClass.SHARP: _("sharp"),
+    RateClass.PEAK: _("peak"),
+    RateClass.FLAT: _("flat"),
+    RateClass.VALLEY: _("valley"),
+    RateClass.DEEP_VALLEY: _("deep valley"),
+}
+
+Row = TypeVar("Row")
+
+
+class IdempotencyKeyMissing(DomainError):
+    code = "idempotency.key_missing"
+    message = _(
+        "Send an Idempotency-Key header of 1 to 64 visible ASCII characters, a new one for each request."
+    )
+
+
+# --- Requests ---------------------------------------------------------------------------------------------
+
+
+class StrictJsonParser(JSONParser):
+    """JSON in UTF-8 (RFC 8259), of a size that a driver's app has reason to send."""
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return what the body says; raises ParseError for anything else, NaN and bottomless nesting included."""
+        raw = stream.read(LARGEST_BODY + 1)
+        if len(raw) > LARGEST_BODY:
+            raise ParseError(_("The request is too large."))
+        try:
+            return json.loads(raw.decode(), parse_constant=strict_constant)
+        except (ValueError, RecursionError):
+            raise ParseError(_("The request is not valid JSON.")) from None
+
+
+class AlwaysJson(DefaultContentNegotiation):
+    """Answers are JSON, whatever the Accept header says."""
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """Return the only renderer."""
+        return renderers[0], renderers[0].media_type
+
+
+class DriverView(APIView):
+    """A view for signed-in drivers. Reads only what its serializers name; everything wrong is a 400."""
+
+    parser_classes = [StrictJsonParser]
+    content_negotiation_class = AlwaysJson
+
+    def initialize_request(self, request: Any, *args: Any, **kwargs: Any) -> Request:
+        """Take UTF-8 for granted: a charset of the client's choice may be no text encoding at all."""
+        request.encoding = "utf-8"
+        return super().initialize_request(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer a wrong content type as bad input, and tell when to come back."""
+        if isinstance(exc, UnsupportedMediaType):
+            exc = ParseError(_("Send the request as application/json."))
+        response = super().handle_exception(exc)
+        if isinstance(exc, DomainError) and "retry_after_s" in exc.data:
+            response["Retry-After"] = str(exc.data["retry_after_s"])
+        return response
+
+    @property
+    def customer(self) -> Customer:
+        """The driver who calls."""
+        customer: Customer = self.request.user.customer  # type: ignore[union-attr]
+        return customer
+
+    @property
+    def actor(self) -> Actor:
+        """The driver as an actor."""
+        return Actor("customer", str(self.customer.pk), str(self.customer))
+
+
+class OpenView(DriverView):
+    """A view for everybody: nobody is looked up, so a token that is no longer good is no obstacle."""
+
+    authentication_classes: ClassVar[list[Any]] = []
+    permission_classes = [AllowAny]
+
+
+class PublicView(DriverView):
+    """A view that needs no token, and takes none that is not good."""
+
+    permission_classes = [AllowAny]
+
+
+class AddressThrottle(BaseThrottle):
+    """At most 60 requests a minute from one IP address, whatever becomes of them."""
+
+    refusal: limits.Refusal | None = None
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count the request; False when the minute is full."""
+        window = limits.Window("auth-requests", address_of(request), 60, 60)
+        self.refusal = limits.take([window], at=now())
+        return self.refusal is None
+
+    def wait(self) -> float | None:
+        """Seconds until there is room."""
+        return self.refusal.retry_after_s if self.refusal else None
+
+
+class UnknownPathView(OpenView):
+    """Whatever is no path of the API: 404 in the one error shape."""
+
+    schema = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse before anything else is looked at."""
+        raise NotFound
+
+
+def address_of(request: Request) -> str:
+    """Return the client's IP address, or "unknown"."""
+    return client_address(request._request) or "unknown"  # noqa: SLF001 - DRF wraps Django's request
+
+
+def body(request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Return the checked fields of a request's body; raises ValidationError."""
+    return _checked(serializer(data=request.data))
+
+
+def query(request: Request, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Return the checked parameters of a request's URL; raises ValidationError."""
+    return _checked(serializer(data=request.query_params))
+
+
+def _checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
+
+
+def idempotency_key(request: Request) -> str:
+    """Return the request's Idempotency-Key; raises IdempotencyKeyMissing for none or an unfit one."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not _KEY.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return key
+
+
+# --- Numbers ----------------------------------------------------------------------------------------------
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$",
+        "examples": ["50.00"],
+        "description": "yuan",
+    }
+)
+class AmountIn(serializers.Field[Decimal, str, str, Any]):
+    """Yuan above zero as a decimal string. A JSON number is refused: it may have been rounded on its way."""
+
+    default_error_messages = {
+        "invalid": _('Send an amount of yuan as a string such as "50.00".'),
+        "range": _("The amount must be from 0.01 to %(largest)s.") % {"largest": LARGEST_AMOUNT},
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """Return the amount with two places."""
+        try:
+            amount = parse_decimal(data, 2)
+        except AmountError:
+            self.fail("invalid")
+        if not 0 < amount <= LARGEST_AMOUNT:
+            self.fail("range")
+        return amount
+
+
+@extend_schema_field(
+    {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{2}$", "examples": ["12.30"], "description": "yuan"}
+)
+class MoneyOut(serializers.Field[Any, Any, str, Any]):
+    """Yuan with two places."""
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return "12.30"."""
+        return f"{value:.2f}"
+
+
+@extend_schema_field(
+    {"type": "string", "pattern": r"^[0-9]+\.[0-9]{2,5}$", "examples": ["1.2345"], "description": "yuan/kWh"}
+)
+class PriceOut(serializers.Field[Any, Any, str, Any]):
+    """Yuan per kWh with all its significant places, 2 to 5."""
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return "1.20", "1.2345"."""
+        return price_text(value)
+
+
+@extend_schema_field(
+    {"type": "string", "pattern": r"^[0-9]+\.[0-9]{4}$", "examples": ["12.3456"], "description": "kWh"}
+)
+class EnergyOut(serializers.Field[Any, Any, str, Any]):
+    """kWh with four places."""
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return "12.3456"."""
+        return f"{value:.4f}"
+
+
+@extend_schema_field({"type": "string", "pattern": r"^[0-9]+\.[0-9]$", "examples": ["60.0"]})
+class TenthsOut(serializers.Field[Any, Any, str, Any]):
+    """A measured number with one place."""
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return "60.0"."""
+        return f"{value:.1f}"
+
+
+def price_text(price: Decimal) -> str:
+    """Return a price with 2 to 5 places: trailing zeros beyond the second place are cut."""
+    whole, _point, places = f"{price:.5f}".partition(".")
+    return f"{whole}.{places.rstrip('0'):0<2}"
+
+
+class PriceOutput(serializers.Serializer[Any]):
+    """Electricity fee, service fee and their sum, yuan/kWh."""
+
+    electricity = PriceOut()
+    service = PriceOut()
+    total = PriceOut()
+    rate_class = serializers.ChoiceField(choices=[item.value for item in RateClass])
+    rate_class_label = serializers.CharField()
+
+
+def price_fields(rate_class: RateClass, price: ClassPrice) -> dict[str, Any]:
+    """Return a class's price as PriceOutput shows it."""
+    return {
+        "electricity": price.electricity,
+        "service": price.service,
+        "total": price.total,
+        "rate_class": rate_class.value,
+        "rate_class_label": RATE_CLASS_LABELS[rate_class],
+    }
+
+
+# --- Pages ------------------------------------------------------------------------------------------------
+
+
+class PageInput(serializers.Serializer[Any]):
+    """Where a page of a list begins."""
+
+    cursor = serializers.RegexField(
+        r"^[0-9]{1,19}$",
+        required=False,
+        help_text="next_cursor of the page before; none for the first page",
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE)
+
+    def validate_cursor(self, value: str) -> int:
+        """Return the cursor as the id that it is."""
+        if int(value) > LARGEST_ID:
+            raise serializers.ValidationError(_("This is no cursor of ours."))
+        return int(value)
+
+
+def page(
+    rows: Sequence[Row], limit: int, key: Callable[[Row], int], serializer: type[serializers.Serializer[Any]]
+) -> Response:
+    """Answer up to `limit` of `rows`, which hold one more if there is a next page."""
+    shown = rows[:limit]
+    next_cursor = str(key(shown[-1])) if len(rows) > limit else None
+    return Response({"items": serializer(shown, many=True).data, "next_cursor": next_cursor})
+
+
+def page_of(name: str, item: type[serializers.Serializer[Any]]) -> Any:
+    """Return the description of a page of items."""
+    fields = {"items": item(many=True), "next_cursor": serializers.CharField(allow_null=True)}
+    return inline_serializer(name=name, fields=fields)
+
+
+# --- Description ------------------------------------------------------------------------------------------
+
+
+class ErrorOutput(serializers.Serializer[Any]):
+    """The one shape of every error: a stable code, a sentence for people, and facts for both."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+    data = serializers.DictField()
+
+
+class DriverScheme(OpenApiAuthenticationExtension):
+    """How DriverAuthentication looks in the description."""
+
+    target_class = "apps.miniapp.authentication.DriverAuthentication"
+    name = "driver"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Return the scheme."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="A new value for each intent, the same for each repetition of it: what was done already is "
+    "answered again, not done again.",
+    pattern=_KEY.pattern,
+)
+
+_ERRORS = {
+    400: ("Bad input", "invalid", "有字段不正确。", {"fields": {"phone": ["该字段不能为空。"]}}),
+    401: ("No token, or one that is not good here", "auth.invalid_token", "请重新登录。", {}),
+    403: ("Not for this account", "customers.blocked", "账号已被停用，请联系运营商。", {}),
+    404: ("No such thing, or somebody else's", "not_found", "未找到。", {}),
+    409: ("A rule of the business says no", "piles.busy", "该枪正在使用，请换一把枪。", {}),
+    429: ("Too many requests", "customers.too_many_codes", "请 45 秒后再试。", {"retry_after_s": "45"}),
+}
+
+
+def described(
+    summary: str,
+    *,
+    output: Any = None,
+    errors: Sequence[int] = (),
+    status: int = 200,
+    example: Any = None,
+    request: Any = None,
+    request_example: Any = None,
+    parameters: Sequence[Any] = (),
+    **more: Any,
+) -> Callable[[Any], Any]:
+    """Describe one operation: its answer, its errors in the one shape, and an example of each."""
+    responses: dict[int, Any] = {
+        status: OpenApiResponse(output, examples=[OpenApiExample("example", example)] if example else [])
+    }
+    for code in errors:
+        description, word, message, data = _ERRORS[code]
+        error = OpenApiExample("example", {"code": word, "message": message, "data": data})
+        responses[code] = OpenApiResponse(ErrorOutput, description=description, examples=[error])
+    examples = [OpenApiExample("request", request_example, request_only=True)] if request_example else None
+    return extend_schema(
+        summary=summary,
+        request=request,
+        responses=responses,
+        parameters=[*parameters],
+        examples=examples,
+        **more,
+    )

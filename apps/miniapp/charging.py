@@ -1,0 +1,188 @@
+"""Starting a charge, watching it and stopping it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.miniapp.api import (
+    IDEMPOTENCY_KEY,
+    AmountIn,
+    DriverView,
+    EnergyOut,
+    MoneyOut,
+    TenthsOut,
+    body,
+    described,
+    idempotency_key,
+)
+from apps.miniapp.authentication import ticket_for
+from apps.miniapp.stations import connector_code
+from apps.orders import services
+from apps.orders.enums import OrderState
+from apps.orders.models import Order
+from apps.orders.selectors import order_of, progress
+
+
+class StartInput(serializers.Serializer[Any]):
+    connector_code = serializers.CharField(max_length=40)
+    preset_amount = AmountIn(required=False, allow_null=True, default=None)
+
+
+class ProgressOutput(serializers.Serializer[Any]):
+    """A charge at one moment; the WebSocket sends the same. Drop what has a lower sequence than you have."""
+
+    order_no = serializers.CharField()
+    state = serializers.ChoiceField(choices=OrderState.choices)
+    state_label = serializers.CharField()
+    connector_code = serializers.CharField()
+    station_name = serializers.CharField()
+    waiting_for_plug = serializers.BooleanField()
+    stop_requested = serializers.BooleanField()
+    fail_reason = serializers.CharField()
+    energy_kwh = EnergyOut()
+    amount = MoneyOut()
+    settled = serializers.BooleanField()
+    soc_percent = serializers.IntegerField()
+    power_kw = TenthsOut()
+    voltage_v = TenthsOut()
+    current_a = TenthsOut()
+    minutes = serializers.IntegerField()
+    remaining_minutes = serializers.IntegerField()
+    hold_amount = MoneyOut()
+    started_at = serializers.DateTimeField(allow_null=True)
+    reported_at = serializers.DateTimeField(allow_null=True)
+    sequence = serializers.IntegerField()
+
+
+class TicketOutput(serializers.Serializer[Any]):
+    ticket = serializers.CharField()
+    url = serializers.CharField()
+    expires_in_s = serializers.IntegerField()
+
+
+PROGRESS = {
+    "order_no": "C261120120000000001",
+    "state": "charging",
+    "state_label": "充电中",
+    "connector_code": "3201060000000101",
+    "station_name": "滨江公园充电站",
+    "waiting_for_plug": False,
+    "stop_requested": False,
+    "fail_reason": "",
+    "energy_kwh": "12.3456",
+    "amount": "15.50",
+    "settled": False,
+    "soc_percent": 56,
+    "power_kw": "60.0",
+    "voltage_v": "400.0",
+    "current_a": "150.0",
+    "minutes": 12,
+    "remaining_minutes": 40,
+    "hold_amount": "50.00",
+    "started_at": "2026-11-20T12:00:05+08:00",
+    "reported_at": "2026-11-20T12:12:00+08:00",
+    "sequence": 1795147920000,
+}
+STARTING = {
+    **PROGRESS,
+    "state": "starting",
+    "state_label": "启动中",
+    "energy_kwh": "0.0000",
+    "amount": "0.00",
+}
+
+
+class ChargesView(DriverView):
+    @described(
+        "Start a charge",
+        request=StartInput,
+        request_example={"connector_code": "3201060000000101", "preset_amount": "50.00"},
+        parameters=[IDEMPOTENCY_KEY],
+        output=ProgressOutput,
+        status=201,
+        example=STARTING,
+        errors=[400, 401, 403, 404, 409],
+        operation_id="charges_start",
+        tags=["charging"],
+    )
+    def post(self, request: Request) -> Response:
+        """Money is set aside: `preset_amount`, or without it all that is available up to the operator's maximum."""
+        key = idempotency_key(request)
+        data = body(request, StartInput)
+        order = services.start_charge(
+            customer=self.customer,
+            connector_code=connector_code(data["connector_code"]),
+            preset_amount=data["preset_amount"],
+            request_key=key,
+            actor=self.actor,
+        )
+        return Response(_picture(self, order.order_no), status=201)
+
+
+class ChargeView(DriverView):
+    @described(
+        "The live picture of a charge",
+        output=ProgressOutput,
+        example=PROGRESS,
+        errors=[401, 403, 404],
+        operation_id="charge",
+        tags=["charging"],
+    )
+    def get(self, request: Request, order_no: str) -> Response:
+        """`amount` is the pile's estimate until `settled`."""
+        return Response(_picture(self, order_no))
+
+
+class StopView(DriverView):
+    @described(
+        "Stop a charge",
+        output=ProgressOutput,
+        example={**PROGRESS, "state": "stopping", "state_label": "停止中", "stop_requested": True},
+        errors=[401, 403, 404],
+        operation_id="charge_stop",
+        tags=["charging"],
+    )
+    def post(self, request: Request, order_no: str) -> Response:
+        """Asking again changes nothing. The bill comes with the pile's record, usually within seconds."""
+        services.stop_charge(order_no=order_no, customer=self.customer, actor=self.actor)
+        return Response(_picture(self, order_no))
+
+
+class TicketView(DriverView):
+    @described(
+        "A ticket for the WebSocket of a charge",
+        output=TicketOutput,
+        status=201,
+        example={
+            "ticket": "eyJhbGci…",
+            "url": "/ws/v1/charges/C261120120000000001/?ticket=eyJhbGci…",
+            "expires_in_s": 30,
+        },
+        errors=[401, 403, 404],
+        operation_id="charge_ticket",
+        tags=["charging"],
+    )
+    def post(self, request: Request, order_no: str) -> Response:
+        """Good once and for 30 seconds. `url` sends a picture at once and one after every change."""
+        order = order_of(customer=self.customer, order_no=order_no)
+        ticket = ticket_for(self.customer, order.order_no)
+        answer = {
+            "ticket": str(ticket),
+            "url": f"/ws/v1/charges/{order.order_no}/?ticket={ticket}",
+            "expires_in_s": int(ticket.lifetime.total_seconds()),
+        }
+        return Response(TicketOutput(answer).data, status=201)
+
+
+def picture(order: Order) -> dict[str, Any]:
+    """Return the live picture of an order as REST and WebSocket show it."""
+    shown: dict[str, Any] = ProgressOutput(progress(order=order)).data
+    return shown
+
+
+def _picture(view: DriverView, order_no: str) -> dict[str, Any]:
+    return picture(order_of(customer=view.customer, order_no=order_no))

@@ -1,0 +1,195 @@
+"""A driver's orders and their bills."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.common.fields import EnergyField
+from apps.miniapp.api import (
+    RATE_CLASS_LABELS,
+    DriverView,
+    EnergyOut,
+    MoneyOut,
+    PageInput,
+    PriceOut,
+    described,
+    page,
+    page_of,
+    price_text,
+    query,
+)
+from apps.orders.enums import OrderState
+from apps.orders.models import BillLine, Order
+from apps.orders.selectors import order_of, orders_of
+from apps.pricing.tariff import RateClass
+
+
+class OrdersInput(PageInput):
+    state = serializers.ChoiceField(choices=OrderState.choices, required=False)
+
+
+class OrderOutput(serializers.Serializer[Any]):
+    order_no = serializers.CharField()
+    state = serializers.ChoiceField(choices=OrderState.choices)
+    state_label = serializers.CharField(source="get_state_display")
+    station_no = serializers.CharField(source="station.station_no")
+    station_name = serializers.CharField(source="station.name")
+    connector_code = serializers.CharField(source="connector.code")
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    energy_kwh = EnergyOut()
+    payable = MoneyOut()
+    debt = MoneyOut()
+
+
+class BillLineOutput(serializers.Serializer[Any]):
+    """One rate class: energy × price, each fee rounded half up to the fen."""
+
+    rate_class = serializers.ChoiceField(choices=[item.value for item in RateClass])
+    rate_class_label = serializers.SerializerMethodField()
+    energy_kwh = EnergyOut()
+    electricity_price = PriceOut()
+    service_price = PriceOut()
+    electricity_fee = MoneyOut()
+    service_fee = MoneyOut()
+    total = serializers.SerializerMethodField()
+
+    def get_rate_class_label(self, line: BillLine) -> str:
+        """The class in words."""
+        return str(RATE_CLASS_LABELS[RateClass(line.rate_class)])
+
+    def get_total(self, line: BillLine) -> str:
+        """Both fees, yuan."""
+        return f"{line.electricity_fee + line.service_fee:.2f}"
+
+
+class OrderDetailOutput(OrderOutput):
+    settled_at = serializers.DateTimeField(allow_null=True)
+    preset_amount = MoneyOut(allow_null=True)
+    hold_amount = MoneyOut()
+    stop_reason = serializers.CharField()
+    stop_reason_label = serializers.CharField(source="get_stop_reason_display")
+    fail_reason = serializers.CharField()
+    electricity_fee = MoneyOut()
+    service_fee = MoneyOut()
+    paid_principal = MoneyOut()
+    paid_bonus = MoneyOut()
+    lines = BillLineOutput(many=True)
+    explanation = serializers.SerializerMethodField()
+
+    def get_explanation(self, order: Order) -> list[str]:
+        """The bill's arithmetic in sentences, so that anybody can check it."""
+        return explanation(order)
+
+
+ORDER = {
+    "order_no": "C261120120000000001",
+    "state": "completed",
+    "state_label": "已完成",
+    "station_no": "S0001",
+    "station_name": "滨江公园充电站",
+    "connector_code": "3201060000000101",
+    "created_at": "2026-11-20T12:00:00+08:00",
+    "started_at": "2026-11-20T12:00:05+08:00",
+    "ended_at": "2026-11-20T12:40:00+08:00",
+    "energy_kwh": "12.3456",
+    "payable": "15.50",
+    "debt": "0.00",
+}
+LINE = {
+    "rate_class": "flat",
+    "rate_class_label": "平",
+    "energy_kwh": "12.3456",
+    "electricity_price": "0.80",
+    "service_price": "0.4555",
+    "electricity_fee": "9.88",
+    "service_fee": "5.62",
+    "total": "15.50",
+}
+
+
+class OrdersView(DriverView):
+    @described(
+        "The driver's orders, newest first",
+        parameters=[OrdersInput],
+        output=page_of("OrderPage", OrderOutput),
+        example={"items": [ORDER], "next_cursor": "1024"},
+        errors=[400, 401, 403],
+        operation_id="orders",
+        tags=["orders"],
+    )
+    def get(self, request: Request) -> Response:
+        """One page; `next_cursor` leads to the next one."""
+        data = query(request, OrdersInput)
+        limit = data["limit"]
+        orders = orders_of(customer=self.customer, state=data.get("state"), before_id=data.get("cursor"))
+        return page(list(orders[: limit + 1]), limit, lambda order: int(order.pk), OrderOutput)
+
+
+class OrderView(DriverView):
+    @described(
+        "One order with its bill",
+        output=OrderDetailOutput,
+        example={
+            **ORDER,
+            "settled_at": "2026-11-20T12:40:02+08:00",
+            "preset_amount": "50.00",
+            "hold_amount": "50.00",
+            "stop_reason": "customer",
+            "stop_reason_label": "用户停止",
+            "fail_reason": "",
+            "electricity_fee": "9.88",
+            "service_fee": "5.62",
+            "paid_principal": "15.50",
+            "paid_bonus": "0.00",
+            "lines": [LINE],
+            "explanation": ["平：12.3456 kWh × 0.80 = 9.88 元电费，× 0.4555 = 5.62 元服务费"],
+        },
+        errors=[401, 403, 404],
+        operation_id="order",
+        tags=["orders"],
+    )
+    def get(self, request: Request, order_no: str) -> Response:
+        """Fees are 0.00 until the order is settled."""
+        order = order_of(customer=self.customer, order_no=order_no)
+        return Response(OrderDetailOutput(order).data)
+
+
+def explanation(order: Order) -> list[str]:
+    """Return the bill of a settled order in sentences, in the reader's language; nothing before it is settled."""
+    if order.settled_at is None:
+        return []
+    sentences = [
+        _(
+            "%(class)s: %(energy)s kWh × %(electricity_price)s = %(electricity)s yuan for electricity, "
+            "× %(service_price)s = %(service)s yuan for service"
+        )
+        % {
+            "class": RATE_CLASS_LABELS[RateClass(line.rate_class)],
+            "energy": f"{line.energy_kwh:.{EnergyField.scale[1]}f}",
+            "electricity_price": price_text(line.electricity_price),
+            "electricity": f"{line.electricity_fee:.2f}",
+            "service_price": price_text(line.service_price),
+            "service": f"{line.service_fee:.2f}",
+        }
+        for line in order.lines.all()
+    ]
+    sentences.append(
+        _("Together: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
+        % {
+            "electricity": f"{order.electricity_fee:.2f}",
+            "service": f"{order.service_fee:.2f}",
+            "payable": f"{order.payable:.2f}",
+        }
+    )
+    paid = _("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
+    sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
+    if order.debt:
+        sentences.append(_("Still to be paid: %(debt)s yuan") % {"debt": f"{order.debt:.2f}"})
+    return sentences
