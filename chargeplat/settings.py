@@ -213,6 +213,24 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "chargeplat driver API",
     "VERSION": "1",
+    "DESCRIPTION": (
+        "What the drivers' mini-program talks to. A tenant has a host of its own; on the platform's host the header "
+        "`X-Tenant` names it by its code. A token is good for one tenant. Money is yuan as a decimal string with two "
+        "places, prices have two to five; times are ISO 8601 with an offset. Every error is "
+        '`{"code", "message", "data"}`: the code is for programs, the message for people, in the language of '
+        "Accept-Language (zh-hans or en). The WebSocket `/ws/v1/charges/{order_no}/` sends what "
+        "`GET /api/v1/charges/{order_no}` answers, at once and after every change; it opens with a ticket or with "
+        '`{"token": "…"}` as its first message, and closes with 4401 (not signed in) or 4404 (no such order).'
+    ),
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # labels are in the reader's language, the file must not be
+    "ENUM_NAME_OVERRIDES": {
+        "OrderState": "apps.orders.enums.OrderState",
+        "StationState": "apps.sites.models.StationState",
+        "ConnectorState": "apps.piles.enums.ConnectorState",
+        "RechargeState": "apps.wallet.enums.RechargeState",
+        "PileKind": "apps.piles.enums.PileKind",
+        "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
+    },
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
