@@ -1,0 +1,595 @@
+"""A pile with one or two guns as a state machine: bytes and the time in, bytes out.
+
+It does what YKC V1.6 asks of a pile: logs in, verifies its prices, beats every 10 s per gun, reports every 15 s
+while charging and every 5 min otherwise, starts and stops on command, bills by its own prices and repeats a record
+until it is confirmed. `now` is the true time (aware) and never goes back; the pile's own clock may be off.
+
+    pile.connected(now); pile.receive(data, now); pile.tick(now); pile.disconnected(now)    what happens to it
+    pile.plug("01", now); pile.unplug("01", now); pile.press_stop("01", now)                what people do
+    pile.take_output()  pile.next_tick(now)  pile.wants_close                               what its client does next
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, ClassVar
+
+from ykc_server.protocol import Connection, Message, ProtocolError, decode
+from ykc_server.protocol.codes import (
+    BillingVerdict,
+    GunHomed,
+    GunPlugged,
+    GunStatus,
+    HeartbeatStatus,
+    MobileOperator,
+    NetworkType,
+    OneIsSuccess,
+    PileType,
+    ProtocolVersion,
+    StartFailure,
+    StartMode,
+    StopFailure,
+    StopReason,
+    ZeroIsSuccess,
+)
+from ykc_server.protocol.messages import (
+    BillingModel,
+    BillingRequest,
+    BillingRequestAck,
+    BillingSet,
+    BillingSetAck,
+    BillingVerify,
+    BillingVerifyAck,
+    Heartbeat,
+    HeartbeatAck,
+    Login,
+    LoginAck,
+    ReadRealtime,
+    Realtime,
+    RemoteStart,
+    RemoteStartAck,
+    RemoteStop,
+    RemoteStopAck,
+    TimeSync,
+    TimeSyncAck,
+    TransactionRecord,
+    TransactionRecordAck,
+)
+from ykc_server.simulator.car import Car
+from ykc_server.simulator.parts import Faults, Gun, Habits, StoredRecord
+from ykc_server.simulator.session import CLASSES, Phase, Prices, Session
+
+HEARTBEAT_EVERY = timedelta(seconds=10)
+HEARTBEATS_MISSED = 3
+REALTIME_CHARGING = timedelta(seconds=15)
+REALTIME_IDLE = timedelta(minutes=5)
+LOGIN_TIMEOUT = timedelta(seconds=30)
+PLUG_TIMEOUT = timedelta(seconds=60)
+HANDSHAKE = timedelta(seconds=4)
+ASK_PRICES_EVERY = timedelta(seconds=10)
+RECORD_AFTER = timedelta(seconds=2)
+RECORD_RETRY = timedelta(seconds=30)
+RECORD_RETRIES = 3
+RECORD_LAST_TRY = timedelta(minutes=5)
+# While a gun charges the state is worked out this often, so that a full battery or an empty balance shows at once.
+CHARGING_TICK = timedelta(seconds=1)
+DC_BASE_VOLTAGE = 3300
+AC_VOLTAGE = 2200
+
+
+class SimulatedPile:
+    """One pile. `guns` says what each gun can give, in W; `time_scale` simulated seconds of charging pass per second.
+
+    With a `time_scale` above 1 the record's start is dated back, so that energy and duration fit each other.
+    """
+
+    def __init__(
+        self,
+        pile_no: str,
+        *,
+        guns: Mapping[str, int] | None = None,
+        is_ac: bool = False,
+        time_scale: float = 1,
+        faults: Faults | None = None,
+        habits: Habits | None = None,
+        seed: int | str | None = None,
+    ) -> None:
+        self.pile_no = pile_no
+        self.raw_pile_no = bytes.fromhex(pile_no.zfill(14))
+        self.is_ac = is_ac
+        self.time_scale = time_scale
+        self.faults = faults or Faults()
+        self.habits = habits or Habits()
+        self.random = Random(pile_no if seed is None else seed)
+        self.guns = {gun_no: Gun(gun_no, power_w) for gun_no, power_w in (guns or {"01": 120_000}).items()}
+        self.billing: BillingModel | None = None
+        self.records: dict[bytes, StoredRecord] = {}
+        self.clock_offset = self.faults.clock_offset
+        self.is_online = False
+        self.wants_close = False
+        self.changes = 0
+        """Grows whenever something happens that a pile keeps over a power cut."""
+        self._connection: Connection | None = None
+        self._output: list[bytes] = []
+        self._login_deadline: datetime | None = None
+        self._ask_prices_at: datetime | None = None
+
+    # What happens on the line.
+
+    def connected(self, now: datetime) -> None:
+        """Start a connection: the login is the first thing to send."""
+        self._connection = Connection(crc_swapped=self.faults.crc_swapped)
+        self._output.clear()
+        self.is_online = self.wants_close = False
+        self._login_deadline = now + LOGIN_TIMEOUT
+        self._send(
+            Login.make(
+                pile_no=self.pile_no,
+                pile_type=PileType.AC if self.is_ac else PileType.DC,
+                gun_count=len(self.guns),
+                protocol_version=ProtocolVersion.V1_6,
+                software_version="SIM-1.0",
+                network_type=NetworkType.SIM,
+                sim_no=f"898600{self.pile_no:>014}",
+                operator=MobileOperator.CHINA_MOBILE,
+            )
+        )
+
+    def disconnected(self, now: datetime) -> None:
+        """The line is gone. A charge goes on; records wait for the next login."""
+        self._connection = None
+        self._output.clear()
+        self.is_online = self.wants_close = False
+        self._login_deadline = self._ask_prices_at = None
+        self.tick(now)
+        for gun in self.guns.values():
+            gun.next_heartbeat = gun.next_realtime = None
+
+    def receive(self, data: bytes, now: datetime) -> None:
+        """Take bytes from the platform. What cannot be decoded is passed over."""
+        if self._connection is None or self.wants_close:
+            return
+        for frame in self._connection.feed(data):
+            try:
+                message = decode(frame)
+            except ProtocolError:
+                continue
+            handler = self._HANDLERS.get(type(message))
+            heard = self.is_online or isinstance(message, LoginAck)
+            if handler and heard and message.spec.kind not in self.faults.unanswered:
+                handler(self, message, now)
+
+    def take_output(self) -> bytes:
+        """Return what has to be written now, and forget it."""
+        if not self._output:
+            return b""
+        output = self.faults.garbage + b"".join(self._output)
+        self._output.clear()
+        return output
+
+    def tick(self, now: datetime) -> None:
+        """Do what is due. Calling it too often does nothing, calling it late does it late."""
+        for gun in self.guns.values():
+            self._tick_gun(gun, now)
+        if self._connection is None or self.wants_close:
+            return
+        if not self.is_online:
+            if self._login_deadline and now >= self._login_deadline:
+                self.wants_close = True
+            return
+        if self._ask_prices_at and now >= self._ask_prices_at:
+            self._send(BillingRequest(pile_no=self.raw_pile_no))
+            self._ask_prices_at = now + ASK_PRICES_EVERY
+        for gun in self.guns.values():
+            if gun.next_heartbeat and now >= gun.next_heartbeat:
+                self._beat(gun, now)
+            if gun.next_realtime and now >= gun.next_realtime:
+                self._report(gun, now)
+        for stored in self.records.values():
+            if stored.next_try and now >= stored.next_try and not self._send_record(stored, now):
+                break
+
+    def next_tick(self, now: datetime) -> datetime | None:
+        """Return when `tick` has something to do next; None when only new bytes can bring it."""
+        times: list[datetime | None] = []
+        for gun in self.guns.values():
+            times += [gun.plug_at, gun.unplug_at]
+            if gun.session:
+                charging = gun.session.phase is Phase.CHARGING
+                times.append(now + CHARGING_TICK if charging else gun.session.deadline)
+        if self._connection is not None and not self.wants_close:
+            times += [self._login_deadline, self._ask_prices_at]
+            times += [time for gun in self.guns.values() for time in (gun.next_heartbeat, gun.next_realtime)]
+            if self.is_online:
+                times += [stored.next_try for stored in self.records.values()]
+        return min((time for time in times if time), default=None)
+
+    # What people do.
+
+    def plug(self, gun_no: str, now: datetime, car: Car | None = None) -> None:
+        """Put the plug into `car` (any car if None). A start that waits for it goes on."""
+        gun = self.guns[gun_no]
+        gun.plug_at = None
+        if gun.plugged:
+            return
+        gun.plugged = True
+        gun.car = car or Car.any(self.random)
+        session = gun.session
+        if session and session.phase is Phase.WAITING_PLUG and now < session.deadline:
+            self._begin(gun, session, now)
+        self._report(gun, now)
+
+    def unplug(self, gun_no: str, now: datetime) -> None:
+        """Pull the plug; a running charge ends and its record leaves at once."""
+        gun = self.guns[gun_no]
+        gun.unplug_at = None
+        if not gun.plugged:
+            return
+        if gun.session:
+            self._end(gun, StopReason.CONTROL_PILOT_OPEN, now)
+        gun.plugged, gun.car = False, None
+        self._report(gun, now)
+
+    def press_stop(self, gun_no: str, now: datetime) -> None:
+        """Stop by hand at the pile."""
+        gun = self.guns[gun_no]
+        if gun.session:
+            self._end(gun, StopReason.MANUAL_STOP, now)
+
+    def set_fault(self, gun_no: str, fault_bits: int, now: datetime) -> None:
+        """Set the hardware faults (`codes.HardwareFault`) of a gun, 0 for none; a fault ends the charge."""
+        gun = self.guns[gun_no]
+        gun.fault_bits = fault_bits
+        if fault_bits and gun.session:
+            self._end(gun, StopReason.EMERGENCY_STOP if fault_bits & 1 else StopReason.MODULE_FAULT, now)
+        self._report(gun, now)
+
+    # What it keeps over a power cut.
+
+    def to_state(self, now: datetime) -> dict[str, Any]:
+        """Return meters, prices and unconfirmed records as JSON; a running charge as ended by the power cut."""
+        records = [stored.record for stored in self.records.values()]
+        meters = {}
+        for gun in self.guns.values():
+            meters[gun.gun_no] = gun.meter
+            if gun.session and gun.session.phase is not Phase.WAITING_PLUG:
+                record = self._make_record(gun, gun.session, StopReason.POWER_LOST, now)
+                records.append(record)
+                meters[gun.gun_no] = record.meter_end
+        return {
+            "meters": meters,
+            "billing": self.billing.encode().hex() if self.billing else None,
+            "records": [record.encode().hex() for record in records],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Come back after a power cut with what `to_state` returned."""
+        for gun_no, meter in state["meters"].items():
+            if gun_no in self.guns:
+                self.guns[gun_no].meter = meter
+        billing = decode(bytes.fromhex(state["billing"])) if state["billing"] else None
+        self.billing = billing if isinstance(billing, BillingModel) else None
+        for text in state["records"]:
+            record = decode(bytes.fromhex(text))
+            if isinstance(record, TransactionRecord):
+                self.records[record.transaction_no] = StoredRecord(record, None)
+
+    # What it says on its own.
+
+    def _send(self, message: Message) -> None:
+        if self._connection is not None:
+            self._output.append(self._connection.send(message))
+
+    def _answer(self, message: Message, request: Message) -> None:
+        if self._connection is not None:
+            self._output.append(self._connection.answer(message, request))
+
+    def _clock(self, now: datetime) -> datetime:
+        return now + self.clock_offset
+
+    def _beat(self, gun: Gun, now: datetime) -> None:
+        if gun.heartbeats_unanswered >= HEARTBEATS_MISSED:
+            self.wants_close = True
+            return
+        status = HeartbeatStatus.FAULT if gun.fault_bits else HeartbeatStatus.NORMAL
+        self._send(Heartbeat(pile_no=self.raw_pile_no, gun_no=bytes.fromhex(gun.gun_no), gun_status=status))
+        gun.heartbeats_unanswered += 1
+        gun.next_heartbeat = now + HEARTBEAT_EVERY
+
+    def _report(self, gun: Gun, now: datetime) -> None:
+        """Send 13 now; the next one is due by the gun's status."""
+        if not self.is_online:
+            return
+        self._send(self._realtime(gun))
+        gun.next_realtime = now + (REALTIME_CHARGING if gun.status is GunStatus.CHARGING else REALTIME_IDLE)
+
+    def _realtime(self, gun: Gun) -> Realtime:
+        realtime = Realtime(
+            transaction_no=gun.last_transaction_no,
+            pile_no=self.raw_pile_no,
+            gun_no=bytes.fromhex(gun.gun_no),
+            status=gun.status,
+            gun_homed=GunHomed.NO if gun.plugged else GunHomed.YES,
+            gun_plugged=GunPlugged.YES if gun.plugged else GunPlugged.NO,
+            output_voltage=0,
+            output_current=0,
+            cable_temp=0,
+            cable_code=bytes(8),
+            soc=0,
+            battery_max_temp=0,
+            charge_minutes=0,
+            remaining_minutes=0,
+            energy_kwh=0,
+            loss_energy_kwh=0,
+            amount=0,
+            hardware_fault=gun.fault_bits,
+        )
+        session = gun.session
+        if session and session.phase is Phase.CHARGING:
+            soc = session.car.soc(session.energy_wh)
+            voltage = AC_VOLTAGE if self.is_ac else DC_BASE_VOLTAGE + 8 * soc
+            realtime.output_voltage = voltage
+            realtime.output_current = session.power_w * 100 // voltage
+            realtime.cable_temp = 50 + 22 + session.power_w // 6000
+            realtime.charge_minutes = session.simulated_ms // 60_000
+            realtime.energy_kwh = sum(session.units)
+            realtime.loss_energy_kwh = sum(session.loss_units)
+            realtime.amount = sum(session.amounts)
+            if not self.is_ac:
+                realtime.soc = soc
+                realtime.battery_max_temp = 50 + 26 + soc // 20
+                realtime.remaining_minutes = min(session.remaining_minutes, 0xFFFF)
+        return realtime
+
+    def _send_record(self, stored: StoredRecord, now: datetime) -> bool:
+        """Send a record; return whether the line stays.
+
+        At once, three times more after 30 s each, once more after 5 min (YKC V1.6 §8.7, §8.8), then not before
+        the next login.
+        """
+        self._send(stored.record)
+        if self.faults.duplicate_records > 0:
+            self.faults.duplicate_records -= 1
+            self._send(stored.record)
+        stored.tries += 1
+        if stored.tries <= RECORD_RETRIES:
+            stored.next_try = now + RECORD_RETRY
+        elif stored.tries == RECORD_RETRIES + 1:
+            stored.next_try = now + RECORD_LAST_TRY
+        else:
+            stored.next_try = None
+        if self.faults.cut_before_record_ack > 0:
+            self.faults.cut_before_record_ack -= 1
+            self.wants_close = True
+        return not self.wants_close
+
+    # A charge.
+
+    def _tick_gun(self, gun: Gun, now: datetime) -> None:
+        if gun.plug_at and now >= gun.plug_at:
+            self.plug(gun.gun_no, now)
+        if gun.unplug_at and now >= gun.unplug_at:
+            self.unplug(gun.gun_no, now)
+        session = gun.session
+        if session is None:
+            return
+        if session.phase is Phase.WAITING_PLUG and now >= session.deadline:
+            # Too late for the plug: the start never was (YKC V1.6: silence after 60 s).
+            gun.session = None
+        elif session.phase is Phase.STARTING and now >= session.deadline:
+            session.phase = Phase.CHARGING
+            session.began = session.charged_until = now
+            self.changes += 1
+            self._charge(gun, session, now)
+            self._report(gun, now)
+        elif session.phase is Phase.CHARGING:
+            self._charge(gun, session, now)
+
+    def _charge(self, gun: Gun, session: Session, now: datetime) -> None:
+        reason = session.charge(now, time_scale=self.time_scale, clock_offset=self.clock_offset)
+        if reason:
+            self._end(gun, reason, now)
+
+    def _begin(self, gun: Gun, session: Session, now: datetime) -> None:
+        """Accept a start: the plug is in."""
+        session.phase = Phase.STARTING
+        session.deadline = now + HANDSHAKE
+        session.began = session.charged_until = now
+        session.car = gun.car or session.car
+        gun.last_transaction_no = session.request.transaction_no
+        self.changes += 1
+        self._answer_start(session.request, StartFailure.NONE)
+
+    def _end(self, gun: Gun, reason: StopReason, now: datetime) -> None:
+        """End a charge: the record is stored, and sent within seconds. A start that still waits leaves none."""
+        session = gun.session
+        if session is None:
+            return
+        if session.phase is Phase.CHARGING and session.charged_until < now:
+            reason = session.charge(now, time_scale=self.time_scale, clock_offset=self.clock_offset) or reason
+        gun.session = None
+        if session.phase is Phase.WAITING_PLUG:
+            return
+        record = self._make_record(gun, session, reason, now)
+        gun.meter = record.meter_end
+        if self.habits.unplug_after is not None:
+            gun.unplug_at = now + self.habits.unplug_after
+        self.records[record.transaction_no] = StoredRecord(record, now + RECORD_AFTER)
+        self.changes += 1
+        self._report(gun, now)
+
+    def _make_record(
+        self, gun: Gun, session: Session, reason: StopReason, now: datetime
+    ) -> TransactionRecord:
+        end = self._clock(now)
+        began = session.began if self.time_scale == 1 else now - timedelta(milliseconds=session.simulated_ms)
+        periods: dict[str, Any] = {}
+        columns = zip(
+            CLASSES, session.prices.prices, session.units, session.loss_units, session.amounts, strict=True
+        )
+        for name, price, units, loss_units, amount in columns:
+            periods |= {
+                f"{name}_price": price,
+                f"{name}_kwh": units,
+                f"{name}_loss_kwh": loss_units,
+                f"{name}_amount": amount,
+            }
+        times = TransactionRecord.spec.fields["start_time"]
+        return TransactionRecord(
+            transaction_no=session.request.transaction_no,
+            pile_no=self.raw_pile_no,
+            gun_no=bytes.fromhex(gun.gun_no),
+            start_time=times.raw(self._clock(began)),
+            end_time=times.raw(end),
+            **periods,
+            meter_start=session.meter_start,
+            meter_end=session.meter_start + sum(session.units),
+            total_kwh=sum(session.units),
+            total_loss_kwh=sum(session.loss_units),
+            total_amount=sum(session.amounts),
+            vin=bytes(17) if self.is_ac else session.car.vin.encode().ljust(17, b"\0"),
+            start_mode=StartMode.APP,
+            transaction_time=times.raw(end),
+            stop_reason=reason,
+            physical_card_no=session.request.physical_card_no,
+        )
+
+    # What the platform says.
+
+    def _on_login_ack(self, ack: LoginAck, now: datetime) -> None:
+        if ack.result != ZeroIsSuccess.SUCCESS:
+            self.wants_close = True
+            return
+        if self.is_online:
+            return
+        self.is_online = True
+        self._login_deadline = None
+        model_no = self.billing.billing_model_no if self.billing else bytes(2)
+        self._send(BillingVerify(pile_no=self.raw_pile_no, billing_model_no=model_no))
+        for gun in self.guns.values():
+            gun.heartbeats_unanswered = 0
+            self._beat(gun, now)
+            self._report(gun, now)
+        for stored in self.records.values():
+            stored.tries, stored.next_try = 0, now + RECORD_AFTER
+
+    def _on_heartbeat_ack(self, ack: HeartbeatAck, now: datetime) -> None:
+        gun = self.guns.get(ack.gun_no.hex())
+        if gun:
+            gun.heartbeats_unanswered = 0
+
+    def _on_billing_verify_ack(self, ack: BillingVerifyAck, now: datetime) -> None:
+        if ack.result != BillingVerdict.SAME or self.billing is None:
+            self._send(BillingRequest(pile_no=self.raw_pile_no))
+            self._ask_prices_at = now + ASK_PRICES_EVERY
+
+    def _on_billing_request_ack(self, ack: BillingRequestAck, now: datetime) -> None:
+        self._ask_prices_at = None
+        self.billing = ack
+        self.changes += 1
+
+    def _on_billing_set(self, order: BillingSet, now: datetime) -> None:
+        """New prices only while idle; a running charge keeps the ones it began with."""
+        idle = all(gun.session is None for gun in self.guns.values())
+        if idle:
+            self._ask_prices_at = None
+            self.billing = order
+            self.changes += 1
+        result = OneIsSuccess.SUCCESS if idle else OneIsSuccess.FAIL
+        self._answer(BillingSetAck(pile_no=self.raw_pile_no, result=result), order)
+
+    def _on_time_sync(self, order: TimeSync, now: datetime) -> None:
+        time = order.value("time")
+        if time and not self.faults.ignores_time_sync:
+            self.clock_offset = time - now
+        raw_time = TimeSyncAck.spec.fields["time"].raw(self._clock(now))
+        self._answer(TimeSyncAck(pile_no=self.raw_pile_no, time=raw_time), order)
+
+    def _on_read_realtime(self, order: ReadRealtime, now: datetime) -> None:
+        gun = self.guns.get(order.gun_no.hex())
+        if gun and order.pile_no == self.raw_pile_no:
+            self._answer(self._realtime(gun), order)
+
+    def _on_remote_start(self, order: RemoteStart, now: datetime) -> None:
+        gun = self.guns.get(order.gun_no.hex())
+        if gun is None or order.pile_no != self.raw_pile_no:
+            self._answer_start(order, StartFailure.WRONG_PILE_NO)
+        elif gun.session:
+            known = gun.session.request.transaction_no == order.transaction_no
+            waiting = gun.session.phase is Phase.WAITING_PLUG
+            if known:
+                self._answer_start(order, StartFailure.NOT_PLUGGED_IN if waiting else StartFailure.NONE)
+            else:
+                self._answer_start(order, StartFailure.ALREADY_CHARGING)
+        elif gun.fault_bits or self.billing is None or order.transaction_no in self.records:
+            self._answer_start(order, StartFailure.DEVICE_FAULT)
+        else:
+            gun.session = Session(
+                request=order,
+                prices=Prices.of(self.billing),
+                phase=Phase.WAITING_PLUG,
+                deadline=now + PLUG_TIMEOUT,
+                car=gun.car or Car(),
+                limit_w=gun.power_w,
+                meter_start=gun.meter,
+                began=now,
+                charged_until=now,
+            )
+            gun.unplug_at = None
+            if gun.plugged:
+                self._begin(gun, gun.session, now)
+                return
+            self._answer_start(order, StartFailure.NOT_PLUGGED_IN)
+            if self.habits.plug_after is not None:
+                gun.plug_at = now + self.habits.plug_after
+
+    def _answer_start(self, order: RemoteStart, failure: StartFailure) -> None:
+        self._answer(
+            RemoteStartAck(
+                transaction_no=order.transaction_no,
+                pile_no=self.raw_pile_no,
+                gun_no=order.gun_no,
+                result=OneIsSuccess.FAIL if failure else OneIsSuccess.SUCCESS,
+                fail_reason=failure,
+            ),
+            order,
+        )
+
+    def _on_remote_stop(self, order: RemoteStop, now: datetime) -> None:
+        """Stop what runs. A start that waits for the plug is given up, but was no charge: failure 02."""
+        gun = self.guns.get(order.gun_no.hex())
+        failure = StopFailure.NONE
+        if gun is None or order.pile_no != self.raw_pile_no:
+            failure = StopFailure.WRONG_PILE_NO
+        elif gun.session is None or gun.session.phase is Phase.WAITING_PLUG:
+            failure = StopFailure.NOT_CHARGING
+            gun.session = gun.plug_at = None
+        self._answer(
+            RemoteStopAck(
+                pile_no=self.raw_pile_no,
+                gun_no=order.gun_no,
+                result=OneIsSuccess.FAIL if failure else OneIsSuccess.SUCCESS,
+                fail_reason=failure,
+            ),
+            order,
+        )
+        if gun and not failure:
+            self._end(gun, StopReason.APP_STOP, now)
+
+    def _on_record_ack(self, ack: TransactionRecordAck, now: datetime) -> None:
+        """The platform has it (00), or calls it illegal (01): either way it is not asked for again."""
+        if self.records.pop(ack.transaction_no, None):
+            self.changes += 1
+
+    _HANDLERS: ClassVar[dict[type[Message], Callable[["SimulatedPile", Any, datetime], None]]] = {
+        LoginAck: _on_login_ack,
+        HeartbeatAck: _on_heartbeat_ack,
+        BillingVerifyAck: _on_billing_verify_ack,
+        BillingRequestAck: _on_billing_request_ack,
+        BillingSet: _on_billing_set,
+        TimeSync: _on_time_sync,
+        ReadRealtime: _on_read_realtime,
+        RemoteStart: _on_remote_start,
+        RemoteStop: _on_remote_stop,
+        TransactionRecordAck: _on_record_ack,
+    }
