@@ -16,6 +16,7 @@ import functools
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -198,7 +199,7 @@ class Supervisor:
             Child(
                 "worker",
                 [*celery, "worker", "-Q", "money,push,default", "-c", "2", "-l", "INFO"],
-                lambda: self._log_says("worker", " ready."),
+                lambda: self._log_says("worker", r" ready\."),
             ),
             Child(
                 "beat",
@@ -208,7 +209,10 @@ class Supervisor:
         ]
         if self.fleet:
             command = [*MANAGE, "simulate_piles", "--tenant", "demo", "--count", str(self.fleet)]
-            self.children.append(Child("fleet", command, lambda: self._log_says("fleet", "online")))
+            command += ["--port", str(self.ykc_port), "--state", str(self.state / "fleet.json")]
+            self.children.append(
+                Child("fleet", command, lambda: self._log_says("fleet", r"\b(\d+) of \1 piles online"))
+            )
         for child in self.children:
             self._start(child)
 
@@ -256,9 +260,10 @@ class Supervisor:
                 raise StartError(f"not ready after {READY_TIMEOUT_S} s: {names}; see {self.logs}")
             time.sleep(0.1)
 
-    def _log_says(self, name: str, text: str) -> bool:
+    def _log_says(self, name: str, pattern: str) -> bool:
         """Whether the child wrote it since its last start."""
-        return text in (self.logs / f"{name}.log").read_text(errors="replace").rpartition("\n--- ")[2]
+        log = (self.logs / f"{name}.log").read_text(errors="replace")
+        return bool(re.search(pattern, log.rpartition("\n--- ")[2]))
 
     def _print_block(self, demo: dict[str, str]) -> None:
         site = f"http://demo.localhost:{self.port}"

@@ -90,3 +90,10 @@ def test_habits_that_went_wrong_once(habit: str, why: str) -> None:
 def test_requirements_name_no_host() -> None:
     for path in ROOT.glob("requirements*.txt"):
         assert not re.search(r"://|index-url|find-links", path.read_text()), path.name
+
+
+def test_every_setting_is_described() -> None:
+    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (ROOT / "chargeplat/settings.py").read_text()))
+    described = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    read_by_make_run = {"CHARGEPLAT_STATE", "FLEET", "HOST"}
+    assert described == read | read_by_make_run
