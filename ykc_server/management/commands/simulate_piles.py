@@ -15,7 +15,7 @@ from apps.piles.models import Pile
 from apps.tenancy.models import Tenant
 from ykc_server.simulator import Fleet, Habits, SimulatedPile
 
-SHOW_EVERY_S = 5
+SHOW_EVERY_S = 0.5
 
 
 class Command(BaseCommand):
