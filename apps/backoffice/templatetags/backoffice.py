@@ -1,5 +1,7 @@
 """Filters of the back office's own templates: how values look is said in `shown`."""
 
+from decimal import Decimal
+
 from django import template
 
 from apps.backoffice import shown
@@ -7,3 +9,9 @@ from apps.backoffice import shown
 register = template.Library()
 for show in (shown.moment, shown.minute, shown.yuan, shown.price, shown.duration):
     register.filter(show.__name__, show)
+
+
+@register.filter
+def opposite(amount: Decimal) -> Decimal:
+    """Return an amount with the other sign: a credit shown in its own column."""
+    return -amount

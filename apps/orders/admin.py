@@ -1,0 +1,407 @@
+"""Charging orders and transaction records: information first, one button (stop), nothing else to write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import (
+    ChoicesCheckboxFilter,
+    ChoicesDropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
+
+from apps.backoffice import pages, shown
+from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.people import staff_actor
+from apps.backoffice.sites import tenant_site
+from apps.common.time import now
+from apps.customers.admin import by_phone
+from apps.customers.models import Customer
+from apps.orders import services
+from apps.orders.enums import OrderState, RecordState, StopReason, Verdict
+from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
+from apps.orders.selectors import progress
+from apps.orders.wording import event_words, failure_words, finding_words, quarantine_words
+from apps.piles.models import Connector
+from apps.pricing.bar import CLASS_NAMES, bar
+from apps.pricing.tariff import RateClass
+from apps.wallet.models import Debt, Hold, JournalEntry
+
+ORDER_TONES = {
+    OrderState.PENDING: "neutral",
+    OrderState.STARTING: "info",
+    OrderState.CHARGING: "info",
+    OrderState.STOPPING: "warning",
+    OrderState.SETTLING: "warning",
+    OrderState.COMPLETED: "success",
+    OrderState.FAILED: "neutral",
+    OrderState.ABNORMAL: "danger",
+}
+VERDICT_TONES = {Verdict.OK: "success", Verdict.FLAGGED: "warning", Verdict.HELD: "danger"}
+RECORD_TONES = {
+    RecordState.STORED: "info",
+    RecordState.SETTLED: "success",
+    RecordState.HELD: "warning",
+    RecordState.QUARANTINED: "danger",
+}
+STOPPABLE = frozenset({OrderState.STARTING, OrderState.CHARGING})
+_DIGITS = re.compile(r"\d+")
+
+
+@admin.register(Order, site=tenant_site)
+class OrderAdmin(ReadOnlyAdmin):
+    """All charging orders."""
+
+    list_display = [
+        "order_no",
+        "created_shown",
+        "station",
+        "gun_shown",
+        "customer_shown",
+        "state_shown",
+        "energy_shown",
+        "payable_shown",
+        "verdict_shown",
+    ]
+    list_select_related = ["station", "connector", "customer"]
+    list_filter = [
+        ("state", ChoicesCheckboxFilter),
+        ("station", RelatedDropdownFilter),
+        ("created_at", RangeDateTimeFilter),
+        ("verdict", ChoicesDropdownFilter),
+        ("source", ChoicesDropdownFilter),
+    ]
+    search_fields = ["order_no"]
+    search_help_text = _("Order or transaction number, gun or pile code, whole phone number")
+    actions_detail = ["stop_charge"]
+    change_form_template = "backoffice/order.html"
+    export = [
+        (_("order number"), "order_no"),
+        (_("transaction number"), "transaction_no"),
+        (_("created at"), "created_at"),
+        (_("station"), "station.name"),
+        (_("gun"), "connector.code"),
+        (_("customer"), "customer.masked_phone"),
+        (_("state"), "get_state_display"),
+        (_("started at"), "started_at"),
+        (_("ended at"), "ended_at"),
+        (_("energy (kWh)"), "energy_kwh"),
+        (_("electricity fee"), "electricity_fee"),
+        (_("service fee"), "service_fee"),
+        (_("payable"), "payable"),
+        (_("paid from principal"), "paid_principal"),
+        (_("paid from bonus"), "paid_bonus"),
+        (_("debt"), "debt"),
+        (_("audit verdict"), "get_verdict_display"),
+    ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        """By a whole number of any kind: each kind has a shape, so one index answers."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if not _DIGITS.fullmatch(term):
+            return queryset.filter(Q(order_no=term.upper()) | Q(customer__nickname__icontains=term)), False
+        match len(term):
+            case 32:
+                wanted = Q(transaction_no=term)
+            case 16:
+                wanted = Q(connector__code=term)
+            case 14:
+                wanted = Q(connector__pile__pile_code=term)
+            case _:
+                wanted = Q(customer__phone=by_phone(term))
+        return queryset.filter(wanted), False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        """Newest first."""
+        return super().get_queryset(request).order_by("-id")
+
+    # --- The order's own page ---
+
+    def detail(self, request: HttpRequest, obj: Order) -> dict[str, Any]:
+        """Everything that is known of the order, in the order in which staff ask for it."""
+        order = Order.objects.select_related(
+            "station", "connector__pile", "connector__status", "customer", "price_version__template"
+        ).get(pk=obj.pk)
+        tariff = order.frozen_retail_tariff()
+        return {
+            "order": order,
+            "progress": progress(order=order),
+            "running": order.state in STOPPABLE | {OrderState.STOPPING},
+            "state_label": shown.state(order, ORDER_TONES),
+            "verdict_label": shown.state(order, VERDICT_TONES, "verdict"),
+            "failure": failure_words(order.fail_reason) if order.fail_reason else "",
+            "length": order.ended_at - order.started_at if order.started_at and order.ended_at else None,
+            "events": [event_row(event) for event in order.events.all()],
+            "lines": [line_row(line) for line in order.lines.all()],
+            "pile_total": sum((line.pile_amount for line in order.lines.all() if line.pile_amount), start=0),
+            "bar": bar(tariff, order.started_at or order.created_at),
+            "same_tariff": order.tariff == order.retail_tariff,
+            "hold": Hold.objects.filter(order_no=order.order_no).first(),
+            "debt_row": Debt.objects.filter(order_no=order.order_no).first(),
+            "entries": list(
+                JournalEntry.objects.filter(reference=order.order_no)
+                .prefetch_related("postings__account")
+                .order_by("id")
+            ),
+            "findings": [
+                {"text": finding_words(finding), "tone": VERDICT_TONES.get(finding["verdict"], "neutral")}
+                for finding in order.findings
+            ],
+            "records": [
+                record_row(record)
+                for record in TransactionRecord.objects.filter(transaction_no=order.transaction_no)
+            ],
+            "phone": order.customer.phone
+            if request.user.has_perm("customers.view_phone")
+            else order.customer.masked_phone,  # type: ignore[union-attr]
+        }
+
+    @action(
+        description=_("Stop charging"),
+        url_path="stop",
+        icon="stop_circle",
+        variant=ActionVariant.DANGER,
+        permissions=["stop"],
+        dialog={
+            "title": _("Stop this charge?"),
+            "description": _(
+                "The pile is told to stop. The order is billed when its record arrives; what was not used is released."
+            ),
+            "form_class": BaseDialogForm,
+            "form_submit_text": _("Stop charging"),
+        },
+    )
+    def stop_charge(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Ask the pile to stop."""
+        order = self.get_queryset(request).get(pk=object_id)
+        before = order.state
+        stopped = services.stop_charge(
+            order_no=order.order_no, actor=staff_actor(request), reason=StopReason.STAFF
+        )
+        self.audit(request, "stop_requested", stopped, changes={"state": [before, stopped.state]})
+        return self.back_to(request, order, _("The stop is sent."))
+
+    def has_stop_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may stop charges; the button shows while there is something to stop."""
+        if not self.allowed(request, "stop_order"):
+            return False
+        return (
+            object_id is None
+            or Order.objects.filter(pk=object_id, state__in=STOPPABLE, stop_requested_at=None).exists()
+        )
+
+    # --- Columns ---
+
+    @display(description=_("created at"), ordering="id")
+    def created_shown(self, obj: Order) -> str:
+        """To the minute."""
+        return shown.minute(obj.created_at)
+
+    @display(description=_("gun"), ordering="connector__code")
+    def gun_shown(self, obj: Order) -> str:
+        """The gun's code."""
+        return obj.connector.code
+
+    @display(description=_("customer"), ordering="customer")
+    def customer_shown(self, obj: Order) -> str:
+        """Nickname or masked number."""
+        return str(obj.customer)
+
+    @display(description=_("state"), ordering="state")
+    def state_shown(self, obj: Order) -> str:
+        """As a label."""
+        return shown.state(obj, ORDER_TONES)
+
+    @display(description=_("energy (kWh)"), ordering="energy_kwh")
+    def energy_shown(self, obj: Order) -> str:
+        """Billed energy."""
+        return f"{obj.energy_kwh:.4f}" if obj.settled_at else shown.EMPTY
+
+    @display(description=_("payable (yuan)"), ordering="payable")
+    def payable_shown(self, obj: Order) -> str:
+        """Of the bill."""
+        return shown.yuan(obj.payable) if obj.settled_at else shown.EMPTY
+
+    @display(description=_("audit"), ordering="verdict")
+    def verdict_shown(self, obj: Order) -> str:
+        """The verdict as a label."""
+        return shown.state(obj, VERDICT_TONES, "verdict")
+
+
+def event_row(event: OrderEvent) -> dict[str, Any]:
+    """Return an event as a line of the timeline."""
+    moved = event.from_state != event.to_state
+    reason = event.data.get("reason", "")
+    return {
+        "at": event.at,
+        "words": event_words(event.kind),
+        "actor": event.actor_name if event.actor_kind not in ("system", "") else "",
+        "to": event.get_to_state_display() if moved else "",  # type: ignore[attr-defined]
+        "tone": ORDER_TONES[OrderState(event.to_state)],
+        "reason": failure_words(reason) if event.kind == "start_failed" and reason else "",
+    }
+
+
+def line_row(line: BillLine) -> dict[str, Any]:
+    """Return a bill line with its class in words and its sum."""
+    rate_class = RateClass(line.rate_class)
+    return {
+        "line": line,
+        "rate_class": rate_class.value,
+        "name": CLASS_NAMES[rate_class],
+        "total": line.electricity_fee + line.service_fee,
+    }
+
+
+def record_row(record: TransactionRecord) -> dict[str, Any]:
+    """Return a record with its bytes in hexadecimal and its reason in words."""
+    return {
+        "record": record,
+        "label": shown.state(record, RECORD_TONES),
+        "hex": bytes(record.body).hex(" ", 1).upper(),
+        "report": record.report or {},
+        "reason": quarantine_words(record.reason) if record.reason else "",
+    }
+
+
+@admin.register(TransactionRecord, site=tenant_site)
+class TransactionRecordAdmin(ReadOnlyAdmin):
+    """Records as piles sent them; the filter on state finds the quarantine."""
+
+    list_display = [
+        "transaction_no",
+        "received_shown",
+        "gun_shown",
+        "state_shown",
+        "reason_shown",
+        "order",
+        "times_received",
+    ]
+    list_select_related = ["order"]
+    list_filter = [("state", ChoicesDropdownFilter), ("received_at", RangeDateTimeFilter)]
+    search_fields = ["transaction_no"]
+    search_help_text = _("Transaction number or pile code")
+    fields = [
+        ("transaction_no", "order_link", "state_shown", "reason_shown"),
+        ("pile_code", "connector_no", "connection_pile_code"),
+        ("received_shown", "processed_shown", "times_received"),
+        "report_shown",
+        "body_shown",
+        "digest",
+    ]
+    export = [
+        (_("transaction number"), "transaction_no"),
+        (_("pile code"), "pile_code"),
+        (_("connector number"), "connector_no"),
+        (_("received at"), "received_at"),
+        (_("state"), "get_state_display"),
+        (_("reason"), lambda row: quarantine_words(row.reason)),
+        (_("order"), "order.order_no"),
+        (_("times received"), "times_received"),
+    ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[TransactionRecord], search_term: str
+    ) -> tuple[QuerySet[TransactionRecord], bool]:
+        """By a whole number."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(Q(transaction_no=term) | Q(pile_code=term)), False
+
+    @display(description=_("received at"), ordering="id")
+    def received_shown(self, obj: TransactionRecord) -> str:
+        """To the second."""
+        return shown.moment(obj.received_at)
+
+    @display(description=_("processed at"))
+    def processed_shown(self, obj: TransactionRecord) -> str:
+        """To the second."""
+        return shown.moment(obj.processed_at)
+
+    @display(description=_("gun"))
+    def gun_shown(self, obj: TransactionRecord) -> str:
+        """The full code."""
+        return f"{obj.pile_code}{obj.connector_no}"
+
+    @display(description=_("state"), ordering="state")
+    def state_shown(self, obj: TransactionRecord) -> str:
+        """As a label."""
+        return shown.state(obj, RECORD_TONES)
+
+    @display(description=_("reason"), ordering="reason")
+    def reason_shown(self, obj: TransactionRecord) -> str:
+        """Why it is in quarantine."""
+        return quarantine_words(obj.reason) if obj.reason else shown.EMPTY
+
+    @display(description=_("order"))
+    def order_link(self, obj: TransactionRecord) -> SafeString | str:
+        """To the order's page."""
+        if obj.order is None:
+            return shown.EMPTY
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[obj.order_id]), obj.order
+        )
+
+    @display(description=_("decoded"))
+    def report_shown(self, obj: TransactionRecord) -> SafeString | str:
+        """Field by field."""
+        if not obj.report:
+            return shown.EMPTY
+        return format_html(
+            '<pre class="bo-raw">{}</pre>',
+            "\n".join(f"{name}: {value}" for name, value in obj.report.items()),
+        )
+
+    @display(description=_("raw bytes"))
+    def body_shown(self, obj: TransactionRecord) -> SafeString:
+        """In hexadecimal."""
+        return format_html('<pre class="bo-raw">{}</pre>', bytes(obj.body).hex(" ", 1).upper())
+
+
+# --- What pages of lower apps show of orders --------------------------------------------------------------
+
+
+def newest(orders: QuerySet[Order]) -> list[dict[str, Any]]:
+    """Return the newest orders as lines of a panel."""
+    rows = orders.select_related("station", "customer", "connector").order_by("-id")[:10]
+    return [{"order": order, "label": shown.state(order, ORDER_TONES)} for order in rows]
+
+
+def gun_panel(request: HttpRequest, gun: Connector) -> dict[str, Any]:
+    """Return the newest orders of a gun."""
+    return {"rows": newest(Order.objects.filter(connector=gun))}
+
+
+def customer_panel(request: HttpRequest, customer: Customer) -> dict[str, Any]:
+    """Return the newest orders of a customer, and those of the last 30 days as a number."""
+    orders = Order.objects.filter(customer=customer)
+    return {
+        "rows": newest(orders),
+        "recent": orders.filter(created_at__gte=now() - timedelta(days=30)).count(),
+    }
+
+
+PANELS: Sequence[tuple[Any, Any]] = ((Connector, gun_panel), (Customer, customer_panel))
+for model, context in PANELS:
+    pages.add_panel(
+        model, pages.Panel(_("Newest orders"), "backoffice/newest_orders.html", context, "orders.view_order")
+    )

@@ -1,0 +1,88 @@
+"""Orders in words for people: events, findings, reasons. English here, translated where shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.time import SHANGHAI
+from apps.orders.audit import MESSAGES
+from apps.pricing.bar import CLASS_NAMES
+from apps.pricing.tariff import RateClass
+
+EVENTS = {
+    "created": _("Order created, money held"),
+    "start_requested": _("Start sent to the pile"),
+    "start_accepted": _("The pile accepted the start"),
+    "start_accepted_too_late": _("The pile accepted the start too late"),
+    "start_failed": _("The start failed"),
+    "waiting_for_plug": _("The pile waits for the plug"),
+    "charging_started": _("Charging began"),
+    "charging_after_failure": _("The pile charges although the start failed"),
+    "charging_although_cancelled": _("The pile charges although the start was cancelled"),
+    "charging_ended": _("Charging ended"),
+    "stop_requested": _("Stop requested"),
+    "cancel_requested": _("Cancellation requested"),
+    "cancelled": _("Cancelled"),
+    "stop_confirmed": _("The pile confirmed the stop"),
+    "stop_refused": _("The pile refused the stop"),
+    "stop_repeated": _("Stop sent again"),
+    "record_arrived": _("Transaction record arrived"),
+    "record_missing": _("The transaction record did not come"),
+    "held_for_review": _("Held for review"),
+    "settled": _("Settled"),
+}
+FAILURES = {
+    "timeout": _("no charging in time"),
+    "not_plugged": _("not plugged in"),
+    "undelivered": _("the pile was not reached"),
+    "wrong_pile": _("the pile says the code is not its own"),
+    "already_charging": _("the gun is charging already"),
+    "fault": _("fault"),
+    "offline": _("offline"),
+    "other": _("refused by the pile"),
+}
+QUARANTINE = {
+    "undecodable": _("The bytes could not be decoded."),
+    "unknown_transaction": _("No order has this transaction number."),
+    "foreign_pile": _("Sent by another pile than the record names."),
+    "other_connector": _("The order is of another gun."),
+    "differs_from_first": _("The order has another record already."),
+    "order_closed": _("The order was closed before."),
+}
+_TIMES = frozenset({"start", "end", "seen", "received"})
+
+
+def event_words(kind: str) -> str:
+    """Return what an event says; a kind without words as it is."""
+    return str(EVENTS.get(kind, kind))
+
+
+def failure_words(reason: str) -> str:
+    """Return why a start failed."""
+    return str(FAILURES.get(reason, reason))
+
+
+def quarantine_words(reason: str) -> str:
+    """Return why a record is in quarantine."""
+    return str(QUARANTINE.get(reason, reason))
+
+
+def finding_words(finding: dict[str, Any]) -> str:
+    """Return an audit finding as a sentence in the language of the page, its times in Asia/Shanghai."""
+    message = MESSAGES.get(finding["code"])
+    if message is None:
+        return str(finding.get("text", finding["code"]))
+    data = {name: _word(name, value) for name, value in finding["data"].items()}
+    return gettext(message) % data
+
+
+def _word(name: str, value: str) -> str:
+    if name in _TIMES:
+        return f"{datetime.fromisoformat(value).astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
+    if name == "rate_class":
+        return str(CLASS_NAMES[RateClass(value)])
+    return value
