@@ -1,0 +1,102 @@
+"""Everything runs concurrently with itself: real threads, real commits."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from threading import Barrier
+
+import pytest
+from django.db import connection
+
+from apps.common.errors import DomainError
+from apps.common.schema import current_schema, run_in_schema
+from apps.orders import services, settling
+from apps.orders.ledger_check import differences
+from apps.orders.models import Order
+from apps.piles.models import PileCommand
+from apps.wallet import services as wallet
+from apps.wallet.models import Hold, JournalEntry
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+def at_once(*calls):
+    """Run calls in threads of their own, started together; returns results or the errors that they raised."""
+    schema, barrier = current_schema(), Barrier(len(calls))
+
+    def run(call):
+        try:
+            barrier.wait(timeout=30)
+            return run_in_schema(schema, call)
+        except DomainError as error:
+            return error.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def start(customer, connector, key):
+    return lambda: (
+        services.start_charge(customer=customer, connector_code=connector.code, request_key=key).order_no
+    )
+
+
+def test_start_pressed_twice_makes_one_order():
+    customer, connector = factories.a_customer("50.00"), factories.a_connector()
+    numbers = at_once(*[start(customer, connector, "same")] * 4)
+    assert len(set(numbers)) == 1
+    assert Order.objects.count() == Hold.objects.count() == PileCommand.objects.count() == 1
+    assert differences() == []
+
+
+def test_two_drivers_at_one_gun():
+    connector = factories.a_connector()
+    results = at_once(*[start(factories.a_customer(), connector, f"k{n}") for n in range(3)])
+    assert sorted(results)[1:] == ["piles.busy", "piles.busy"]
+    assert Order.objects.count() == 1
+
+
+def test_one_wallet_at_two_guns_is_held_once():
+    customer = factories.a_customer("50.00")
+    calls = [start(customer, factories.a_connector(), f"k{n}") for n in range(2)]
+    results = at_once(*calls)
+    assert sorted(results)[1] == "wallet.insufficient"
+    assert Hold.objects.get().amount == Decimal("50.00")
+    assert differences() == []
+
+
+def test_one_record_settled_by_four_workers_is_charged_once():
+    order = factories.a_charging_order()
+    record = factories.a_record(order, {"flat": "0.5000"})
+    at_once(*[lambda: settling.settle_record(record_id=record.pk)] * 4)
+    order.refresh_from_db()
+    assert (order.state, order.payable) == ("completed", Decimal("0.60"))
+    assert JournalEntry.objects.filter(kind="charge").count() == 1
+    assert differences() == []
+
+
+def test_a_top_up_confirmed_by_four_callbacks_is_booked_once():
+    customer = factories.a_customer("0")
+    recharge = wallet.create_recharge(
+        customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
+    )
+    paid = lambda: wallet.recharge_paid(  # noqa: E731 - four times the same
+        recharge_no=recharge.recharge_no, amount=Decimal("20.00"), channel_trade_no="T1"
+    )
+    at_once(*[paid] * 4)
+    assert wallet.wallet_of(customer=customer).principal == Decimal("20.00")
+    assert differences() == []
+
+
+def test_a_stop_and_the_record_at_once():
+    order = factories.a_charging_order()
+    record = factories.a_record(order, {"flat": "0.5000"})
+    at_once(
+        lambda: settling.settle_record(record_id=record.pk),
+        lambda: services.stop_charge(order_no=order.order_no, actor=factories.SYSTEM),
+    )
+    order.refresh_from_db()
+    assert order.state == "completed"
+    assert differences() == []

@@ -1,0 +1,84 @@
+"""Each check of the ledger finds what it is there for, and a clean ledger passes."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from apps.orders import settling
+from apps.orders.ledger_check import CHECKS, differences
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("tenant")
+
+# What breaks each check. Triggers and constraints refuse most of it, so they are off while it is done.
+DAMAGE = {
+    "entry does not sum to zero": "update wallet_posting set amount = amount + 1"
+    " where id = (select max(id) from wallet_posting)",
+    "entry without two lines": "insert into wallet_journalentry (key, kind, reference, posted_at, business_day, memo)"
+    " values ('x', 'hold', 'x', now(), now(), '')",
+    "wallet differs from its accounts": "update wallet_wallet set principal = principal + 0.01",
+    "held money differs from open holds": "update wallet_hold set state = 'released' where state = 'open'",
+    "open hold without a running order": "update wallet_hold set state = 'open' where state = 'settled'",
+    "running order without an open hold": "delete from wallet_hold where state = 'open'",
+    "debt differs from open debts": "update wallet_wallet set debt = debt + 5",
+    "order's bill differs from its lines": "update orders_order set service_fee = service_fee + 1"
+    " where state = 'completed'",
+    "bill line is not energy times price": "update orders_billline set electricity_price = electricity_price * 2",
+    "order's payment does not add up": "update orders_order set paid_principal = paid_principal + 1"
+    " where state = 'completed'",
+    "order differs from the ledger": "delete from orders_order where state = 'completed'",
+    "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
+    "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
+}
+
+
+@pytest.fixture
+def business(tenant):
+    """One settled and one running order."""
+    order = factories.a_charging_order(customer=factories.a_customer("20.00"))
+    settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
+    factories.a_charging_order()
+
+
+def test_a_clean_ledger(business, capsys):
+    assert differences() == []
+    call_command("check_ledger", "--tenant", "alpha", "--json")
+    report = json.loads(capsys.readouterr().out)["t_alpha"]
+    assert report["differences"] == []
+    assert report["totals"] == {
+        "entries": "6",
+        "settled_orders": "1",
+        "revenue": "6.00",
+        "available": "14.00",
+        "held": "100.00",
+        "debt": "0.00",
+    }
+
+
+def test_every_check_has_its_damage():
+    assert set(DAMAGE) == set(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_damage_is_found(business, check, capsys):
+    with connection.cursor() as cursor:
+        cursor.execute("set constraints all immediate")
+        cursor.execute("set local session_replication_role = replica")
+        cursor.execute(DAMAGE[check])
+        assert cursor.rowcount > 0
+    assert check in {found.check for found in differences()}
+    with pytest.raises(SystemExit) as stopped:
+        call_command("check_ledger", "--tenant", "alpha")
+    assert stopped.value.code == 1
+    assert check in capsys.readouterr().out
+
+
+def test_the_books_of_a_debt(tenant):
+    order = factories.a_charging_order(customer=factories.a_customer("1.00"))
+    settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
+    order.refresh_from_db()
+    assert order.debt == Decimal("5.00")
+    assert differences() == []

@@ -1,0 +1,145 @@
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from apps.common.ids import SYSTEM
+from apps.common.time import now
+from apps.piles.enums import ConnectorState
+from apps.piles.models import Alarm, PileCommand
+from apps.pricing import services
+from apps.pricing.errors import InvalidTariff
+from apps.pricing.models import PricePush, PriceVersion
+from apps.pricing.selectors import effective_version, effective_versions, station_versions
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("tenant")
+T = now()
+
+
+def in_force(pile, at):
+    return effective_version(pile_id=pile.pk, station_id=pile.station_id, at=at)
+
+
+def test_a_version_keeps_the_tariff_exactly():
+    version = factories.a_price()
+    assert PriceVersion.objects.get().to_tariff() == factories.TARIFF
+    assert (version.number, version.billing_model_no, len(version.slots)) == (1, "0001", 48)
+
+
+def test_versions_count_up_and_each_has_its_own_model_number():
+    first = factories.a_price()
+    second = services.add_version(template=first.template, tariff=factories.TARIFF, actor=SYSTEM)
+    other = factories.a_price()
+    assert (second.number, second.billing_model_no) == (2, "0002")
+    assert (other.number, other.billing_model_no) == (1, "0003")
+
+
+@pytest.mark.parametrize(
+    "statement", ["update pricing_priceversion set flat_service = 0", "delete from pricing_priceversion"]
+)
+def test_a_version_cannot_be_changed(statement):
+    factories.a_price()
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_a_tariff_needs_half_hours_and_four_classes():
+    price = ClassPrice(Decimal(1), Decimal(1))
+    with pytest.raises(InvalidTariff):
+        factories.a_price(Tariff(factories.TARIFF.prices))
+    with pytest.raises(InvalidTariff):
+        factories.a_price(Tariff({RateClass.FLAT: price}, (RateClass.FLAT,) * 48))
+
+
+def test_the_latest_start_wins_and_a_piles_own_price_goes_first():
+    pile, neighbour = factories.a_pile(priced=False), None
+    neighbour = factories.a_pile(station=pile.station, priced=False)
+    old, new, own = factories.a_price(), factories.a_price(), factories.a_price()
+    assign = lambda version, days, **place: services.assign(  # noqa: E731
+        version=version, starts_at=T + timedelta(days=days), actor=SYSTEM, **place
+    )
+    assign(old, -3, station=pile.station)
+    assign(new, -1, station=pile.station)
+    assign(own, -2, pile=pile)
+    assert in_force(pile, T) == own
+    assert in_force(neighbour, T) == new
+    assert in_force(neighbour, T - timedelta(days=2)) == old
+    assert in_force(neighbour, T - timedelta(days=4)) is None
+    places = [(one.pk, one.station_id) for one in (pile, neighbour)]
+    assert effective_versions(places=places, at=T) == {pile.pk: own, neighbour.pk: new}
+    assert station_versions(station_ids=[pile.station_id], at=T) == {pile.station_id: new}
+
+
+def test_effective_versions_are_two_queries(django_assert_num_queries):
+    places = [(pile.pk, pile.station_id) for pile in (factories.a_pile() for _ in range(3))]
+    with django_assert_num_queries(2):
+        effective_versions(places=places, at=T)
+
+
+def push(pile):
+    return PricePush.objects.get(pile=pile)
+
+
+def test_a_price_is_pushed_once_and_confirmed():
+    pile = factories.a_pile()
+    assert services.push_due_prices() == 1
+    assert services.push_due_prices() == 0  # not again within a minute
+    command = PileCommand.objects.get()
+    assert command.kind == "set_billing_model"
+    assert Tariff.from_json(command.payload["tariff"]) == factories.TARIFF
+    services.push_answered(pile_code=pile.pile_code, accepted=True)
+    assert (push(pile).state, push(pile).tries) == ("done", 1)
+    assert services.push_due_prices(at=T + timedelta(hours=1)) == 0
+
+
+def test_a_refused_price_raises_an_alarm_and_is_tried_again():
+    pile = factories.a_pile()
+    services.push_due_prices()
+    services.push_answered(pile_code=pile.pile_code, accepted=False)
+    assert (push(pile).state, push(pile).reason) == ("failed", "refused")
+    assert Alarm.objects.get(closed_at=None).kind == "price_mismatch"
+    assert services.push_due_prices(at=now() + timedelta(minutes=2)) == 1
+    services.push_answered(pile_code=pile.pile_code, accepted=True)
+    assert not Alarm.objects.filter(closed_at=None).exists()
+
+
+def test_a_charging_or_offline_pile_gets_its_price_later():
+    pile = factories.a_pile()
+    factories.put_online(pile, ConnectorState.CHARGING)
+    assert services.push_due_prices() == 0
+    factories.put_online(pile)
+    assert services.push_due_prices() == 1
+    factories.a_pile(online=False)
+    assert services.push_due_prices() == 0
+
+
+def test_a_future_price_waits_for_its_time():
+    pile = factories.a_pile(priced=False)
+    services.assign(
+        version=factories.a_price(), station=pile.station, starts_at=T + timedelta(hours=2), actor=SYSTEM
+    )
+    assert services.push_due_prices() == 0
+    assert services.push_due_prices(at=T + timedelta(hours=3)) == 1
+
+
+def test_a_pile_that_names_the_model_in_force_needs_no_push():
+    pile = factories.a_pile()
+    services.pile_has_model(
+        pile_code=pile.pile_code, billing_model_no=push(pile).version.billing_model_no, matches=True
+    )
+    assert push(pile).state == "done"
+
+
+def test_assigning_an_older_version_again_pushes_it_again():
+    pile = factories.a_pile()
+    first = push(pile).version
+    services.push_due_prices()
+    services.push_answered(pile_code=pile.pile_code, accepted=True)
+    second = factories.a_price()
+    services.assign(version=second, station=pile.station, starts_at=T - timedelta(hours=2), actor=SYSTEM)
+    services.assign(version=first, station=pile.station, starts_at=T - timedelta(hours=1), actor=SYSTEM)
+    assert services.push_due_prices() == 1
+    assert PileCommand.objects.first().payload["billing_model_no"] == first.billing_model_no

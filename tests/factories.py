@@ -1,0 +1,221 @@
+"""Whole situations, made through the services: a station that can charge, a customer with money, a record."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from apps.common.ids import SYSTEM
+from apps.common.time import now
+from apps.customers.models import Customer
+from apps.orders import services as orders
+from apps.orders import settling
+from apps.orders.models import Order, TransactionRecord
+from apps.orders.settlement import settle
+from apps.piles import services as piles
+from apps.piles.enums import ConnectorState
+from apps.piles.models import Connector, ConnectorStatus, Pile
+from apps.piles.reports import PeriodReport, StartAnswer, TransactionReport
+from apps.pricing import services as pricing
+from apps.pricing.models import PriceVersion
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.sites.models import Station
+from apps.wallet import services as wallet
+
+_numbers = itertools.count(1)
+
+TARIFF = Tariff(
+    {
+        RateClass.SHARP: ClassPrice(Decimal("1.50000"), Decimal("0.80000")),
+        RateClass.PEAK: ClassPrice(Decimal("1.20000"), Decimal("0.60000")),
+        RateClass.FLAT: ClassPrice(Decimal("0.80000"), Decimal("0.40000")),
+        RateClass.VALLEY: ClassPrice(Decimal("0.30500"), Decimal("0.30500")),
+    },
+    tuple(
+        [RateClass.VALLEY] * 16
+        + [RateClass.FLAT] * 8
+        + [RateClass.PEAK] * 12
+        + [RateClass.SHARP] * 6
+        + [RateClass.FLAT] * 6
+    ),
+)
+
+
+def a_station(**fields: object) -> Station:
+    """A station that is open."""
+    number = next(_numbers)
+    defaults = {
+        "station_no": f"S{number:06d}",
+        "name": f"测试站{number}",
+        "latitude": Decimal("31.230400"),
+        "longitude": Decimal("121.473700"),
+    }
+    return Station.objects.create(**{**defaults, **fields})
+
+
+def a_price(
+    tariff: Tariff = TARIFF, *, station: Station | None = None, pile: Pile | None = None
+) -> PriceVersion:
+    """A new template with one version, in force since yesterday where a place is given."""
+    version = pricing.create_template(name=f"template {next(_numbers)}", tariff=tariff, actor=SYSTEM)
+    if station or pile:
+        yesterday = now() - timedelta(days=1)
+        pricing.assign(version=version, station=station, pile=pile, starts_at=yesterday, actor=SYSTEM)
+    return version
+
+
+def a_pile(
+    *,
+    station: Station | None = None,
+    guns: int = 1,
+    online: bool = True,
+    pile_code: str = "",
+    priced: bool = True,
+) -> Pile:
+    """A DC pile of 120 kW, idle and online, at a station with prices."""
+    place = station or a_station()
+    pile = piles.create_pile(
+        station=place,
+        pile_code=pile_code or f"320106{next(_numbers):08d}",
+        kind="dc",
+        power_kw=Decimal(120),
+        gun_count=guns,
+        actor=SYSTEM,
+    )
+    if priced and not place.prices.exists():
+        a_price(station=place)
+    if online:
+        put_online(pile)
+    return pile
+
+
+def put_online(pile: Pile, state: ConnectorState = ConnectorState.IDLE) -> None:
+    """Make a pile look as after its login, its connectors in one state."""
+    moment = now()
+    Pile.objects.filter(pk=pile.pk).update(is_online=True, last_login_at=moment, last_seen_at=moment)
+    ConnectorStatus.objects.filter(connector__pile=pile).update(state=state, reported_at=moment)
+    pile.refresh_from_db()
+
+
+def a_connector(**fields: object) -> Connector:
+    """The first connector of a new pile."""
+    return a_pile(**fields).connectors.get(connector_no="01")  # type: ignore[arg-type]
+
+
+def a_customer(balance: str = "100.00", **fields: object) -> Customer:
+    """A customer with a topped-up wallet."""
+    number = next(_numbers)
+    customer = Customer.objects.create(
+        **{"phone": f"+86138{number:08d}", "nickname": f"车主{number}", **fields}
+    )
+    if Decimal(balance):
+        top_up(customer, balance)
+    return customer
+
+
+def top_up(customer: Customer, amount: str) -> None:
+    """Pay a top-up through the sandbox channel."""
+    recharge = wallet.create_recharge(
+        customer=customer, amount=Decimal(amount), channel="sandbox", request_key=f"top-up {next(_numbers)}"
+    )
+    wallet.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+
+
+def a_started_order(
+    *,
+    customer: Customer | None = None,
+    connector: Connector | None = None,
+    preset: str | None = None,
+    key: str = "",
+) -> Order:
+    """An order in STARTING."""
+    return orders.start_charge(
+        customer=customer or a_customer(),
+        connector_code=(connector or a_connector()).code,
+        request_key=key or f"key {next(_numbers)}",
+        preset_amount=Decimal(preset) if preset else None,
+    )
+
+
+def a_charging_order(**fields: object) -> Order:
+    """An order whose pile has accepted the start and has reported charging for an hour."""
+    order = a_started_order(**fields)  # type: ignore[arg-type]
+    accept_start(order)
+    see_charging(order, at=now() - timedelta(hours=1))
+    order.refresh_from_db()
+    return order
+
+
+def accept_start(order: Order, *, accepted: bool = True, reason: str = "none") -> None:
+    """Let the pile answer the start."""
+    connector = order.connector
+    orders.start_answered(
+        StartAnswer(
+            pile_code=connector.pile.pile_code,
+            connector_no=connector.connector_no,
+            transaction_no=order.transaction_no,
+            accepted=accepted,
+            reason=reason,
+        )
+    )
+
+
+def see_charging(
+    order: Order, state: ConnectorState = ConnectorState.CHARGING, at: datetime | None = None
+) -> None:
+    """Let the connector report a state for the order's transaction, and keep it as the last status."""
+    moment = at or now()
+    ConnectorStatus.objects.filter(connector=order.connector).update(
+        state=state, transaction_no=order.transaction_no, reported_at=moment
+    )
+    orders.connector_changed(
+        transaction_no=order.transaction_no,
+        connector_code=order.connector.code,
+        state=state,
+        energy_kwh="0.0000",
+        reported_at=moment,
+    )
+
+
+def a_report(order: Order, energies: Mapping[str, str], **changes: object) -> TransactionReport:
+    """The record that an honest pile would send for these energies (kWh by class), just ended."""
+    tariff = order.frozen_tariff()
+    metered = {RateClass(name): Decimal(energy) for name, energy in energies.items()}
+    bill = settle(metered, tariff)
+    lines = {line.rate_class: line for line in bill.lines}
+    periods = {}
+    for rate_class, price in tariff.prices.items():
+        energy = metered.get(rate_class, Decimal("0.0000"))
+        line = lines.get(rate_class)
+        amount = line.electricity_fee + line.service_fee if line else Decimal(0)
+        periods[rate_class.value] = PeriodReport(
+            price=price.total, energy_kwh=energy, loss_energy_kwh=energy, amount=amount
+        )
+    total = sum(metered.values(), Decimal("0.0000"))
+    end = now()
+    values: dict[str, object] = {
+        "transaction_no": order.transaction_no,
+        "pile_code": order.connector.pile.pile_code,
+        "connector_no": order.connector.connector_no,
+        "start_time": order.charging_at or end - timedelta(hours=1),
+        "end_time": end,
+        "transaction_time": end,
+        "periods": periods,
+        "meter_start": Decimal("1000.0000"),
+        "meter_end": Decimal("1000.0000") + total,
+        "total_energy_kwh": total,
+        "total_loss_energy_kwh": total,
+        "total_amount": bill.total,
+        "vin": "",
+        "start_mode": 1,
+        "stop_code": "40",
+        "physical_card_no": "0" * 16,
+    }
+    return TransactionReport(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def a_record(order: Order, energies: Mapping[str, str], **changes: object) -> TransactionRecord:
+    """Such a record, stored and not yet settled."""
+    return settling.store_record(report=a_report(order, energies, **changes), received_at=now())
