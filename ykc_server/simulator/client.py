@@ -33,6 +33,7 @@ class PileClient(asyncio.Protocol):
         self.host = host
         self.port = port
         self.hook = hook
+        self.attempts = 0
         self._transport: asyncio.Transport | None = None
         self._lost: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -46,15 +47,18 @@ class PileClient(asyncio.Protocol):
             self._work()
             while True:
                 self._lost = loop.create_future()
+                self.attempts += 1
                 try:
                     await loop.create_connection(lambda: self, self.host, self.port)
                 except OSError:
                     was_online = False
                 else:
                     was_online = await self._lost
-                pause = FIRST_PAUSE_S if was_online else min(2 * pause, LONGEST_PAUSE_S)
-                # Spreads a fleet that lost its platform in one moment.
+                if was_online:
+                    pause = FIRST_PAUSE_S
+                # Chance spreads a fleet that lost its platform in one moment.
                 await asyncio.sleep(pause * self.pile.random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE_S)
         finally:
             if self._timer:
                 self._timer.cancel()
