@@ -275,13 +275,14 @@ _UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["chargeplat.menus.stylesheet"],
+    "SITE_FAVICONS": [{"rel": "icon", "href": "chargeplat.menus.favicon", "type": "image/svg+xml"}],
+    "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "COLORS": {"primary": _GREEN},
 }
 UNFOLD = {
     **_UNFOLD,
     "SITE_TITLE": _("Charging operations"),
     "SITE_HEADER": _("Charging operations"),
-    "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "COMMAND": {"search_models": True},
     "SIDEBAR": {"show_search": True, "navigation": "chargeplat.menus.tenant_navigation"},
 }
