@@ -1,0 +1,404 @@
+"""Writes the demo business, through the same services that run the real one.
+
+History ends when the demo tenant was opened, so a second run finds all of it. One charge is one transaction: a run that
+was killed goes on where it stopped. Nothing of it reaches a connected pile: `quiet` hands commands to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from channels.layers import channel_layers
+from django.conf import settings
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.common.ids import Actor
+from apps.common.schema import schema_context
+from apps.common.time import business_day
+from apps.customers.models import Customer
+from apps.orders import services as orders
+from apps.orders.models import Order
+from apps.orders.settling import settle_record, store_record
+from apps.piles import drivers
+from apps.piles.enums import ConnectorState
+from apps.piles.errors import ConnectorBusy
+from apps.piles.models import Connector, ConnectorStatus, Pile
+from apps.piles.reports import StartAnswer, StopAnswer, TransactionReport
+from apps.piles.services import create_piles
+from apps.pricing.models import PriceAssignment, PriceTemplate
+from apps.pricing.services import add_version, assign, create_template
+from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
+from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
+from apps.sites.models import Station
+from apps.tenancy.errors import UnknownTenant
+from apps.tenancy.models import Tenant
+from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.services import create_tenant, ensure_platform
+from apps.wallet import services as wallets
+
+Progress = Callable[[str], None]
+
+SEEDER = Actor("command", name="seed_demo")
+RECENT_DAYS = 4
+"""Days of the small set, today's part included: about 200 charges of both tenants."""
+TOP_UP = Decimal("200.00")
+ENOUGH = Decimal("150.00")
+LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
+FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
+
+
+@dataclass
+class Result:
+    """What a run has added."""
+
+    tenants: int = 0
+    stations: int = 0
+    piles: int = 0
+    orders: int = 0
+
+
+def seed(*, codes: list[str], days: int, password: str, progress: Progress) -> Result:
+    """Make the demo tenants of `codes` and their last `days` days of charges; what is there already is left alone."""
+    result = Result()
+    ensure_platform()
+    with schema_context(settings.PUBLIC_SCHEMA_NAME):
+        _staff("admin", password, name="平台管理员")
+    chosen = [tenant for tenant in TENANTS if tenant.code in codes]
+    with quiet():
+        for wanted in chosen:
+            tenant = _tenant(wanted, result)
+            with schema_context(tenant.schema_name):
+                _staff("admin", password, name="管理员")
+                _business(wanted, tenant.created_at, result)
+                _customers(tenant.created_at)
+        for back in range(days - 1, -1, -1):
+            for wanted in chosen:
+                tenant = tenant_of_code(wanted.code)
+                day = business_day(tenant.created_at) - timedelta(days=back)
+                with schema_context(tenant.schema_name):
+                    result.orders += _day(wanted, day, tenant.created_at, recent=back < RECENT_DAYS)
+            progress(f"seeding charges: day {days - back} of {days}, {result.orders} added")
+        for wanted in chosen:
+            tenant = tenant_of_code(wanted.code)
+            with schema_context(tenant.schema_name):
+                result.orders += _special_cases(tenant.created_at)
+    return result
+
+
+class NobodyDriver:
+    """Takes every command and hands it to no pile: what is seeded is over already."""
+
+    def deliver(self, *, schema: str, pile_code: str, message: dict[str, Any]) -> str:
+        """Say that the message was handed over."""
+        return ""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """In this process, for a while, keep commands from piles and wake no watchers of live orders."""
+    before = settings.PILE_DRIVERS, settings.CHANNEL_LAYERS
+    settings.PILE_DRIVERS = dict.fromkeys(settings.PILE_DRIVERS, f"{__name__}.{NobodyDriver.__name__}")
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    drivers.driver_for.cache_clear()
+    backends, channel_layers.backends = channel_layers.backends, {}
+    try:
+        yield
+    finally:
+        settings.PILE_DRIVERS, settings.CHANNEL_LAYERS = before
+        channel_layers.backends = backends
+        drivers.driver_for.cache_clear()
+
+
+# --- Who and where ----------------------------------------------------------------------------------------
+
+
+def _tenant(wanted: DemoTenant, result: Result) -> Tenant:
+    try:
+        return tenant_of_code(wanted.code)
+    except UnknownTenant:
+        result.tenants += 1
+        host = f"{wanted.code}.{settings.TENANT_DOMAIN}"
+        return create_tenant(code=wanted.code, name=wanted.name, hostname=host)
+
+
+def _staff(username: str, password: str, *, name: str) -> None:
+    if not User.objects.filter(username=username).exists():
+        User.objects.create_superuser(username, password=password, display_name=name)
+
+
+def _business(wanted: DemoTenant, opened_at: datetime, result: Result) -> None:
+    for place in wanted.stations:
+        station, created = Station.objects.get_or_create(
+            station_no=place.station_no,
+            defaults={
+                "name": place.name,
+                "province": place.province,
+                "city": place.city,
+                "district": place.district,
+                "area_code": place.area_code,
+                "address": place.address,
+                "latitude": Decimal(place.latitude),
+                "longitude": Decimal(place.longitude),
+                "parking_note": place.parking_note,
+                "service_phone": "400-820-0000",
+            },
+        )
+        result.stations += created
+        for block in place.blocks:
+            result.piles += sum(
+                create_piles(
+                    station=station,
+                    first_code=block.first_code,
+                    count=block.count,
+                    gun_count=block.guns,
+                    kind=block.kind,
+                    power_kw=block.power_kw,
+                    actor=SEEDER,
+                )
+            )
+        _prices(place, station, opened_at)
+
+
+def _prices(place: DemoStation, station: Station, opened_at: datetime) -> None:
+    """Two versions: the service fee fell by five fen, ten days before the tenant was opened."""
+    if PriceAssignment.objects.filter(station=station).exists():
+        return
+    with transaction.atomic():
+        template = PriceTemplate.objects.filter(name=place.tariff).first()
+        if template is None:
+            first = create_template(name=place.tariff, tariff=tariff(place.tariff), actor=SEEDER)
+            cheaper = tariff(place.tariff, service_off=Decimal("0.05"))
+            versions = [first, add_version(template=first.template, tariff=cheaper, actor=SEEDER)]
+        else:
+            versions = list(template.versions.order_by("number"))
+        midnight = opened_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        for version, days in zip(versions, (400, 10), strict=True):
+            assign(version=version, station=station, starts_at=midnight - timedelta(days=days), actor=SEEDER)
+
+
+def _customers(opened_at: datetime) -> None:
+    known = set(Customer.objects.values_list("phone", flat=True))
+    chance = Random("drivers")
+    for number in [*range(1, LAST_DRIVER + 1), FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER]:
+        nickname = chance.choice(SURNAMES) + chance.choice(("先生", "女士", "师傅"))
+        if _phone(number) not in known:
+            joined = opened_at - timedelta(days=31 + chance.randrange(300))
+            Customer.objects.create(phone=_phone(number), nickname=nickname, created_at=joined)
+
+
+def _phone(driver: int) -> str:
+    return f"+861380000{driver:04d}"
+
+
+# --- What happened ----------------------------------------------------------------------------------------
+
+
+def _day(wanted: DemoTenant, day: date, until: datetime, *, recent: bool) -> int:
+    """Write the charges of one day that were over by `until`; return how many are new."""
+    rows = Connector.objects.filter(
+        pile__station__station_no__in=[place.station_no for place in wanted.stations]
+    )
+    guns = [Gun(code, power) for code, power in rows.order_by("code").values_list("code", "power_kw")]
+    planned = charges_of(tenant=wanted.code, day=day, count=wanted.charges_per_day, guns=guns, recent=recent)
+    known = set(
+        Order.objects.filter(request_key__startswith=f"seed:{day}:").values_list("request_key", flat=True)
+    )
+    added = 0
+    for charge in planned:
+        if charge.key not in known and charge.ends_at < until - timedelta(minutes=10):
+            added += _charge(charge)
+    return added
+
+
+def _charge(charge: Charge) -> bool:
+    """Write one charge from start to settlement; False when its gun is in real use just now."""
+    with transaction.atomic():
+        customer = _with_money(charge.driver, charge.key, charge.starts_at)
+        try:
+            order = _start(
+                customer, charge.gun, charge.key, charge.starts_at, preset_amount=charge.preset_amount
+            )
+        except ConnectorBusy:
+            return False
+        _runs(order, charge.gun, charge.starts_at)
+        if charge.stopped_by_driver:
+            actor = Actor("customer", str(customer.pk), customer.masked_phone)
+            orders.stop_charge(order_no=order.order_no, actor=actor, at=charge.ends_at - timedelta(seconds=4))
+            answer = StopAnswer(
+                pile_code=charge.gun.code[:14], connector_no=charge.gun.code[14:], accepted=True
+            )
+            orders.stop_answered(answer, at=charge.ends_at - timedelta(seconds=2))
+        report = record_of(
+            transaction_no=order.transaction_no,
+            gun=charge.gun,
+            begin=_begin(charge.starts_at),
+            end=charge.ends_at,
+            average_kw=charge.average_kw,
+            tariff=order.frozen_tariff(),
+            stopped_by_driver=charge.stopped_by_driver,
+            limit=order.hold_amount,
+        )
+        _ends(order, charge.gun, report)
+    return True
+
+
+def _special_cases(until: datetime) -> int:
+    """One start that the pile refused, one record that a person has to look at, one driver who owes money."""
+    pile = Pile.objects.filter(kind="dc").order_by("pile_code").first()
+    assert pile is not None
+    connector = pile.connectors.order_by("code").first()
+    assert connector is not None
+    gun = Gun(connector.code, connector.power_kw)
+    known = set(
+        Order.objects.filter(request_key__startswith="seed:case:").values_list("request_key", flat=True)
+    )
+    added = 0
+    for number, (name, case) in enumerate({"failed": _failed, "held": _held, "owing": _owing}.items(), 1):
+        key = f"seed:case:{name}"
+        if key not in known:
+            # In the small hours of two weeks ago: apart from every charge of the small set.
+            begin = until - timedelta(days=RECENT_DAYS + 10, hours=2 * number)
+            try:
+                with transaction.atomic():
+                    case(gun, key, begin)
+                added += 1
+            except ConnectorBusy:
+                continue
+    return added
+
+
+def _failed(gun: Gun, key: str, begin: datetime) -> None:
+    order = _start(_with_money(FAILED_DRIVER, key, begin), gun, key, begin)
+    orders.start_answered(
+        StartAnswer(
+            pile_code=gun.code[:14],
+            connector_no=gun.code[14:],
+            transaction_no=order.transaction_no,
+            accepted=False,
+            reason="fault",
+        ),
+        at=begin + timedelta(seconds=3),
+    )
+
+
+def _held(gun: Gun, key: str, begin: datetime) -> None:
+    """More energy in ten minutes than the gun can give."""
+    order = _start(_with_money(HELD_DRIVER, key, begin), gun, key, begin)
+    _runs(order, gun, begin)
+    report = record_of(
+        transaction_no=order.transaction_no,
+        gun=gun,
+        begin=_begin(begin),
+        end=begin + timedelta(minutes=10),
+        average_kw=gun.power_kw * 3,
+        tariff=order.frozen_tariff(),
+    )
+    _ends(order, gun, report)
+
+
+def _owing(gun: Gun, key: str, begin: datetime) -> None:
+    """The pile went on after the hold was used up."""
+    customer = _customer(OWING_DRIVER)
+    _top_up(customer, Decimal("20.00"), key, begin)
+    order = _start(customer, gun, key, begin)
+    _runs(order, gun, begin)
+    report = record_of(
+        transaction_no=order.transaction_no,
+        gun=gun,
+        begin=_begin(begin),
+        end=begin + timedelta(minutes=50),
+        average_kw=Decimal(60),
+        tariff=order.frozen_tariff(),
+    )
+    _ends(order, gun, report)
+
+
+# --- Steps of a charge ------------------------------------------------------------------------------------
+
+
+def _start(
+    customer: Customer, gun: Gun, key: str, begin: datetime, *, preset_amount: Decimal | None = None
+) -> Order:
+    """Start as the driver did then, when the pile was online and idle, whatever it is now."""
+    status = ConnectorStatus.objects.select_related("connector__pile").get(connector__code=gun.code)
+    pile_was_online, state_was = status.connector.pile.is_online, status.state
+    pile, row = Pile.objects.filter(pk=status.connector.pile_id), ConnectorStatus.objects.filter(pk=status.pk)
+    if not pile_was_online:
+        pile.update(is_online=True)
+    if state_was in {ConnectorState.OFFLINE, ConnectorState.FAULT}:
+        row.update(state=ConnectorState.IDLE)
+    order = orders.start_charge(
+        customer=customer,
+        connector_code=gun.code,
+        request_key=key,
+        preset_amount=preset_amount,
+        at=begin,
+    )
+    if not pile_was_online:
+        pile.update(is_online=False)
+    if state_was in {ConnectorState.OFFLINE, ConnectorState.FAULT}:
+        row.update(state=state_was)
+    return order
+
+
+def _begin(start: datetime) -> datetime:
+    """When current flows after a start."""
+    return start + timedelta(seconds=12)
+
+
+def _runs(order: Order, gun: Gun, start: datetime) -> None:
+    answer = StartAnswer(
+        pile_code=gun.code[:14],
+        connector_no=gun.code[14:],
+        transaction_no=order.transaction_no,
+        accepted=True,
+    )
+    orders.start_answered(answer, at=start + timedelta(seconds=3))
+    orders.connector_changed(
+        transaction_no=order.transaction_no,
+        connector_code=gun.code,
+        state=ConnectorState.CHARGING,
+        energy_kwh="0.0000",
+        reported_at=_begin(start),
+    )
+
+
+def _ends(order: Order, gun: Gun, report: TransactionReport) -> None:
+    assert report.end_time is not None
+    received_at = report.end_time + timedelta(seconds=2)
+    orders.connector_changed(
+        transaction_no=order.transaction_no,
+        connector_code=gun.code,
+        state=ConnectorState.PLUGGED,
+        energy_kwh=str(report.total_energy_kwh),
+        reported_at=report.end_time,
+    )
+    record = store_record(report=report, received_at=received_at)
+    settle_record(record_id=record.pk, at=received_at)
+
+
+def _customer(driver: int) -> Customer:
+    return Customer.objects.get(phone=_phone(driver))
+
+
+def _with_money(driver: int, key: str, before: datetime) -> Customer:
+    """Return a driver who has topped up where little was left."""
+    customer = _customer(driver)
+    if wallets.wallet_of(customer=customer).available < ENOUGH:
+        _top_up(customer, TOP_UP, key, before)
+    return customer
+
+
+def _top_up(customer: Customer, amount: Decimal, key: str, before: datetime) -> None:
+    at = before - timedelta(minutes=3)
+    recharge = wallets.create_recharge(
+        customer=customer, amount=amount, channel="sandbox", request_key=key, at=at
+    )
+    wallets.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=at)
