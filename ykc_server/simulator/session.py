@@ -125,8 +125,8 @@ class Session:
             # In 1e-9 yuan: the balance comes in fen, energy x price in 0.0001 x 0.00001.
             spent = sum(units * each for units, each in zip(self.loss_units, self.prices.prices, strict=True))
             left = max(0, self.request.account_balance * 10_000_000 - spent)
-            payable = left * 100 // (price * (100 + self.prices.loss_ratio))
-            full = (self.units[rate_class] + payable) * WATT_MS_PER_UNIT
+            payable = self.loss_units[rate_class] + left // price
+            full = payable * 100 // (100 + self.prices.loss_ratio) * WATT_MS_PER_UNIT
             if self.watt_ms[rate_class] + watt_ms >= full:
                 watt_ms, reason = max(0, full - self.watt_ms[rate_class]), StopReason.AMOUNT_LIMIT
         self.watt_ms[rate_class] += watt_ms
