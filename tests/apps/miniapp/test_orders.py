@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from apps.orders import settling
+from apps.orders.models import Order
+from tests import factories
+from tests.apps.miniapp.conftest import refusal
+
+pytestmark = pytest.mark.usefixtures("tenant")
+
+
+def a_settled_order(**fields: object) -> Order:
+    order = factories.a_charging_order(**fields)
+    settling.settle_record(record_id=factories.a_record(order, {"flat": "10.0000", "valley": "3.3333"}).pk)
+    order.refresh_from_db()
+    return order
+
+
+def numbers(answer) -> list[str]:
+    assert answer.status_code == 200
+    return [item["order_no"] for item in answer.json()["items"]]
+
+
+def test_a_bill_with_lines_and_explanation(app_of) -> None:
+    customer = factories.a_customer("100.00")
+    order = a_settled_order(customer=customer, preset="50.00")
+    body = app_of(customer).get(f"orders/{order.order_no}").json()
+    assert {key: body[key] for key in body if not key.endswith("_at")} == {
+        "order_no": order.order_no,
+        "state": "completed",
+        "state_label": "completed",
+        "station_no": order.station.station_no,
+        "station_name": order.station.name,
+        "connector_code": order.connector.code,
+        "energy_kwh": "13.3333",
+        "payable": "14.04",
+        "debt": "0.00",
+        "preset_amount": "50.00",
+        "hold_amount": "50.00",
+        "stop_reason": "",
+        "stop_reason_label": "none",
+        "fail_reason": "",
+        "electricity_fee": "9.02",
+        "service_fee": "5.02",
+        "paid_principal": "14.04",
+        "paid_bonus": "0.00",
+        "lines": [
+            {
+                "rate_class": "flat",
+                "rate_class_label": "flat",
+                "energy_kwh": "10.0000",
+                "electricity_price": "0.80",
+                "service_price": "0.40",
+                "electricity_fee": "8.00",
+                "service_fee": "4.00",
+                "total": "12.00",
+            },
+            {
+                "rate_class": "valley",
+                "rate_class_label": "valley",
+                "energy_kwh": "3.3333",
+                "electricity_price": "0.305",
+                "service_price": "0.305",
+                "electricity_fee": "1.02",
+                "service_fee": "1.02",
+                "total": "2.04",
+            },
+        ],
+        "explanation": [
+            "flat: 10.0000 kWh × 0.80 = 8.00 yuan for electricity, × 0.40 = 4.00 yuan for service",
+            "valley: 3.3333 kWh × 0.305 = 1.02 yuan for electricity, × 0.305 = 1.02 yuan for service",
+            "Together: electricity 9.02 + service 5.02 = 14.04 yuan",
+            "Paid: 14.04 yuan from the balance, 0.00 yuan from the bonus",
+        ],
+    }
+    for moment in ("created_at", "started_at", "ended_at", "settled_at"):
+        assert body[moment].endswith("+08:00")
+
+
+def test_what_could_not_be_paid_is_said(app_of) -> None:
+    customer = factories.a_customer("10.00")
+    order = a_settled_order(customer=customer)
+    body = app_of(customer).get(f"orders/{order.order_no}").json()
+    assert (body["payable"], body["paid_principal"], body["debt"]) == ("14.04", "10.00", "4.04")
+    assert body["explanation"][-1] == "Still to be paid: 4.04 yuan"
+
+
+def test_a_running_order_has_no_bill_yet(app_of) -> None:
+    customer = factories.a_customer()
+    order = factories.a_charging_order(customer=customer)
+    body = app_of(customer).get(f"orders/{order.order_no}").json()
+    assert (body["state"], body["settled_at"], body["lines"], body["explanation"]) == (
+        "charging",
+        None,
+        [],
+        [],
+    )
+
+
+def test_lists_go_from_new_to_old_in_pages(app_of) -> None:
+    customer = factories.a_customer("100.00")
+    made = [a_settled_order(customer=customer, preset="20.00").order_no for _ in range(3)]
+    made.append(factories.a_charging_order(customer=customer, preset="20.00").order_no)
+    made.reverse()
+    a_settled_order()
+    app = app_of(customer)
+    first = app.get("orders", limit=3)
+    assert numbers(first) == made[:3]
+    second = app.get("orders", limit=3, cursor=first.json()["next_cursor"])
+    assert (numbers(second), second.json()["next_cursor"]) == (made[3:], None)
+    assert numbers(app.get("orders", state="charging")) == made[:1]
+    assert numbers(app.get("orders", state="completed")) == made[1:]
+    assert numbers(app.get("orders", limit=4)) == made
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cursor": "x"},
+        {"cursor": "-1"},
+        {"cursor": "9" * 19},
+        {"cursor": "9" * 99},
+        {"state": "\x00"},
+        {"limit": "0"},
+    ],
+)
+def test_pages_that_are_none(app_of, wrong: dict[str, str]) -> None:
+    assert refusal(app_of(factories.a_customer("0")).get("orders", **wrong)) == (400, "invalid")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_number_of_queries_does_not_grow(app_of, django_assert_num_queries, count: int) -> None:
+    customer = factories.a_customer("100.00")
+    for _ in range(count):
+        a_settled_order(customer=customer, preset="20.00")
+    app = app_of(customer)
+    app.get("orders")
+    with django_assert_num_queries(5):  # three choose the tenant
+        assert len(numbers(app.get("orders"))) == count
+
+
+def test_another_drivers_order_is_not_there(app_of) -> None:
+    order = a_settled_order()
+    app = app_of(factories.a_customer())
+    assert refusal(app.get(f"orders/{order.order_no}")) == (404, "orders.not_found")
+    assert numbers(app.get("orders")) == []

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+import time_machine
+
+from apps.common.time import SHANGHAI
+from apps.piles.enums import ConnectorState, PileState
+from apps.piles.models import ConnectorStatus, Pile
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.sites.models import Station, StationState
+from tests import factories
+from tests.apps.miniapp.conftest import refusal
+
+pytestmark = pytest.mark.usefixtures("tenant")
+HERE = {"latitude": "31.2304", "longitude": "121.4737"}
+FLAT_NOW = {
+    "electricity": "0.80",
+    "service": "0.40",
+    "total": "1.20",
+    "rate_class": "flat",
+    "rate_class_label": "flat",
+}
+
+
+@pytest.fixture(autouse=True)
+def morning():
+    """10:00 on a day, in the flat class of the tests' tariff."""
+    with time_machine.travel(datetime(2026, 11, 20, 10, tzinfo=SHANGHAI)) as clock:
+        yield clock
+
+
+def names(answer) -> list[str]:
+    assert answer.status_code == 200
+    return [item["station_no"] for item in answer.json()["items"]]
+
+
+def test_stations_come_by_distance_with_price_and_guns(anybody) -> None:
+    far = factories.a_station(latitude=Decimal("31.300000"), name="远站", address="远路 1 号")
+    near = factories.a_station(latitude=Decimal("31.240000"))
+    pile = factories.a_pile(station=near, guns=2)
+    ConnectorStatus.objects.filter(connector__pile=pile, connector__connector_no="02").update(
+        state=ConnectorState.CHARGING
+    )
+    answer = anybody.get("stations", **HERE)
+    assert names(answer) == [near.station_no, far.station_no]
+    first, second = answer.json()["items"]
+    assert first == {
+        "station_no": near.station_no,
+        "name": near.name,
+        "state": "open",
+        "state_label": "open",
+        "address": "",
+        "latitude": 31.24,
+        "longitude": 121.4737,
+        "opening_hours": "00:00-24:00",
+        "parking_note": "",
+        "price_now": FLAT_NOW,
+        "guns": {"dc": {"idle": 1, "total": 2}, "ac": {"idle": 0, "total": 0}},
+        "distance_m": 1067,
+    }
+    assert (second["price_now"], second["distance_m"]) == (None, 7739)
+    assert names(anybody.get("stations", **HERE, radius=5000)) == [near.station_no]
+    assert names(anybody.get("stations", **HERE, search="远路")) == [far.station_no]
+
+
+def test_pages_of_stations(anybody) -> None:
+    stations = [factories.a_station(latitude=Decimal(f"31.24{number}000")) for number in range(3)]
+    first = anybody.get("stations", **HERE, limit=2)
+    assert (names(first), first.json()["next_offset"]) == ([s.station_no for s in stations[:2]], 2)
+    second = anybody.get("stations", **HERE, limit=2, offset=2)
+    assert (names(second), second.json()["next_offset"]) == ([stations[2].station_no], None)
+
+
+def test_stations_that_are_not_shown(anybody) -> None:
+    hidden = factories.a_station(is_published=False)
+    assert names(anybody.get("stations", **HERE)) == []
+    assert refusal(anybody.get(f"stations/{hidden.station_no}")) == (404, "not_found")
+    assert refusal(anybody.get("stations/NONE")) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"latitude": "31"},
+        {"latitude": "nan", "longitude": "121"},
+        {"latitude": "inf", "longitude": "121"},
+        {"latitude": "90.1", "longitude": "121"},
+        {"latitude": "31", "longitude": "-180.1"},
+        {**HERE, "radius": "0"},
+        {**HERE, "radius": "1e999"},
+        {**HERE, "radius": "9" * 5000},
+        {**HERE, "limit": "51"},
+        {**HERE, "offset": "-1"},
+        {**HERE, "search": "a\x00b"},
+        {**HERE, "search": "x" * 51},
+    ],
+)
+def test_a_point_that_is_none(anybody, wrong: dict[str, str]) -> None:
+    assert refusal(anybody.get("stations", **wrong)) == (400, "invalid")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_number_of_queries_does_not_grow(anybody, django_assert_num_queries, count: int) -> None:
+    for _ in range(count):
+        factories.a_pile(station=factories.a_station(), guns=2)
+    anybody.get("stations", **HERE)
+    with django_assert_num_queries(6):  # three choose the tenant
+        assert len(names(anybody.get("stations", **HERE))) == count
+
+
+def test_a_stations_day_and_guns(anybody) -> None:
+    station = factories.a_station(service_phone="025-1", notice="小心")
+    pile = factories.a_pile(station=station, guns=2)
+    own = factories.a_pile(station=station)
+    special = Tariff(
+        {item: ClassPrice(Decimal("0.12345"), Decimal("0.1")) for item in factories.TARIFF.prices},
+        (RateClass.FLAT,) * 48,
+    )
+    factories.a_price(special, pile=own)
+    ConnectorStatus.objects.filter(connector__pile=pile, connector__connector_no="02").update(
+        state=ConnectorState.CHARGING, soc_percent=61, remaining_minutes=25
+    )
+    body = anybody.get(f"stations/{station.station_no}").json()
+    assert (body["service_phone"], body["notice"], body["price_now"]) == ("025-1", "小心", FLAT_NOW)
+    assert "distance_m" not in body
+    assert [(p["start"], p["end"], p["rate_class"], p["total"], p["is_now"]) for p in body["periods"]] == [
+        ("00:00", "08:00", "valley", "0.61", False),
+        ("08:00", "12:00", "flat", "1.20", True),
+        ("12:00", "18:00", "peak", "1.80", False),
+        ("18:00", "21:00", "sharp", "2.30", False),
+        ("21:00", "24:00", "flat", "1.20", False),
+    ]
+    assert body["periods"][0]["electricity"] == body["periods"][0]["service"] == "0.305"
+    idle, charging, priced_apart = body["connectors"]
+    assert idle == {
+        "code": f"{pile.pile_code}01",
+        "connector_no": "01",
+        "pile_name": pile.pile_code,
+        "kind": "dc",
+        "kind_label": "DC",
+        "power_kw": "120.0",
+        "state": "idle",
+        "state_label": "idle",
+        "can_start": True,
+        "soc_percent": None,
+        "remaining_minutes": None,
+        "price_now": FLAT_NOW,
+    }
+    assert [charging[key] for key in ("state", "can_start", "soc_percent", "remaining_minutes")] == [
+        "charging",
+        False,
+        61,
+        25,
+    ]
+    assert priced_apart["price_now"]["electricity"] == "0.12345"
+    assert priced_apart["price_now"]["total"] == "0.22345"
+
+
+@pytest.mark.parametrize("guns", [1, 3])
+def test_a_station_costs_the_same_queries_with_more_guns(
+    anybody, django_assert_num_queries, guns: int
+) -> None:
+    station = factories.a_station()
+    factories.a_pile(station=station, guns=guns)
+    anybody.get(f"stations/{station.station_no}")
+    with django_assert_num_queries(9):  # three choose the tenant
+        assert len(anybody.get(f"stations/{station.station_no}").json()["connectors"]) == guns
+
+
+@pytest.mark.parametrize("spelling", ["{0}", "{1} {2}", "{1}-{2}"])
+def test_a_gun_by_its_code(anybody, spelling: str) -> None:
+    pile = factories.a_pile()
+    code = f"{pile.pile_code}01"
+    answer = anybody.get("connectors/" + spelling.format(code, code[:8], code[8:]))
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["code"], body["state"], body["can_start"], body["price_now"]) == (
+        code,
+        "idle",
+        True,
+        FLAT_NOW,
+    )
+    assert body["station"]["station_no"] == pile.station.station_no
+    assert len(body["periods"]) == 5
+
+
+@pytest.mark.parametrize(
+    "code", ["1", "9" * 16, "9" * 17, "x" * 16, "３２０１０６００００００１００１", "%00", "a%2Fb"]
+)
+def test_no_gun_has_this_code(anybody, code: str) -> None:
+    assert refusal(anybody.get(f"connectors/{code}"))[0] == 404
+
+
+def test_guns_that_cannot_start(anybody) -> None:
+    def can_start(pile: Pile) -> bool:
+        return anybody.get(f"connectors/{pile.pile_code}01").json()["can_start"]
+
+    assert can_start(factories.a_pile()) is True
+    assert can_start(factories.a_pile(online=False)) is False
+    assert can_start(factories.a_pile(priced=False)) is False
+    disabled, closed = factories.a_pile(), factories.a_pile()
+    Pile.objects.filter(pk=disabled.pk).update(state=PileState.DISABLED)
+    Station.objects.filter(pk=closed.station_id).update(state=StationState.MAINTENANCE)
+    assert (can_start(disabled), can_start(closed)) == (False, False)
+    Pile.objects.filter(pk=disabled.pk).update(state=PileState.RETIRED)
+    assert refusal(anybody.get(f"connectors/{disabled.pile_code}01")) == (404, "piles.not_found")
+
+
+def test_a_new_price_shows_from_its_time_on(anybody, morning) -> None:
+    from apps.common.ids import SYSTEM
+    from apps.common.time import now
+    from apps.pricing.services import assign
+
+    pile = factories.a_pile()
+    cheap = Tariff(
+        {item: ClassPrice(Decimal("0.5"), Decimal("0.05")) for item in factories.TARIFF.prices},
+        (RateClass.FLAT,) * 48,
+    )
+    version = factories.a_price(cheap)
+    assign(version=version, station=pile.station, starts_at=now() + timedelta(minutes=30), actor=SYSTEM)
+    path = f"stations/{pile.station.station_no}"
+    assert anybody.get(path).json()["price_now"]["total"] == "1.20"
+    morning.shift(timedelta(minutes=31))
+    assert anybody.get(path).json()["price_now"]["total"] == "0.55"

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import pytest
+
+from apps.orders import settling
+from apps.wallet.models import Recharge
+from tests import factories
+from tests.apps.miniapp.conftest import refusal
+
+pytestmark = pytest.mark.usefixtures("tenant")
+EMPTY = {"available": "0.00", "principal": "0.00", "bonus": "0.00", "held": "0.00", "debt": "0.00"}
+
+
+def recharge(app, amount: object = "100.00", key: str = "k", channel: str = "sandbox"):
+    return app.post("wallet/recharges", {"amount": amount, "channel": channel}, **{"idempotency-key": key})
+
+
+def test_a_top_up_is_there_once_it_is_paid(app_of) -> None:
+    app = app_of(factories.a_customer("0"))
+    assert app.get("wallet").json() == EMPTY
+    answer = recharge(app)
+    assert answer.status_code == 201
+    body = answer.json()
+    number = body["recharge_no"]
+    assert body == {
+        "recharge_no": number,
+        "amount": "100.00",
+        "bonus": "0.00",
+        "channel": "sandbox",
+        "state": "created",
+        "state_label": "waiting for payment",
+        "created_at": body["created_at"],
+        "paid_at": None,
+        "payment": {"recharge_no": number, "amount": "100.00"},
+    }
+    assert app.get("wallet").json() == EMPTY
+    assert app.get(f"wallet/recharges/{number}").json()["state"] == "created"
+    for _ in range(2):
+        paid = app.post(f"wallet/recharges/{number}/sandbox-pay")
+        assert (paid.status_code, paid.json()["state"]) == (200, "paid")
+    assert app.get(f"wallet/recharges/{number}").json()["paid_at"] is not None
+    assert app.get("wallet").json() == {**EMPTY, "available": "100.00", "principal": "100.00"}
+
+
+def test_the_same_key_makes_one_top_up(app_of) -> None:
+    app = app_of(factories.a_customer("0"))
+    first, again = recharge(app), recharge(app)
+    assert first.json() == again.json()
+    assert Recharge.objects.count() == 1
+    assert refusal(recharge(app, "99.00")) == (409, "idempotency.key_reused")
+
+
+def test_top_ups_that_are_refused(app_of, settings) -> None:
+    app = app_of(factories.a_customer("0"))
+    assert refusal(app.post("wallet/recharges", {"amount": "1.00", "channel": "sandbox"})) == (
+        400,
+        "idempotency.key_missing",
+    )
+    assert refusal(recharge(app, "0.99")) == (400, "wallet.amount")
+    assert refusal(recharge(app, "5000.01")) == (400, "wallet.amount")
+    assert refusal(recharge(app, 100)) == (400, "invalid")
+    assert refusal(recharge(app, channel="wechat")) == (400, "wallet.channel")
+    assert Recharge.objects.count() == 0
+    number = recharge(app).json()["recharge_no"]
+    settings.RECHARGE_CHANNELS = []
+    assert refusal(app.post(f"wallet/recharges/{number}/sandbox-pay")) == (400, "wallet.channel")
+    assert app.get("wallet").json() == EMPTY
+
+
+def test_another_drivers_top_up_is_not_there(app_of) -> None:
+    number = recharge(app_of(factories.a_customer("0"))).json()["recharge_no"]
+    app = app_of(factories.a_customer("0"))
+    assert refusal(app.get(f"wallet/recharges/{number}")) == (404, "wallet.recharge_not_found")
+    assert refusal(app.post(f"wallet/recharges/{number}/sandbox-pay")) == (404, "wallet.recharge_not_found")
+    assert Recharge.objects.get().state == "created"
+
+
+def test_wallet_and_statement_of_a_charge(app_of) -> None:
+    customer = factories.a_customer("100.00")
+    app = app_of(customer)
+    order = factories.a_charging_order(customer=customer, preset="50.00")
+    assert app.get("wallet").json() == {
+        **EMPTY,
+        "available": "50.00",
+        "principal": "50.00",
+        "held": "50.00",
+    }
+    settling.settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    assert app.get("wallet").json() == {**EMPTY, "available": "88.00", "principal": "88.00"}
+    body = app.get("wallet/statement").json()
+    assert [(line["kind"], line["label"], line["change"]) for line in body["items"]] == [
+        ("charge", "charge", "-12.00"),
+        ("recharge", "top-up", "100.00"),
+    ]
+    assert body["items"][0]["reference"] == order.order_no
+    assert body["next_cursor"] is None
+
+
+def test_pages_of_the_statement(app_of) -> None:
+    customer = factories.a_customer("1.00")
+    for amount in ("2.00", "3.00"):
+        factories.top_up(customer, amount)
+    factories.a_customer("9.00")
+    app = app_of(customer)
+    first = app.get("wallet/statement", limit=2).json()
+    assert [line["change"] for line in first["items"]] == ["3.00", "2.00"]
+    second = app.get("wallet/statement", limit=2, cursor=first["next_cursor"]).json()
+    assert ([line["change"] for line in second["items"]], second["next_cursor"]) == (["1.00"], None)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_number_of_queries_does_not_grow(app_of, django_assert_num_queries, count: int) -> None:
+    customer = factories.a_customer("0")
+    for _ in range(count):
+        factories.top_up(customer, "10.00")
+    app = app_of(customer)
+    app.get("wallet/statement")
+    with django_assert_num_queries(6):  # three choose the tenant
+        assert len(app.get("wallet/statement").json()["items"]) == count
