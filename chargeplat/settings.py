@@ -44,7 +44,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
 # --- Apps: what lives in the public schema, and what in each tenant's -------------------------------------
 SHARED_APPS = [
-    "daphne",
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",

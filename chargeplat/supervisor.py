@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import hashlib
 import http.client
 import json
 import os
@@ -93,9 +94,12 @@ class Supervisor:
             try:
                 self._end_leftovers()
                 self._check_ports()
-                self._start_servers()
+                ready_made = not self._start_servers() and self._is_prepared()
+                if ready_made:  # the imports of all processes are what a start costs: let them overlap
+                    self._start_children()
                 demo = self._prepare()
-                self._start_children()
+                if not ready_made:
+                    self._start_children()
                 self._await_ready(self.children)
                 self._print_block(demo)
                 self._fill_in_background()
@@ -147,21 +151,31 @@ class Supervisor:
             if not wait_until(functools.partial(_is_free, port), 2):
                 raise StartError(f"port {port} is in use; choose another: make run {variable}={port + 1}")
 
-    def _start_servers(self) -> None:
+    def _start_servers(self) -> bool:
+        """Returns whether the database is new."""
         if self.wanted_services:
             self.services.start(*self.wanted_services)
             self.say(f"{' and '.join(self.wanted_services)} running in {self.services.dir}")
         if embedded.POSTGRES in self.wanted_services:
-            self.services.ensure_database()
-        else:
-            _ensure_given_database(os.environ["DATABASE_URL"])
+            return self.services.ensure_database()
+        return _ensure_given_database(os.environ["DATABASE_URL"])
 
     def _prepare(self) -> dict[str, str]:
         """Migrate and seed in one process of its own: Django's imports are paid once, and not by the supervisor."""
         self.say("migrating and seeding")
         self._run_and_tell([PYTHON, "-m", "chargeplat.supervisor", "prepare"], "prepare")
+        (self.state / "prepared").write_text(_migrations_digest())
         found: dict[str, str] = _read_json(self.state / "demo.json")
         return found
+
+    def _is_prepared(self) -> bool:
+        """Whether the embedded database is as this code wants it, so that processes may start before we look."""
+        marker = self.state / "prepared"
+        return (
+            embedded.POSTGRES in self.wanted_services
+            and marker.exists()
+            and marker.read_text() == _migrations_digest()
+        )
 
     def _run_and_tell(self, command: list[str], name: str) -> None:
         log = self.logs / f"{name}.log"
@@ -198,7 +212,18 @@ class Supervisor:
             ),
             Child(
                 "worker",
-                [*celery, "worker", "-Q", "money,push,default", "-c", "2", "-l", "INFO"],
+                [
+                    *celery,
+                    "worker",
+                    "-Q",
+                    "money,push,default",
+                    "-c",
+                    "2",
+                    "-l",
+                    "INFO",
+                    "--without-mingle",
+                    "--without-gossip",
+                ],
                 lambda: self._log_says("worker", r" ready\."),
             ),
             Child(
@@ -351,6 +376,13 @@ def _ask_to_stop(number: int, frame: FrameType | None) -> None:
     raise Stop
 
 
+def _migrations_digest() -> str:
+    digest = hashlib.sha256((BASE_DIR / "requirements.txt").read_bytes())
+    for path in sorted(BASE_DIR.glob("apps/*/migrations/*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -374,8 +406,8 @@ def _http_answers(port: int) -> bool:
         connection.close()
 
 
-def _ensure_given_database(url: str) -> None:
-    """Create the database that DATABASE_URL names when its server does not have it yet."""
+def _ensure_given_database(url: str) -> bool:
+    """Create the database that DATABASE_URL names when its server does not have it; True when this call made it."""
     import psycopg
     from psycopg import sql
 
@@ -388,10 +420,12 @@ def _ensure_given_database(url: str) -> None:
     }
     try:
         with psycopg.connect(**server, dbname="postgres", autocommit=True, connect_timeout=10) as connection:
-            if not connection.execute(
+            found = connection.execute(
                 "select 1 from pg_database where datname = %s", [config["NAME"]]
-            ).fetchone():
+            ).fetchone()
+            if not found:
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(config["NAME"])))
+            return not found
     except psycopg.OperationalError as error:
         raise StartError(f"the server of DATABASE_URL does not answer: {error}") from None
 
