@@ -1,0 +1,413 @@
+"""One gateway process: its sessions, its writers, and the channel on which commands reach it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from redis.exceptions import RedisError
+
+from apps.common.time import now as wall_clock
+from apps.piles import services as piles
+from apps.piles.commands import from_payload
+from apps.piles.enums import AlarmKind, CommandKind
+from apps.piles.models import Pile
+from apps.piles.reports import ConnectorReport
+from ykc_server import translate
+from ykc_server.ingest import RecordWriter, StatusWriter
+from ykc_server.logins import Logins
+from ykc_server.pool import DatabasePool
+from ykc_server.protocol.messages import ReadRealtime
+from ykc_server.routes import Route, Routes
+from ykc_server.session import Gun, Session
+
+if TYPE_CHECKING:
+    from ykc_server.consumer import PileConsumer
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_S = 10.0
+SEEN_EVERY_S = 15.0
+RENEW_EVERY_S = 2.0
+SAMPLES_PER_MINUTE = 10
+CHUNK = 1_000
+
+
+class Gateway:
+    """Everything that connections of this process share. Started once per event loop.
+
+    `clock` is monotonic seconds; `tick_s` is how often time-outs are looked for.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, tick_s: float = 1.0) -> None:
+        self._clock = clock
+        self._tick_s = tick_s
+        self.now = clock()
+        self.heartbeat_timeout_s = float(settings.YKC_HEARTBEAT_TIMEOUT_S)
+        self.login_timeout_s = float(settings.YKC_LOGIN_TIMEOUT_S)
+        self.renew_every_s = RENEW_EVERY_S
+        self.pool = DatabasePool(settings.YKC_DATABASE_THREADS)
+        self.channel_layer: Any = get_channel_layer()
+        self.logins = Logins(self)
+        self.records = RecordWriter(self)
+        self.statuses = StatusWriter(self)
+        self.changes = Changes(self)
+        self.counters: Counter[str] = Counter()
+        self.sessions: dict[str, dict[str, PileConsumer]] = defaultdict(dict)
+        self.half_open: set[PileConsumer] = set()
+        self.routes_are_lost = False
+        self.channel = ""
+        self.routes: Routes
+        self._process = secrets.token_hex(4)
+        self._logins = 0
+        self._gone: list[Session] = []
+        self._offline: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen_at = self.now
+        self._samples: Counter[str] = Counter()
+        self._samples_since = self.now
+
+    # -- life
+
+    async def start(self) -> None:
+        """Take a channel, announce this process, start the writers. Raises redis errors when Redis is away."""
+        self.channel = await self.channel_layer.new_channel("ykc.gateway.")
+        self.routes = Routes(self.channel)
+        await self.routes.announce()
+        loops = (self.records.run, self.statuses.run, self._receive_commands, self._tick, self._renew_routes)
+        self._loops = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
+
+    async def stop(self, timeout_s: float = 1.5) -> None:
+        """Store and confirm what was received, close the connections and end.
+
+        Piles are not set offline: they dial another gateway within seconds, and the watcher finds those that do not.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self.records.drain()
+                await self.statuses.flush()
+                await self._finish_tasks()
+        for consumer in list(self.connections()):
+            consumer.closed = True
+            consumer.transport.close()
+        self.sessions.clear()
+        self.half_open.clear()
+        for task in (*self._loops, *self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        await self.routes.close()
+        await self.channel_layer.flush()
+        await asyncio.to_thread(self.pool.close)
+
+    async def _finish_tasks(self) -> None:
+        while waiting := [*self._tasks, *([self._offline] if self._offline else [])]:
+            await asyncio.wait(waiting)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine that nobody waits for; its errors are logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background_work_failed", exc_info=error)
+
+    # -- counters and logs
+
+    def count(self, what: str, times: int = 1) -> None:
+        """Count an event of this process."""
+        self.counters[what] += times
+
+    def sampled(self, event: str, **facts: Any) -> None:
+        """Log what anybody outside can cause, a few times a minute at most."""
+        if self.now - self._samples_since > 60:
+            self._samples.clear()
+            self._samples_since = self.now
+        self._samples[event] += 1
+        if self._samples[event] <= SAMPLES_PER_MINUTE:
+            log.warning(event, **facts)
+
+    # -- connections
+
+    def connections(self) -> Iterator[PileConsumer]:
+        """All connections, logged in or not."""
+        yield from self.half_open
+        for by_code in self.sessions.values():
+            yield from by_code.values()
+
+    def connected(self, consumer: PileConsumer) -> None:
+        """A connection begins; it has to log in within the login time-out."""
+        self.half_open.add(consumer)
+
+    def new_connection_id(self) -> str:
+        """Return an id that no other login has, in this process or another."""
+        self._logins += 1
+        return f"{self._process}-{self._logins:x}"
+
+    def enter(self, consumer: PileConsumer, session: Session) -> None:
+        """A connection is a pile's from now on; an older connection of that pile is closed."""
+        self.half_open.discard(consumer)
+        by_code = self.sessions[session.schema]
+        older = by_code.get(session.pile_code)
+        by_code[session.pile_code] = consumer
+        consumer.session = session
+        self.count("logins")
+        if older is not None and older is not consumer:
+            self._replace(older)
+
+    def holds(self, session: Session) -> bool:
+        """Whether a login is still the present one of its pile in this process."""
+        consumer = self.sessions[session.schema].get(session.pile_code)
+        return consumer is not None and consumer.session is session
+
+    def _replace(self, older: PileConsumer) -> None:
+        session: Session = older.session  # type: ignore[assignment]
+        self.count("logins_replaced")
+        if self.now - older.seen <= HEARTBEAT_S:
+            # It was alive a moment ago: two devices with one code, or somebody who pretends to be the pile.
+            log.warning("second_login", pile_code=session.pile_code, schema=session.schema, peer=older.peer)
+            self.spawn(
+                self.pool.run_surely(
+                    session.schema,
+                    piles.raise_alarm,
+                    kind=AlarmKind.DUPLICATE_LOGIN,
+                    pile_code=session.pile_code,
+                    detail={"peer": older.peer},
+                )
+            )
+        older.abort()
+
+    def disconnected(self, consumer: PileConsumer) -> None:
+        """A connection ended; its pile is offline, unless it is back on another connection."""
+        self.half_open.discard(consumer)
+        session = consumer.session
+        if session is None:
+            return
+        self.statuses.drop(session)
+        by_code = self.sessions[session.schema]
+        if by_code.get(session.pile_code) is consumer:
+            del by_code[session.pile_code]
+            self.forget(session)
+
+    def forget(self, session: Session) -> None:
+        """Set a login's pile offline and delete its route, in the next batch."""
+        self._gone.append(session)
+        if self._offline is None:
+            self._offline = asyncio.get_running_loop().create_task(self._set_offline())
+
+    async def _set_offline(self) -> None:
+        try:
+            while self._gone:
+                gone, self._gone = self._gone[:CHUNK], self._gone[CHUNK:]
+                try:
+                    await self.routes.forget(Route(s.schema, s.pile_code, s.connection_id) for s in gone)
+                except (RedisError, OSError) as error:
+                    log.warning("routes_not_deleted", count=len(gone), error=str(error))
+                async with self.statuses.flushing:
+                    pass  # what was on its way to the database must not overwrite "offline"
+                by_schema: dict[str, dict[str, str]] = defaultdict(dict)
+                for session in gone:
+                    by_schema[session.schema][session.pile_code] = session.connection_id
+                for schema, connection_ids in by_schema.items():
+                    try:
+                        await self.pool.run_surely(schema, piles.piles_offline, connection_ids=connection_ids)
+                    except Exception:
+                        log.exception("piles_not_set_offline", schema=schema, count=len(connection_ids))
+        finally:
+            self._offline = None
+
+    # -- time
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._tick_s)
+            self.scan()
+            if self.now - self._seen_at >= SEEN_EVERY_S:
+                since, self._seen_at = self._seen_at, self.now
+                self.spawn(self._write_seen(since, wall_clock()))
+
+    def scan(self) -> None:
+        """Close connections that did not log in or fell silent; ask guns that have not reported since their login."""
+        self.now = self._clock()
+        for consumer in [c for c in self.half_open if self.now - c.seen > self.login_timeout_s]:
+            self.count("closed_without_login")
+            self.sampled("no_login", peer=consumer.peer)
+            consumer.abort()
+        silent = []
+        for by_code in self.sessions.values():
+            for consumer in by_code.values():
+                if self.now - consumer.seen > self.heartbeat_timeout_s:
+                    silent.append(consumer)
+                elif (
+                    (session := consumer.session)
+                    and not session.asked
+                    and self.now - session.since > HEARTBEAT_S
+                ):
+                    self._ask(consumer, session)
+        for consumer in silent:
+            self.count("closed_silent")
+            log.info("pile_silent", pile_code=consumer.pile_code, peer=consumer.peer)
+            consumer.abort()
+
+    def _ask(self, consumer: PileConsumer, session: Session) -> None:
+        """A pile that idles reports every 5 min only: after a restart of ours its guns would seem offline so long."""
+        session.asked = True
+        for number, gun in session.guns.items():
+            if gun.last is None:
+                message = ReadRealtime(pile_no=session.pile_no, gun_no=number)
+                consumer.write(message.encode(consumer.next_sequence()))
+
+    async def _write_seen(self, since: float, moment: datetime) -> None:
+        for schema, by_code in list(self.sessions.items()):
+            ids = sorted(c.session.pile_id for c in by_code.values() if c.session and c.seen >= since)
+            for start in range(0, len(ids), CHUNK):
+                await self.pool.run(schema, _seen, ids[start : start + CHUNK], moment)
+
+    async def _renew_routes(self) -> None:
+        while True:
+            try:
+                if self.routes_are_lost or not await self.routes.renew():
+                    self.routes_are_lost = True
+                    await self._rewrite_routes()
+                    self.routes_are_lost = False
+            except (RedisError, OSError) as error:
+                self.routes_are_lost = True
+                log.warning("route_table_unreachable", error=str(error))
+            await asyncio.sleep(self.renew_every_s)
+
+    async def _rewrite_routes(self) -> None:
+        sessions = [c.session for by_code in self.sessions.values() for c in by_code.values() if c.session]
+        for start in range(0, len(sessions), CHUNK):
+            some = sessions[start : start + CHUNK]
+            await self.routes.put(
+                Route(s.schema, s.pile_code, s.connection_id) for s in some if self.holds(s)
+            )
+        await self.routes.announce()
+        if sessions:
+            log.info("routes_rewritten", count=len(sessions))
+
+    # -- commands
+
+    async def _receive_commands(self) -> None:
+        while True:
+            try:
+                message = await self.channel_layer.receive(self.channel)
+                if message["type"] == "pile.command":
+                    self._command(message)
+                elif message["type"] == "pile.close":
+                    self._close_older(message)
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("command_not_received")
+                await asyncio.sleep(0.2)
+
+    def _command(self, message: dict[str, Any]) -> None:
+        schema, command_id = message["schema"], message["command_id"]
+        consumer = self.sessions[schema].get(message["pile_code"]) if schema in self.sessions else None
+        if consumer is None or consumer.session is None:
+            self.spawn(self._undelivered(schema, command_id, "offline"))
+            return
+        try:
+            command = from_payload(message["kind"], message["payload"])
+            frame = translate.command_message(command, message["pile_code"]).encode(consumer.next_sequence())
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the command's row must say so
+            log.error("command_not_sent", command_id=command_id, kind=message["kind"], error=str(error))
+            self.spawn(self._undelivered(schema, command_id, f"untranslatable: {error}"[:100]))
+            return
+        if message["kind"] == CommandKind.READ_REALTIME:
+            gun = consumer.session.guns.get(bytes.fromhex(message["payload"]["connector_no"]))
+            if gun is not None:
+                gun.asked = True
+        consumer.write(frame)
+        self.count("commands")
+        self.spawn(self.pool.run_surely(schema, piles.command_sent, command_id=command_id))
+
+    async def _undelivered(self, schema: str, command_id: int, reason: str) -> None:
+        await self.pool.run_surely(schema, piles.command_undelivered, command_id=command_id, reason=reason)
+
+    async def answered(self, session: Session, kind: CommandKind, connector_no: str) -> None:
+        """A plain handler saw the answer to a command."""
+        await self.pool.run_surely(
+            session.schema,
+            piles.command_answered,
+            pile_code=session.pile_code,
+            kind=kind,
+            connector_no=connector_no,
+            accepted=True,
+        )
+
+    async def close_elsewhere(self, route: Route, channel: str, connection_id: str) -> None:
+        """Have the process that held a pile before close its connection."""
+        message = {
+            "type": "pile.close",
+            "schema": route.schema,
+            "pile_code": route.pile_code,
+            "connection_id": connection_id,
+        }
+        await self.channel_layer.send(channel, message)
+
+    def _close_older(self, message: dict[str, Any]) -> None:
+        consumer = self.sessions.get(message["schema"], {}).get(message["pile_code"])
+        if consumer and consumer.session and consumer.session.connection_id == message["connection_id"]:
+            self._replace(consumer)
+
+
+class Changes:
+    """Tells the piles service of guns whose state changed: the latest word of each, one tenant beside the other."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._waiting: dict[str, dict[Gun, ConnectorReport]] = {}
+
+    def note(self, gun: Gun) -> None:
+        """A gun's report differs from the one before."""
+        faults = gun.last.hardware_fault if gun.last else 0
+        word = (translate.connector_state(gun), translate.transaction_no(gun), faults)
+        if word == gun.told:
+            return
+        gun.told = word
+        schema = gun.session.schema
+        if schema in self._waiting:
+            self._waiting[schema][gun] = translate.connector_report(gun)
+        else:
+            self._waiting[schema] = {gun: translate.connector_report(gun)}
+            self._gateway.spawn(self._work(schema))
+
+    async def _work(self, schema: str) -> None:
+        try:
+            while reports := self._waiting[schema]:
+                self._waiting[schema] = {}
+                try:
+                    await self._gateway.pool.run_surely(schema, _tell, list(reports.values()))
+                except Exception:
+                    log.exception("changes_not_told", schema=schema, count=len(reports))
+        finally:
+            del self._waiting[schema]
+
+
+def _tell(reports: list[ConnectorReport]) -> None:
+    for report in reports:
+        try:
+            piles.connector_changed(report=report)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: all are told again later
+        except Exception:
+            log.exception("change_not_told", pile_code=report.pile_code, connector_no=report.connector_no)
+
+
+def _seen(ids: list[int], moment: datetime) -> None:
+    Pile.objects.filter(pk__in=ids).update(last_seen_at=moment)

@@ -1,0 +1,490 @@
+"""The two batch writers: transaction records (group commit) and the last status of connectors (coalesced upserts).
+
+Each has one database connection of its own and works on everything that came while it wrote the batch before. A batch
+is one transaction over all its tenants, in psycopg's pipeline mode, sorted by schema and key: two gateways that store
+the same rows in different orders would deadlock. When it fails, each tenant is tried alone, and then each record
+alone, so that one tenant's locked table or one bad value never stops another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+import structlog
+from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg import sql
+
+from apps.orders.enums import RecordState
+from apps.orders.models import TransactionRecord
+from apps.orders.tasks import settle_pending
+from apps.piles.enums import AlarmKind, ConnectorState
+from apps.piles.models import Connector, ConnectorStatus
+from apps.piles.services import raise_alarm
+from ykc_server import translate
+from ykc_server.protocol import DECODE, ProtocolError
+from ykc_server.protocol.message import seal
+from ykc_server.session import Gun, Session
+
+if TYPE_CHECKING:
+    from ykc_server.consumer import PileConsumer
+    from ykc_server.gateway import Gateway
+
+log = structlog.get_logger(__name__)
+
+PREPARED_MAX = 1_000  # more than tenants × statements, else psycopg prepares and forgets in turn
+RECORD_LOCK_TIMEOUT = "1s"
+STATUS_LOCK_TIMEOUT = "250ms"
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
+TRANSACTION_NO, PILE_NO = slice(6, 22), slice(22, 29)  # of a record's frame
+FIVE_PRICES_MORE = (
+    16  # bytes by which a record with a fifth rate class is longer (YKC in the field, body 174)
+)
+LIVE_EVERY_S = 1.0
+
+
+def database_arguments() -> dict[str, Any]:
+    """Return the keyword arguments of `psycopg.connect` for Django's default database."""
+    settings = connections[DEFAULT_DB_ALIAS].settings_dict
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    arguments = {key: settings[name] for key, name in names.items() if settings.get(name)}
+    options = {
+        key: value for key, value in settings.get("OPTIONS", {}).items() if key.startswith(("ssl", "target"))
+    }
+    return arguments | options
+
+
+class Connection:
+    """One psycopg connection that is opened when it is needed and opened again after it was lost."""
+
+    def __init__(self, lock_timeout: str) -> None:
+        self._lock_timeout = lock_timeout
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+
+    async def get(self) -> psycopg.AsyncConnection[Any]:
+        """Return the connection in autocommit mode. Raises psycopg.OperationalError."""
+        if self._connection is None or self._connection.closed:
+            made = await psycopg.AsyncConnection.connect(
+                autocommit=True, connect_timeout=5, **database_arguments()
+            )
+            made.prepared_max = PREPARED_MAX
+            await made.execute("SELECT set_config('lock_timeout', %s, false)", [self._lock_timeout])
+            self._connection = made
+        return self._connection
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the last error took the connection with it; a lock time-out or a bad value does not."""
+        return self._connection is None or self._connection.closed
+
+    async def close(self) -> None:
+        """Close it, if it is open."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def write(self, work: dict[str, Any], statement: Any) -> None:
+        """Execute `statement(schema, rows)` for each schema in one transaction. Raises psycopg.Error."""
+        connection = await self.get()
+        if len(work) == 1:
+            for schema, rows in work.items():
+                await connection.execute(*statement(schema, rows))
+            return
+        async with connection.pipeline(), connection.transaction():
+            for schema in sorted(work):
+                await connection.execute(*statement(schema, work[schema]))
+
+
+# --- Transaction records ----------------------------------------------------------------------------------
+
+
+class Record(msgspec.Struct, gc=False, eq=False):
+    """A record as it came, and whom to answer."""
+
+    pile: Any  # PileConsumer
+    session: Any  # Session
+    frame: bytes
+    received_at: datetime
+    arrived: float  # gateway.now
+
+
+class Row(msgspec.Struct, gc=False):
+    """What is stored of a record; equal keys are one row."""
+
+    transaction_no: str
+    pile_code: str
+    connector_no: str
+    digest: str
+    connection_pile_code: str
+    frame_type: int
+    body: bytes
+    report: str | None
+    received_at: datetime
+    state: str
+    reason: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return (self.transaction_no, self.pile_code, self.connector_no, self.digest)
+
+
+RECORD_COLUMNS = {
+    "transaction_no": "text",
+    "pile_code": "text",
+    "connector_no": "text",
+    "digest": "text",
+    "connection_pile_code": "text",
+    "frame_type": "int",
+    "body": "bytea",
+    "report": "text",
+    "received_at": "timestamptz",
+    "state": "text",
+    "reason": "text",
+    "times": "int",
+}
+RECORD_INSERT = """
+INSERT INTO {table} AS r (transaction_no, pile_code, connector_no, digest, connection_pile_code, protocol,
+                          frame_type, body, report, received_at, times_received, state, reason)
+SELECT v.transaction_no, v.pile_code, v.connector_no, v.digest, v.connection_pile_code, 'ykc',
+       v.frame_type, v.body, v.report::jsonb, v.received_at, v.times, v.state, v.reason
+  FROM unnest({casts}) AS v ({names})
+    ON CONFLICT (transaction_no, pile_code, connector_no, digest)
+    DO UPDATE SET times_received = r.times_received + excluded.times_received
+"""
+
+
+class RecordWriter:
+    """Stores records and answers 0x40 after COMMIT. What could not be stored is not answered: the pile repeats it."""
+
+    LIMIT = 50_000
+    BATCH = 1_000
+    RETRY_S = 0.5
+    KEEP_S = 20.0  # a pile repeats after 30 s by itself
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._connection = Connection(RECORD_LOCK_TIMEOUT)
+        self._waiting: list[Record] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._unsettled: set[str] = set()
+
+    def put(self, pile: PileConsumer, frame: bytes) -> None:
+        """Queue a record's frame. Beyond the limit it is dropped, and the pile will repeat it."""
+        if len(self._waiting) >= self.LIMIT:
+            self._gateway.sampled("record_dropped", pile_code=pile.session.pile_code)  # type: ignore[union-attr]
+            return
+        record = Record(pile, pile.session, frame, datetime.now(UTC), self._gateway.now)
+        self._waiting.append(record)
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write batches until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    batch, self._waiting = self._waiting[: self.BATCH], self._waiting[self.BATCH :]
+                    try:
+                        await self._write(batch)
+                    except AWAY as error:
+                        log.warning("records_not_stored", count=len(batch), error=str(error))
+                        await self._connection.close()
+                        self._keep(batch)
+                        await asyncio.sleep(self.RETRY_S)
+                    except Exception:
+                        log.exception("records_not_stored", count=len(batch))
+                self._idle.set()
+        finally:
+            await self._connection.close()
+
+    async def drain(self) -> None:
+        """Wait until everything queued is written."""
+        await self._idle.wait()
+
+    def _keep(self, batch: list[Record]) -> None:
+        young = [record for record in batch if self._gateway.now - record.arrived < self.KEEP_S]
+        self._waiting = young + self._waiting
+
+    async def _write(self, batch: list[Record]) -> None:
+        by_schema: dict[str, list[tuple[Record, Row]]] = defaultdict(list)
+        for index, record in enumerate(batch):
+            if index % 20 == 19:
+                await asyncio.sleep(0)  # a burst of records after an outage must not hold up heartbeats
+            by_schema[record.session.schema].append((record, make_row(record)))
+        stored: dict[str, list[tuple[Record, Row]]] = dict(by_schema)
+        try:
+            await self._connection.write(by_schema, self._statement)
+        except psycopg.Error as error:
+            if self._connection.is_broken:
+                raise
+            log.warning("record_batch_failed", tenants=len(by_schema), count=len(batch), error=str(error))
+            stored = await self._one_by_one(by_schema, error)
+        self._confirm(record for pairs in stored.values() for record, _ in pairs)
+        for schema, pairs in stored.items():
+            self._announce(schema, [row for _, row in pairs])
+
+    async def _one_by_one(
+        self, work: dict[str, list[tuple[Record, Row]]], failure: psycopg.Error
+    ) -> dict[str, list[tuple[Record, Row]]]:
+        """Tenant by tenant, then row by row; what fails alone is stored as bytes. Returns what is stored."""
+        stored = {}
+        for schema in sorted(work):
+            try:
+                if len(work) == 1:
+                    raise failure
+                await self._connection.write({schema: work[schema]}, self._statement)
+                stored[schema] = work[schema]
+            except (psycopg.DataError, psycopg.IntegrityError):
+                stored[schema] = [pair for pair in work[schema] if await self._store_alone(schema, *pair)]
+            except psycopg.Error as error:  # locked by a migration, or gone: no row of it would fare better
+                if self._connection.is_broken:
+                    raise
+                log.warning("records_not_stored", schema=schema, count=len(work[schema]), error=str(error))
+        return stored
+
+    async def _store_alone(self, schema: str, record: Record, row: Row) -> bool:
+        bare = msgspec.structs.replace(row, report=None, state=RecordState.QUARANTINED, reason="undecodable")
+        for attempt in (row, bare):
+            try:
+                await self._connection.write({schema: [(record, attempt)]}, self._statement)
+            except psycopg.Error as error:
+                if self._connection.is_broken:
+                    raise
+                log.warning("record_not_stored", schema=schema, number=row.transaction_no, error=str(error))
+            else:
+                return True
+        return False
+
+    def _statement(
+        self, schema: str, pairs: list[tuple[Record, Row]]
+    ) -> tuple[sql.Composed, list[list[Any]]]:
+        rows = {row.key: row for _, row in sorted(pairs, key=lambda pair: pair[1].key)}
+        times = Counter(row.key for _, row in pairs)  # one statement may not meet the same row twice
+        query = sql.SQL(RECORD_INSERT).format(
+            table=sql.Identifier(schema, TransactionRecord._meta.db_table),
+            casts=sql.SQL(", ".join(f"%s::{kind}[]" for kind in RECORD_COLUMNS.values())),
+            names=sql.SQL(", ".join(RECORD_COLUMNS)),
+        )
+        names = [name for name in RECORD_COLUMNS if name != "times"]
+        columns: list[list[Any]] = [[getattr(row, name) for row in rows.values()] for name in names]
+        return query, [*columns, [times[key] for key in rows]]
+
+    def _confirm(self, records: Iterable[Record]) -> None:
+        answers: dict[PileConsumer, list[bytes]] = defaultdict(list)
+        for record in records:
+            number = record.frame[TRANSACTION_NO]
+            if not record.pile.closed and len(record.frame) >= TRANSACTION_NO.stop + 2:
+                answers[record.pile].append(seal(record.frame[2:4] + b"\0\x40" + number + b"\0"))
+        for pile, frames in answers.items():
+            pile.write(b"".join(frames))
+
+    def _announce(self, schema: str, rows: list[Row]) -> None:
+        """Let the stored records be settled, and raise alarms for those about another pile."""
+        foreign = [
+            (row.connection_pile_code, row.transaction_no) for row in rows if row.reason == "foreign_pile"
+        ]
+        if foreign:
+            self._gateway.spawn(self._gateway.pool.run_surely(schema, _raise_foreign, foreign))
+        if schema not in self._unsettled and any(row.state == RecordState.STORED for row in rows):
+            self._unsettled.add(schema)
+            self._gateway.spawn(self._settle(schema))
+
+    async def _settle(self, schema: str) -> None:
+        self._unsettled.discard(schema)  # records of the next batch get a task of their own
+        try:
+            await self._gateway.pool.run(schema, settle_pending.apply_async, retry=False)
+        except Exception as error:  # noqa: BLE001 - whatever the broker's client raises: the beat task finds them
+            log.warning("settling_not_announced", schema=schema, error=str(error))
+
+
+def make_row(record: Record) -> Row:
+    """Decode a record as far as it can be. What cannot be used is still stored, in quarantine."""
+    frame, session = record.frame, record.session
+    body = frame[6:-2]
+    row = Row(
+        transaction_no=body[:16].hex().upper() if len(body) >= 16 else "",
+        pile_code=body[16:23].hex().upper() if len(body) >= 23 else session.pile_code,
+        connector_no=body[23:24].hex().upper(),
+        digest=hashlib.sha256(body).hexdigest(),
+        connection_pile_code=session.pile_code,
+        frame_type=frame[5],
+        body=body,
+        report=None,
+        received_at=record.received_at,
+        state=RecordState.QUARANTINED,
+        reason="undecodable",
+    )
+    try:
+        m: Any = DECODE[frame[5]](frame)
+        if len(m.extra) != FIVE_PRICES_MORE:
+            row.report = json.dumps(translate.transaction_report(m).to_json())
+    except (ProtocolError, ValueError, ArithmeticError) as error:
+        log.warning("record_undecodable", pile_code=session.pile_code, frame=frame.hex(), error=str(error))
+    if row.pile_code != session.pile_code:
+        row.reason = "foreign_pile"
+    elif row.report is not None:
+        row.state, row.reason = RecordState.STORED, ""
+    return row
+
+
+def _raise_foreign(records: list[tuple[str, str]]) -> None:
+    for pile_code, transaction_no in records:
+        raise_alarm(kind=AlarmKind.FOREIGN_RECORD, pile_code=pile_code, subject=transaction_no)
+
+
+# --- Last status ------------------------------------------------------------------------------------------
+
+STATUS_COLUMNS = {
+    "connector_id": "bigint",
+    "state": "text",
+    "transaction_no": "text",
+    "voltage": "bigint",
+    "current": "bigint",
+    "soc": "int",
+    "temperature": "int",
+    "energy": "bigint",
+    "amount": "bigint",
+    "charge_minutes": "int",
+    "remaining_minutes": "int",
+    "fault_bits": "int",
+    "reported_at": "float8",
+}
+# Units of frame 0x13: 0.1 V, 0.1 A, °C + 50 with 0 for unknown, 0.0001 kWh, 0.0001 yuan. A connector that was deleted
+# since the login finds no row to join.
+STATUS_UPSERT = """
+INSERT INTO {table} (connector_id, state, transaction_no, voltage_v, current_a, soc_percent, battery_temp_c,
+                     energy_kwh, amount_yuan, charge_minutes, remaining_minutes, fault_bits, reported_at)
+SELECT v.connector_id, v.state, v.transaction_no, v.voltage * 0.1, v.current * 0.1, v.soc,
+       nullif(v.temperature, 0) - 50, v.energy * 0.0001, v.amount * 0.0001, v.charge_minutes, v.remaining_minutes,
+       v.fault_bits, to_timestamp(v.reported_at)
+  FROM unnest({casts}) AS v ({names})
+  JOIN {connectors} c ON c.id = v.connector_id
+ ORDER BY v.connector_id
+    ON CONFLICT (connector_id) DO UPDATE SET
+       state = excluded.state, transaction_no = excluded.transaction_no, voltage_v = excluded.voltage_v,
+       current_a = excluded.current_a, soc_percent = excluded.soc_percent, battery_temp_c = excluded.battery_temp_c,
+       energy_kwh = excluded.energy_kwh, amount_yuan = excluded.amount_yuan,
+       charge_minutes = excluded.charge_minutes, remaining_minutes = excluded.remaining_minutes,
+       fault_bits = excluded.fault_bits, reported_at = excluded.reported_at
+"""
+
+
+class StatusWriter:
+    """Writes the last status of every gun that reported since the last flush: once, however often it reported."""
+
+    EVERY_S = 0.25
+    ROWS = 2_000
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._connection = Connection(STATUS_LOCK_TIMEOUT)
+        self.dirty: set[Gun] = set()  # bounded by the guns of the piles that are logged in
+        self.flushing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Flush until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(self.EVERY_S)
+                if self.dirty:
+                    await self.flush()
+        finally:
+            await self._connection.close()
+
+    async def flush(self) -> None:
+        """Write what is dirty now. What could not be written stays dirty, unless its pile has gone."""
+        async with self.flushing:
+            guns, self.dirty = self.dirty, set()
+            by_schema: dict[str, list[Gun]] = defaultdict(list)
+            for gun in guns:
+                by_schema[gun.session.schema].append(gun)
+            failed: list[Gun] = []
+            try:
+                await self._write(by_schema, failed)
+            except Exception as error:  # noqa: BLE001 - the next flush tries again, and a report is never fatal
+                log.warning("status_not_stored", count=len(guns), error=str(error))
+                await self._connection.close()
+                failed = list(guns)
+            # A gun that reported again meanwhile is dirty already; one whose pile has gone must stay "offline".
+            self.dirty.update(gun for gun in failed if self._gateway.holds(gun.session))
+            await self._push(guns.difference(failed))
+
+    def drop(self, session: Session) -> None:
+        """Forget what is not written of a pile that is gone: it must not overwrite "offline"."""
+        self.dirty.difference_update(session.guns.values())
+
+    async def _write(self, by_schema: dict[str, list[Gun]], failed: list[Gun]) -> None:
+        work = {}
+        for schema, guns in by_schema.items():
+            work[schema] = guns[: self.ROWS]
+            failed += guns[self.ROWS :]  # in the next flush
+        try:
+            await self._connection.write(work, self._statement)
+        except psycopg.Error as error:
+            if len(work) <= 1 or self._connection.is_broken:
+                raise
+            log.warning("status_batch_failed", tenants=len(work), error=str(error))
+            for schema in sorted(work):
+                try:
+                    await self._connection.write({schema: work[schema]}, self._statement)
+                except psycopg.Error as alone:
+                    log.warning("status_not_stored", schema=schema, count=len(work[schema]), error=str(alone))
+                    failed += work[schema]
+
+    def _statement(self, schema: str, guns: list[Gun]) -> tuple[sql.Composed, list[list[Any]]]:
+        query = sql.SQL(STATUS_UPSERT).format(
+            table=sql.Identifier(schema, ConnectorStatus._meta.db_table),
+            connectors=sql.Identifier(schema, Connector._meta.db_table),
+            casts=sql.SQL(", ".join(f"%s::{kind}[]" for kind in STATUS_COLUMNS.values())),
+            names=sql.SQL(", ".join(STATUS_COLUMNS)),
+        )
+        return query, [list(column) for column in zip(*map(_status_row, guns), strict=True)]
+
+    async def _push(self, guns: Iterable[Gun]) -> None:
+        """Tell whoever watches a charging order that its connector has news, at most once a second."""
+        layer, moment = self._gateway.channel_layer, time.monotonic()
+        for gun in guns:
+            if (
+                translate.connector_state(gun) == ConnectorState.CHARGING
+                and moment - gun.pushed_at >= LIVE_EVERY_S
+                and (number := translate.transaction_no(gun))
+            ):
+                gun.pushed_at = moment
+                try:
+                    await layer.group_send(f"live.{gun.session.schema}.{number}", {"type": "live.update"})
+                except Exception as error:  # noqa: BLE001 - Redis is away; the app asks by REST too
+                    log.warning("live_push_failed", error=str(error))
+                    return
+
+
+def _status_row(gun: Gun) -> tuple[Any, ...]:
+    m = gun.last
+    if m is None:
+        return (gun.connector_id, translate.connector_state(gun).value, "", *[0] * 9, gun.reported_at)
+    return (
+        gun.connector_id,
+        translate.connector_state(gun).value,
+        translate.transaction_no(gun),
+        m.output_voltage,
+        m.output_current,
+        m.soc,
+        m.battery_max_temp,
+        m.energy_kwh,
+        m.amount,
+        m.charge_minutes,
+        m.remaining_minutes,
+        m.hardware_fault,
+        gun.reported_at,
+    )

@@ -1,0 +1,202 @@
+"""Wire messages ↔ piles.reports / piles.commands. The only module that knows both vocabularies."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from apps.common.time import now
+from apps.piles.commands import Command, ReadRealtime, SetBillingModel, StartCharge, StopCharge, SyncTime
+from apps.piles.enums import ConnectorState
+from apps.piles.reports import ConnectorReport, PeriodReport, StartAnswer, StopAnswer, TransactionReport
+from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
+from ykc_server.protocol import Message
+from ykc_server.protocol import messages as wire
+from ykc_server.protocol.codes import GunStatus, OneIsSuccess, StartFailure, StopFailure
+from ykc_server.session import Gun, Prices
+
+WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+
+START_REASONS = {
+    StartFailure.NONE: "none",
+    StartFailure.WRONG_PILE_NO: "wrong_pile",
+    StartFailure.ALREADY_CHARGING: "already_charging",
+    StartFailure.DEVICE_FAULT: "fault",
+    StartFailure.DEVICE_OFFLINE: "offline",
+    StartFailure.NOT_PLUGGED_IN: "not_plugged",
+}
+STOP_REASONS = {
+    StopFailure.NONE: "none",
+    StopFailure.WRONG_PILE_NO: "wrong_pile",
+    StopFailure.NOT_CHARGING: "not_charging",
+}
+STATES = {GunStatus.FAULT: ConnectorState.FAULT, GunStatus.CHARGING: ConnectorState.CHARGING}
+NO_TRANSACTION = bytes(16)
+
+
+class NotTranslatable(ValueError):
+    """A command that this protocol has no frame for; the text says why."""
+
+
+# --- Reports ----------------------------------------------------------------------------------------------
+
+
+def connector_state(gun: Gun) -> ConnectorState:
+    """Return the state of a gun from its last 0x13 and its heartbeats (YKC V1.6, 0x13 status, 0x03 gun status)."""
+    if gun.has_fault:
+        return ConnectorState.FAULT
+    m = gun.last
+    if m is None:
+        return ConnectorState.OFFLINE
+    if m.status == GunStatus.IDLE:
+        return ConnectorState.PLUGGED if m.gun_plugged == 1 else ConnectorState.IDLE
+    return (
+        STATES.get(GunStatus(m.status), ConnectorState.OFFLINE) if m.status <= 3 else ConnectorState.OFFLINE
+    )
+
+
+def transaction_no(gun: Gun) -> str:
+    """Return the transaction number of a gun's last 0x13; "" for none. An idle gun may repeat its last one."""
+    return (
+        gun.last.transaction_no.hex().upper()
+        if gun.last and gun.last.transaction_no != NO_TRANSACTION
+        else ""
+    )
+
+
+def connector_report(gun: Gun) -> ConnectorReport:
+    """Return what the piles service is told of a gun."""
+    m = gun.last
+    return ConnectorReport(
+        pile_code=gun.session.pile_code,
+        connector_no=gun.connector_no,
+        state=connector_state(gun),
+        transaction_no=transaction_no(gun),
+        energy_kwh=m.value("energy_kwh") if m else Decimal("0.0000"),
+        fault_bits=m.hardware_fault if m else 0,
+        reported_at=datetime.fromtimestamp(gun.reported_at, UTC),
+    )
+
+
+def start_answer(m: wire.RemoteStartAck) -> StartAnswer:
+    """0x33 in domain words."""
+    return StartAnswer(
+        pile_code=m.value("pile_no"),
+        connector_no=m.value("gun_no"),
+        transaction_no=m.value("transaction_no"),
+        accepted=m.result == OneIsSuccess.SUCCESS,
+        reason=START_REASONS.get(m.value("fail_reason"), "other"),
+    )
+
+
+def stop_answer(m: wire.RemoteStopAck) -> StopAnswer:
+    """0x35 in domain words."""
+    return StopAnswer(
+        pile_code=m.value("pile_no"),
+        connector_no=m.value("gun_no"),
+        accepted=m.result == OneIsSuccess.SUCCESS,
+        reason=STOP_REASONS.get(m.value("fail_reason"), "other"),
+    )
+
+
+def transaction_report(m: wire.TransactionRecord) -> TransactionReport:
+    """0x3B in domain words; times that are no time are None."""
+    return TransactionReport(
+        transaction_no=m.value("transaction_no"),
+        pile_code=m.value("pile_no"),
+        connector_no=m.value("gun_no"),
+        start_time=m.value("start_time"),
+        end_time=m.value("end_time"),
+        transaction_time=m.value("transaction_time"),
+        periods={
+            name.value: PeriodReport(
+                price=m.value(f"{name}_price"),
+                energy_kwh=m.value(f"{name}_kwh"),
+                loss_energy_kwh=m.value(f"{name}_loss_kwh"),
+                amount=m.value(f"{name}_amount"),
+            )
+            for name in WIRE_CLASSES
+        },
+        meter_start=m.value("meter_start"),
+        meter_end=m.value("meter_end"),
+        total_energy_kwh=m.value("total_kwh"),
+        total_loss_energy_kwh=m.value("total_loss_kwh"),
+        total_amount=m.value("total_amount"),
+        vin=m.value("vin"),
+        start_mode=int(m.start_mode),
+        stop_code=f"{m.stop_reason:02X}",
+        physical_card_no=m.value("physical_card_no"),
+    )
+
+
+def login_facts(m: wire.Login) -> dict[str, str]:
+    """What a pile says of itself at login, as columns of piles.Pile."""
+    return {
+        "protocol_version": f"{m.protocol_version // 10}.{m.protocol_version % 10}",
+        "software_version": m.value("software_version")[:16],
+        "sim_no": m.value("sim_no"),
+    }
+
+
+def clock_offset_s(m: wire.TimeSyncAck) -> Decimal | None:
+    """How far a pile's clock is ahead of ours, in seconds; None when 0x55 holds no time."""
+    told = m.value("time")
+    return None if told is None else Decimal(str(round((told - now()).total_seconds(), 3)))
+
+
+# --- Commands ---------------------------------------------------------------------------------------------
+
+
+def prices(billing_model_no: str, tariff: Tariff) -> Prices:
+    """Return a tariff as the fields of 0x0A and 0x58."""
+    if RateClass.DEEP_VALLEY in tariff.slots:
+        return Prices(billing_model_no, None)
+    fields: dict[str, int | bytes] = {
+        "loss_ratio": 0,
+        "slot_rate_codes": bytes(rate_class.code for rate_class in tariff.slots),
+    }
+    for rate_class in WIRE_CLASSES:
+        price = tariff.prices[rate_class]
+        fields[f"{rate_class}_electricity_price"] = int(price.electricity / PRICE_UNIT)
+        fields[f"{rate_class}_service_price"] = int(price.service / PRICE_UNIT)
+    return Prices(billing_model_no, fields)
+
+
+def billing_model(kind: type[wire.BillingModel], pile_no: bytes, known: Prices) -> Message:
+    """Return 0x0A or 0x58 with these prices for one pile. Raises NotTranslatable for five rate classes."""
+    if known.fields is None:
+        raise NotTranslatable("five_rate_classes")
+    fields: dict[str, Any] = known.fields
+    return kind(pile_no=pile_no, billing_model_no=bytes.fromhex(known.billing_model_no), **fields)
+
+
+def time_sync(pile_no: bytes) -> Message:
+    """Return 0x56 with the present time."""
+    return wire.TimeSync(pile_no=pile_no, time=wire.TimeSync.spec.fields["time"].raw(now()))
+
+
+def command_message(command: Command, pile_code: str) -> Message:
+    """Return the frame of a command for a pile. Raises NotTranslatable, FieldError or TariffError."""
+    match command:
+        case StartCharge():
+            return wire.RemoteStart.make(
+                transaction_no=command.transaction_no,
+                pile_no=pile_code,
+                gun_no=command.connector_no,
+                logical_card_no=command.logical_card_no,
+                physical_card_no=command.physical_card_no,
+                account_balance=command.balance,
+            )
+        case StopCharge():
+            return wire.RemoteStop.make(pile_no=pile_code, gun_no=command.connector_no)
+        case SetBillingModel():
+            tariff = Tariff.from_json(command.tariff)
+            return billing_model(
+                wire.BillingSet, bytes.fromhex(pile_code), prices(command.billing_model_no, tariff)
+            )
+        case SyncTime():
+            return time_sync(bytes.fromhex(pile_code))
+        case ReadRealtime():
+            return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
+    raise NotTranslatable(f"no frame for {command.kind}")
