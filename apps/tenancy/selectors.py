@@ -55,6 +55,17 @@ def tenant_of_host(host: str) -> Tenant | None:
     return tenant
 
 
+def tenant_of_code(code: str) -> Tenant:
+    """Return the tenant with a public code, in any state; never the platform. Raises UnknownTenant."""
+    tenant = hosts.recall(f"code:{code}")
+    if tenant is None:
+        tenant = _tenants().filter(code=code).first()
+        if tenant is None:
+            raise UnknownTenant
+        hosts.remember(f"code:{code}", tenant)
+    return tenant
+
+
 def tenant_for(*, host: str, path: str, code: str = "") -> Tenant:
     """Return the tenant that a request or a socket addresses: by its host, or by the code of X-Tenant.
 
@@ -70,7 +81,7 @@ def tenant_for(*, host: str, path: str, code: str = "") -> Tenant:
             return tenant
         if not code:
             raise TenantNotNamed
-        tenant = _tenant_of_code(code)
+        tenant = tenant_of_code(code)
     elif code and code != tenant.code:
         raise UnknownTenant
     if tenant.state == TenantState.OPENING:
@@ -111,13 +122,3 @@ def schema_names() -> list[str]:
 
 def _tenants():  # type: ignore[no-untyped-def]
     return Tenant.objects.exclude(schema_name=settings.PUBLIC_SCHEMA_NAME).order_by("schema_name")
-
-
-def _tenant_of_code(code: str) -> Tenant:
-    tenant = hosts.recall(f"code:{code}")
-    if tenant is None:
-        tenant = _tenants().filter(code=code).first()
-        if tenant is None:
-            raise UnknownTenant
-        hosts.remember(f"code:{code}", tenant)
-    return tenant

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection, transaction
-from django_tenants.clone import CloneSchema
+from django_tenants.clone import CLONE_SCHEMA_FUNCTION, CloneSchema
 from django_tenants.utils import schema_exists
 
 from apps.common.schema import current_schema, schema_context
@@ -171,10 +171,19 @@ def schema_of(code: str) -> str:
     return f"t_{code}"
 
 
+class _Clone(CloneSchema):
+    """django-tenants asks the settings who owns the function; a URL without a user leaves that to the server."""
+
+    def _create_clone_schema_function(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("select current_user")
+            cursor.execute(CLONE_SCHEMA_FUNCTION.format(db_user=cursor.fetchone()[0]))
+
+
 def _clone(schema: str) -> None:
     """Copy the template with its rows: applied migrations, content types and permissions."""
     try:
-        CloneSchema().clone_schema(settings.TENANT_TEMPLATE_SCHEMA, schema, "DATA")
+        _Clone().clone_schema(settings.TENANT_TEMPLATE_SCHEMA, schema, "DATA")
         with connection.cursor() as cursor:
             cursor.execute("reset client_min_messages")  # the clone function sets it
     finally:

@@ -104,7 +104,7 @@ TENANTS = (
     DemoTenant(
         code="demo",
         name="演示充电",
-        charges_per_day=45,
+        charges_per_day=40,
         stations=(
             DemoStation(
                 "SH0001", "人民广场地下停车库充电站", "上海市", "上海市", "黄浦区", "310101", "西藏中路268号地下二层",
@@ -129,7 +129,7 @@ TENANTS = (
     DemoTenant(
         code="second",
         name="第二运营商",
-        charges_per_day=15,
+        charges_per_day=14,
         stations=(
             DemoStation(
                 "HZ8001", "滨江星光大道充电站", "浙江省", "杭州市", "滨江区", "330108", "江南大道228号",

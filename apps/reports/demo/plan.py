@@ -13,7 +13,7 @@ from apps.common.time import SHANGHAI
 from apps.piles.reports import PeriodReport, TransactionReport
 from apps.pricing.tariff import RateClass, Tariff
 
-DRIVERS = 40
+DRIVERS = 30
 FIRST_OLDER_DRIVER = DRIVERS + 1
 PRESETS = (None, None, None, Decimal(30), Decimal(50), Decimal(100))
 # How often charges begin in each hour: taxis at night and noon, commuters in the evening.

@@ -21,7 +21,7 @@ from django.db import transaction
 from apps.accounts.models import User
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
-from apps.common.time import business_day
+from apps.common.time import SHANGHAI, business_day
 from apps.customers.models import Customer
 from apps.orders import services as orders
 from apps.orders.models import Order
@@ -48,7 +48,7 @@ Progress = Callable[[str], None]
 SEEDER = Actor("command", name="seed_demo")
 RECENT_DAYS = 4
 """Days of the small set, today's part included: about 200 charges of both tenants."""
-TOP_UP = Decimal("200.00")
+TOP_UP = Decimal("500.00")
 ENOUGH = Decimal("150.00")
 LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
 FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
@@ -178,7 +178,7 @@ def _prices(place: DemoStation, station: Station, opened_at: datetime) -> None:
             versions = [first, add_version(template=first.template, tariff=cheaper, actor=SEEDER)]
         else:
             versions = list(template.versions.order_by("number"))
-        midnight = opened_at.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = opened_at.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0)
         for version, days in zip(versions, (400, 10), strict=True):
             assign(version=version, station=station, starts_at=midnight - timedelta(days=days), actor=SEEDER)
 

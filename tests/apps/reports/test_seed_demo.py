@@ -1,0 +1,170 @@
+"""The demo business: made once, by the real services, and always the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from io import StringIO
+from itertools import pairwise
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Count, Max, Sum
+
+from apps.accounts.models import User
+from apps.common.schema import schema_context
+from apps.common.time import SHANGHAI
+from apps.customers.models import Customer
+from apps.orders.enums import OrderState, Verdict
+from apps.orders.ledger_check import differences
+from apps.orders.models import Order
+from apps.piles.models import ConnectorStatus, Pile
+from apps.pricing.tariff import RateClass
+from apps.reports.demo import seed as seeding
+from apps.reports.demo.places import TENANTS, tariff
+from apps.reports.demo.plan import Gun, charges_of, energies, record_of
+from apps.sites.models import Station
+from apps.tenancy.models import Domain, InboundRoute, Tenant
+from apps.wallet.models import Wallet
+
+
+@pytest.fixture
+def demo_closed(committed: Tenant) -> Iterator[None]:
+    """Whatever tenants the test made are gone afterwards, with their schemas."""
+    yield
+    connection.set_schema_to_public()
+    with connection.cursor() as cursor:
+        for tenant in TENANTS:
+            InboundRoute.objects.filter(tenant__code=tenant.code).delete()
+            Domain.objects.filter(tenant__code=tenant.code).delete()
+            Tenant.objects.filter(code=tenant.code).delete()
+            cursor.execute(f'drop schema if exists "t_{tenant.code}" cascade')
+
+
+def run(*arguments: str) -> dict[str, int]:
+    out = StringIO()
+    call_command("seed_demo", "--json", *arguments, stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_the_demo_is_made_once_and_its_books_are_right(
+    demo_closed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_PASSWORD", "a demo password")
+    pile_drivers, channel_layers = settings.PILE_DRIVERS, settings.CHANNEL_LAYERS
+    first = run("--tenant", "second", "--days", "2")
+    assert (first["tenants"], first["stations"], first["piles"]) == (1, 2, 8)
+    assert first["orders"] >= 10
+    assert run("--tenant", "second", "--days", "2") == {"tenants": 0, "stations": 0, "piles": 0, "orders": 0}
+    assert settings.PILE_DRIVERS is pile_drivers
+    assert settings.CHANNEL_LAYERS is channel_layers
+
+    connection.set_schema_to_public()
+    assert Domain.objects.get(domain="second.localhost").tenant.name == "第二运营商"
+    assert User.objects.get(username="admin").check_password("a demo password")
+    opened_at = Tenant.objects.get(code="second").created_at
+    with schema_context("t_second"):
+        assert User.objects.get(username="admin").check_password("a demo password")
+        states = dict(Order.objects.values_list("state").annotate(Count("id")).order_by())
+        assert states == {
+            OrderState.COMPLETED: first["orders"] - 2,
+            OrderState.FAILED: 1,
+            OrderState.ABNORMAL: 1,
+        }
+        assert Order.objects.filter(state=OrderState.ABNORMAL).get().verdict == Verdict.HELD
+        assert set(Order.objects.filter(state=OrderState.COMPLETED).values_list("verdict", flat=True)) == {
+            "ok"
+        }
+        assert Order.objects.filter(debt__gt=0).count() == 1
+        assert (
+            Wallet.objects.aggregate(Sum("debt"))["debt__sum"]
+            == Order.objects.aggregate(Sum("debt"))["debt__sum"]
+        )
+        assert Order.objects.aggregate(Max("ended_at"))["ended_at__max"] < opened_at
+        assert Order.objects.filter(created_at__gt=opened_at).count() == 0
+        # Nothing of it is left on the machines: they have never been seen.
+        assert not Pile.objects.filter(is_online=True).exists()
+        assert set(ConnectorStatus.objects.values_list("state", flat=True)) == {"offline"}
+        assert Customer.objects.filter(phone="+8613800000001").exists()
+        assert Station.objects.count() == 2
+        assert differences() == []
+        # A run that was killed goes on: what is missing is added, and nothing else.
+        kept = Order.objects.filter(request_key__startswith="seed:2").count()
+        assert run("--tenant", "second", "--days", "1")["orders"] == 0
+        assert run("--tenant", "second", "--days", "3")["orders"] >= 10
+        assert Order.objects.filter(request_key__startswith="seed:2").count() >= kept + 10
+        assert differences() == []
+
+
+def test_nothing_is_seeded_where_nobody_pays_by_sandbox(
+    committed: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "RECHARGE_CHANNELS", [])
+    with pytest.raises(CommandError, match="RECHARGE_CHANNELS"):
+        call_command("seed_demo")
+    connection.set_schema_to_public()
+    assert not Tenant.objects.filter(code="demo").exists()
+
+
+GUNS = [Gun(f"310101000000{number:02d}01", Decimal(120)) for number in range(1, 5)]
+
+
+def test_a_day_is_always_planned_alike_and_uses_nothing_twice_at_a_time() -> None:
+    wanted = {"tenant": "demo", "day": date(2026, 3, 1), "count": 60, "guns": GUNS, "recent": True}
+    planned = charges_of(**wanted)
+    assert planned == charges_of(**wanted)
+    assert planned != charges_of(**{**wanted, "day": date(2026, 3, 2)})
+    assert len(planned) > 40
+    assert len({charge.key for charge in planned}) == len(planned)
+    for user in ("gun", "driver"):
+        by_user: dict[object, list[tuple[datetime, datetime]]] = {}
+        for charge in planned:
+            by_user.setdefault(getattr(charge, user), []).append((charge.starts_at, charge.ends_at))
+        for times in by_user.values():
+            assert all(end < start for (_, end), (start, _) in pairwise(times))
+    older = charges_of(**{**wanted, "recent": False})
+    assert not {charge.driver for charge in planned} & {charge.driver for charge in older}
+
+
+def test_energy_falls_into_the_half_hours_it_was_used_in() -> None:
+    begin = datetime(2026, 3, 1, 21, 45, tzinfo=SHANGHAI)  # Shanghai: flat until 22:00, then valley
+    used = energies(
+        begin=begin,
+        end=begin + timedelta(hours=1),
+        average_kw=Decimal(60),
+        tariff=tariff("上海 工商业两部制"),
+    )
+    assert used == {RateClass.FLAT: Decimal("15.0000"), RateClass.VALLEY: Decimal("45.0000")}
+
+
+def test_a_limited_record_costs_no_more_than_its_limit() -> None:
+    begin = datetime(2026, 3, 1, 10, 10, tzinfo=SHANGHAI)
+    report = record_of(
+        transaction_no="1" * 32,
+        gun=GUNS[0],
+        begin=begin,
+        end=begin + timedelta(hours=1),
+        average_kw=Decimal(60),
+        tariff=tariff("深圳 尖峰平谷"),
+        limit=Decimal(30),
+    )
+    assert Decimal("29.80") < report.total_amount <= Decimal("29.90")
+    assert report.meter_end - report.meter_start == report.total_energy_kwh
+    assert sum(period.energy_kwh for period in report.periods.values()) == report.total_energy_kwh
+
+
+@pytest.mark.parametrize("name", ["上海 工商业两部制", "杭州 大工业分时", "深圳 尖峰平谷"])
+def test_tariffs_have_a_day_and_four_classes(name: str) -> None:
+    found = tariff(name)
+    assert len(found.slots) == 48
+    assert set(found.slots) == {RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY}
+
+
+def test_the_small_set_is_small() -> None:
+    per_day = sum(tenant.charges_per_day for tenant in TENANTS)
+    assert 190 <= per_day * seeding.RECENT_DAYS <= 240
+    assert sum(len(tenant.stations) for tenant in TENANTS) == 6
