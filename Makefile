@@ -1,7 +1,7 @@
 # What people and CI type. Nothing else needs to be installed or typed first: every target makes the environment.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench seed lock e2e messages browser docs
+.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -47,6 +47,9 @@ e2e: .venv/.stamp ## a new driver charges on the running system; the bill is com
 
 messages: .venv/.stamp ## collect source strings, compile the catalogues
 	@$(PY) manage.py messages
+
+openapi: .venv/.stamp ## write docs/openapi.yaml, the description of the driver API
+	@$(PY) manage.py spectacular --fail-on-warn --file docs/openapi.yaml
 
 lock: .venv/.stamp ## requirements*.in -> hashed requirements*.txt for every platform, no host name inside
 	@for name in requirements requirements-dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \

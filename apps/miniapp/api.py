@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -88,10 +88,11 @@ class AlwaysJson(DefaultContentNegotiation):
     """Answers are JSON, whatever the Accept header says."""
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
         """Return the only renderer."""
-        return renderers[0], renderers[0].media_type
+        (renderer,) = renderers
+        return renderer, renderer.media_type
 
 
 class DriverView(APIView):
@@ -129,7 +130,7 @@ class DriverView(APIView):
 class OpenView(DriverView):
     """A view for everybody: nobody is looked up, so a token that is no longer good is no obstacle."""
 
-    authentication_classes: ClassVar[list[Any]] = []
+    authentication_classes: Sequence[Any] = []
     permission_classes = [AllowAny]
 
 
@@ -336,7 +337,7 @@ class ErrorOutput(serializers.Serializer[Any]):
 
     code = serializers.CharField()
     message = serializers.CharField()
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]  # a field named like the serializer's property
 
 
 class DriverScheme(OpenApiAuthenticationExtension):

@@ -72,7 +72,7 @@ def token_for(customer: Customer) -> DriverToken:
 
 def current_tenant_code() -> str:
     """Return the public code of the tenant that this thread works for."""
-    tenant = connection.tenant
+    tenant = getattr(connection, "tenant", None)
     # Whoever entered by a schema's name alone left no tenant on the connection.
     return str(tenant.code if isinstance(tenant, Tenant) else tenant_of_schema(current_schema()).code)
 

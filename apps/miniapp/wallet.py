@@ -41,7 +41,7 @@ class WalletOutput(serializers.Serializer[Any]):
 
 class StatementLineOutput(serializers.Serializer[Any]):
     kind = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field named like the serializer's option
     reference = serializers.CharField()
     change = MoneyOut()
     at = serializers.DateTimeField()
