@@ -254,15 +254,18 @@ class Services:
         """Names of owned servers that have ended by themselves."""
         return [name for name, process in self.owned.items() if process.poll() is not None]
 
-    def stop(self) -> None:
-        """Stop what this object started; PostgreSQL by a fast shutdown, connections are cut."""
+    def stop(self, patience_s: float = 10) -> None:
+        """Stop what this object started; PostgreSQL by a fast shutdown, which cuts connections.
+
+        Not done after ``patience_s``, it is stopped at once and recovers from its log at the next start.
+        """
         with self.locked():
             for name, process in list(self.owned.items()):
                 # Valkey has nothing to save, and its SIGTERM waits for clients of the moment.
                 process.send_signal(signal.SIGINT if name == POSTGRES else signal.SIGKILL)
             for name, process in list(self.owned.items()):
                 try:
-                    process.wait(10)
+                    process.wait(patience_s)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGQUIT)
                     process.wait(10)

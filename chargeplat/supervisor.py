@@ -34,11 +34,14 @@ from chargeplat import embedded
 from chargeplat.embedded import BASE_DIR, EmbeddedError, ProcessMark, socket_accepts, tail, wait_until
 
 READY_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 3.0  # then SIGKILL; with the servers' own stop it stays below five seconds
+STOP_TIMEOUT_S = 2.5  # then SIGKILL; with the servers' own stop it stays below five seconds
+SERVERS_STOP_TIMEOUT_S = 1.5  # then PostgreSQL recovers at the next start, and loses nothing
 LONGEST_PAUSE_S = 30.0
 STEADY_S = 60.0  # a child that ran this long begins again with the shortest pause
 LOG_LIMIT_BYTES = 20_000_000
 PYTHON = sys.executable
+QUIET = {"LOG_LEVEL": "WARNING"}  # only progress, no log of what is seeded
+MIGRATED = b"- seeding a small set\n"
 MANAGE = [PYTHON, str(BASE_DIR / "manage.py")]
 
 
@@ -95,11 +98,12 @@ class Supervisor:
                 self._end_leftovers()
                 self._check_ports()
                 ready_made = not self._start_servers() and self._is_prepared()
-                if ready_made:  # the imports of all processes are what a start costs: let them overlap
-                    self._start_children()
-                demo = self._prepare()
+                # What a start costs is mostly the imports of all processes: let them overlap.
+                if ready_made:
+                    self._start_children(fleet=True)
+                demo = self._prepare(None if ready_made else self._start_children)
                 if not ready_made:
-                    self._start_children()
+                    self._start_fleet()
                 self._await_ready(self.children)
                 self._print_block(demo)
                 self._fill_in_background()
@@ -160,10 +164,28 @@ class Supervisor:
             return self.services.ensure_database()
         return _ensure_given_database(os.environ["DATABASE_URL"])
 
-    def _prepare(self) -> dict[str, str]:
+    def _prepare(self, when_migrated: Callable[[], None] | None) -> dict[str, str]:
         """Migrate and seed in one process of its own: Django's imports are paid once, and not by the supervisor."""
-        self.say("migrating and seeding")
-        self._run_and_tell([PYTHON, "-m", "chargeplat.supervisor", "prepare"], "prepare")
+        log = self.logs / "prepare.log"
+        command = [PYTHON, "-m", "chargeplat.supervisor", "prepare"]
+        with subprocess.Popen(
+            command, cwd=BASE_DIR, env=os.environ | QUIET, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=embedded.die_with_parent(signal.SIGKILL),
+        ) as process, open(log, "wb") as file:  # fmt: skip
+            assert process.stdout
+            try:
+                for line in process.stdout:
+                    file.write(line)
+                    file.flush()
+                    if line.startswith(b"- "):
+                        self.say(line[2:].decode(errors="replace").rstrip())
+                    if line == MIGRATED and when_migrated:
+                        when_migrated()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            raise StartError(f"preparing the database failed, see {log}\n{tail(log)}")
         (self.state / "prepared").write_text(_migrations_digest())
         found: dict[str, str] = _read_json(self.state / "demo.json")
         return found
@@ -177,26 +199,7 @@ class Supervisor:
             and marker.read_text() == _migrations_digest()
         )
 
-    def _run_and_tell(self, command: list[str], name: str) -> None:
-        log = self.logs / f"{name}.log"
-        with subprocess.Popen(
-            command, cwd=BASE_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, preexec_fn=embedded.die_with_parent(signal.SIGKILL),
-        ) as process, open(log, "wb") as file:  # fmt: skip
-            assert process.stdout
-            try:
-                for line in process.stdout:
-                    file.write(line)
-                    if line.startswith(b"- "):
-                        self.say(line[2:].decode(errors="replace").rstrip())
-                    file.flush()
-            except Stop:
-                process.kill()
-                raise
-        if process.returncode:
-            raise StartError(f"{name} failed, see {log}\n{tail(log)}")
-
-    def _start_children(self) -> None:
+    def _start_children(self, *, fleet: bool = False) -> None:
         host = os.environ.get("HOST") or "127.0.0.1"
         celery = [PYTHON, "-m", "celery", "-A", "chargeplat"]
         schedule = str(self.state / "beat-schedule")
@@ -232,14 +235,18 @@ class Supervisor:
                 lambda: self._log_says("beat", "Starting"),
             ),
         ]
+        for child in self.children:
+            self._start(child)
+        if fleet:
+            self._start_fleet()
+
+    def _start_fleet(self) -> None:
         if self.fleet:
             command = [*MANAGE, "simulate_piles", "--tenant", "demo", "--count", str(self.fleet)]
             command += ["--port", str(self.ykc_port), "--state", str(self.state / "fleet.json")]
-            self.children.append(
-                Child("fleet", command, lambda: self._log_says("fleet", r"\b(\d+) of \1 piles online"))
-            )
-        for child in self.children:
-            self._start(child)
+            fleet = Child("fleet", command, lambda: self._log_says("fleet", r"\b(\d+) of \1 piles online"))
+            self.children.append(fleet)
+            self._start(fleet)
 
     def _start(self, child: Child) -> None:
         log = self.logs / f"{child.name}.log"
@@ -310,7 +317,7 @@ class Supervisor:
 
     def _fill_in_background(self) -> None:
         command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", "30"]
-        seed = Child("seed", command, lambda: True, restart=False)
+        seed = Child("seed", command, lambda: True, QUIET, restart=False)
         self.children.append(seed)
         self._start(seed)
 
@@ -368,7 +375,7 @@ class Supervisor:
         self.children = []
         self._note_children()
         if self.services.owned:
-            self.services.stop()
+            self.services.stop(SERVERS_STOP_TIMEOUT_S)
         self.say("stopped")
 
 
@@ -439,8 +446,27 @@ def prepare() -> None:
     django.setup()
     print("- migrating", flush=True)
     call_command("migrate_tenants")
-    print("- seeding a small set", flush=True)
+    print(MIGRATED.decode(), end="", flush=True)
     call_command("seed_demo", small=True)
+
+    from apps.common.schema import schema_context
+    from apps.piles.models import Connector
+    from apps.tenancy.selectors import tenant_of_code
+
+    with schema_context(tenant_of_code("demo").schema_name):
+        # The fleet plays the first piles by code.
+        gun = (
+            Connector.objects.filter(pile__protocol="ykc")
+            .order_by("code")
+            .values_list("code", flat=True)
+            .first()
+        )
+    demo = {
+        "Staff": f"admin / {os.environ.get('DEMO_PASSWORD') or 'chargeplat-demo'}",
+        "Driver": "+8613800000001, or any other number",
+        "Gun to try": gun or "none: make one in the back office",
+    }
+    (embedded.state_dir() / "demo.json").write_text(json.dumps(demo, ensure_ascii=False))
 
 
 def main() -> int:
