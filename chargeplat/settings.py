@@ -168,6 +168,7 @@ CELERY_TASK_ROUTES = {
     "pricing.*": {"queue": "push"},
 }
 CELERY_TIMEZONE = "Asia/Shanghai"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # tasks log like everything else
 
 # --- People -----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -241,7 +242,9 @@ DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
 SMS_LOG = STATE_DIR / "sms.log"
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=5_000)  # sign-in codes of one tenant within 24 h
-CAPTCHA = env.str("CAPTCHA", default="")  # dotted path of an apps.customers.captcha.Captcha; off for "console"
+CAPTCHA = env.str(
+    "CAPTCHA", default=""
+)  # dotted path of an apps.customers.captcha.Captcha; off for "console"
 RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDED else [])
 
 # --- Piles ------------------------------------------------------------------------------------------------

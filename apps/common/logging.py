@@ -52,6 +52,9 @@ def configure(options: dict[str, Any]) -> None:
             "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["console"], "level": options["level"]},
             "loggers": {
+                "celery.app.trace": {"level": "WARNING"},  # a line per task, thousands a day
+                "celery.beat": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
                 "daphne": {"level": "WARNING"},
                 "django.channels.server": {"level": "WARNING"},
                 "urllib3": {"level": "WARNING"},

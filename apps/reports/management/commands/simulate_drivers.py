@@ -1,0 +1,106 @@
+"""`manage.py simulate_drivers`: demo drivers who charge at whatever piles of a tenant are online."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from argparse import ArgumentParser
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from django.core.management.base import BaseCommand
+from django.db import OperationalError
+
+from apps.common.errors import DomainError
+from apps.common.ids import Actor
+from apps.common.schema import schema_context
+from apps.common.time import now
+from apps.customers.models import Customer, CustomerState
+from apps.orders import services as orders
+from apps.orders.enums import LIVE, OrderState
+from apps.orders.models import Order
+from apps.piles.enums import ConnectorState
+from apps.piles.models import Connector
+from apps.tenancy.services import schema_of
+from apps.wallet import services as wallets
+
+log = structlog.get_logger(__name__)
+
+AMOUNTS = [Decimal(yuan) for yuan in ("2.00", "3.00", "5.00", "8.00", "12.00")]
+TOP_UP = Decimal("100.00")
+LOW = Decimal("15.00")
+STOPS_ITSELF = 0.7
+"""Share of charges that run until the amount is used up; drivers end the others."""
+
+
+class Command(BaseCommand):
+    help = "Let demo drivers of a tenant charge: top up, start, sometimes stop, until interrupted."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tenant", required=True, help="the tenant's code")
+        parser.add_argument("--share", type=float, default=0.6, help="share of the guns to keep busy, 0 to 1")
+        parser.add_argument("--pause", type=float, default=3, help="seconds between two looks")
+
+    def handle(self, *, tenant: str, share: float, pause: float, **_options: Any) -> None:
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        random = Random()
+        self.stdout.write(f"drivers of {tenant} are on their way")
+        self.stdout.flush()
+        with schema_context(schema_of(tenant)):
+            while not ended.wait(pause * random.uniform(0.5, 1.5)):
+                try:
+                    _look(random, share)
+                except OperationalError as error:  # the database restarts: they come back
+                    log.warning("drivers_wait", error=str(error).strip())
+
+
+def _look(random: Random, share: float) -> None:
+    """Let at most one driver arrive, and some of those who charge leave."""
+    _leave(random)
+    online = Connector.objects.filter(pile__is_online=True).exclude(status__state=ConnectorState.OFFLINE)
+    running = Order.objects.filter(state__in=LIVE)
+    if running.count() >= share * online.count():
+        return
+    free = online.filter(status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED])
+    connectors = list(free.exclude(orders__state__in=LIVE))
+    customers = list(
+        Customer.objects.filter(state=CustomerState.ACTIVE, wallet__isnull=False)
+        .exclude(orders__state__in=LIVE)
+        .order_by("id")[:30]
+    )
+    if connectors and customers:
+        _arrive(random, random.choice(customers), random.choice(connectors))
+
+
+def _arrive(random: Random, customer: Customer, connector: Connector) -> None:
+    try:
+        wallet = wallets.wallet_of(customer=customer)
+        if wallet.debt or wallet.available < LOW:
+            recharge = wallets.create_recharge(
+                customer=customer, amount=TOP_UP, channel="sandbox", request_key=uuid4().hex
+            )
+            wallets.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+        orders.start_charge(
+            customer=customer,
+            connector_code=connector.code,
+            request_key=uuid4().hex,
+            preset_amount=random.choice(AMOUNTS),
+        )
+    except DomainError as error:  # somebody was quicker, or the pile went away
+        log.info("driver_turned_away", error_code=error.code, connector_code=connector.code)
+
+
+def _leave(random: Random) -> None:
+    """Drivers who do not wait for the end leave some minutes after they came; who that is, the order decides."""
+    for order in Order.objects.filter(state=OrderState.CHARGING).select_related("customer"):
+        mind = Random(order.order_no)
+        patience = timedelta(minutes=mind.uniform(1, 6))
+        if mind.random() > STOPS_ITSELF and order.charging_at and now() - order.charging_at > patience:
+            actor = Actor("customer", str(order.customer_id), order.customer.masked_phone)
+            orders.stop_charge(order_no=order.order_no, actor=actor)
