@@ -367,18 +367,18 @@ class ConnectorAdmin(ReadOnlyAdmin):
     actions_detail = ["refresh_state"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
-        """Guns of piles that are not retired, faults first."""
+        """Guns of piles that are not retired."""
+        guns = super().get_queryset(request).exclude(pile__state=PileState.RETIRED)
+        return guns.select_related("pile__station", "status")
+
+    def get_ordering(self, request: HttpRequest) -> Sequence[Any]:
+        """What needs a person first."""
         rank = Case(
             *(When(status__state=state, then=Value(place)) for place, state in enumerate(WORST_FIRST)),
-            default=Value(9),
+            default=Value(len(WORST_FIRST)),
             output_field=IntegerField(),
         )
-        guns = super().get_queryset(request).exclude(pile__state=PileState.RETIRED)
-        return guns.select_related("pile__station", "status").annotate(rank=rank)
-
-    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
-        """What needs a person first."""
-        return ["rank", "code"]
+        return [rank.asc(), "code"]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add the chips: how many guns are in each state, over all stations or the chosen one."""

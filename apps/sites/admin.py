@@ -52,7 +52,7 @@ class StationAdmin(BackofficeAdmin):
                 "classes": ["tab"],
                 "fields": [
                     ("station_no", "name"),
-                    ("state", "is_published"),
+                    ("state_shown", "is_published"),
                     ("opening_hours", "service_phone"),
                 ],
             },

@@ -1,0 +1,221 @@
+"""The audit log: chained, append-only, and one chain however many write at once."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection, transaction
+
+from apps.backoffice.audit import Break, entry_hash, record, verify_chain
+from apps.backoffice.models import AuditEntry
+from apps.common.ids import SYSTEM, Actor
+from apps.common.schema import schema_context
+from tests import factories
+from tests.staff import a_user, boss, signed_in
+
+CLERK = Actor("staff", "7", "王芳")
+
+
+def tamper(statement: str, *values: object) -> None:
+    """Do what only somebody with the database's own password could do."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE backoffice_auditentry DISABLE TRIGGER ALL")
+        cursor.execute(statement, values)
+        cursor.execute("ALTER TABLE backoffice_auditentry ENABLE TRIGGER ALL")
+
+
+def test_an_entry_says_who_did_what_to_what(tenant: Any) -> None:
+    station = factories.a_station(name="人民广场站")
+    entry = record(
+        CLERK,
+        "sites.closed",
+        station,
+        changes={"state": ["open", "closed"]},
+        reason="检修",
+        address="10.0.0.9",
+    )
+    entry.refresh_from_db()
+    assert (entry.actor_kind, entry.actor_id, entry.actor_name, entry.address) == (
+        "staff",
+        "7",
+        "王芳",
+        "10.0.0.9",
+    )
+    assert (entry.object_kind, entry.object_id, entry.object_name) == (
+        "sites.station",
+        str(station.pk),
+        "人民广场站",
+    )
+    assert (entry.action, entry.changes, entry.reason) == (
+        "sites.closed",
+        {"state": ["open", "closed"]},
+        "检修",
+    )
+
+
+def test_each_entry_holds_the_hash_before_it(tenant: Any) -> None:
+    entries = [record(SYSTEM, f"deed.{n}", None) for n in range(4)]
+    assert entries[0].previous_hash == ""
+    assert [entry.previous_hash for entry in entries[1:]] == [entry.hash for entry in entries[:3]]
+    assert len({entry.hash for entry in entries}) == 4
+    assert verify_chain() == []
+
+
+def test_values_that_json_does_not_know_keep_their_hash(tenant: Any) -> None:
+    from datetime import date
+    from decimal import Decimal
+
+    from apps.common.time import now
+
+    entry = record(
+        CLERK, "deed", None, changes={"a": [Decimal("1.20"), now()], "b": [date(2026, 1, 2), None]}
+    )
+    entry.refresh_from_db()
+    assert entry.changes["a"][0] == "1.20"
+    assert entry.changes["b"] == ["2026-01-02", None]
+    assert entry.hash == entry_hash(entry)
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE backoffice_auditentry SET reason = 'x'", "DELETE FROM backoffice_auditentry"]
+)
+def test_the_database_refuses_to_change_an_entry(tenant: Any, statement: str) -> None:
+    record(SYSTEM, "deed", None)
+    with (
+        pytest.raises(IntegrityError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
+
+
+def test_a_changed_entry_is_found(tenant: Any) -> None:
+    entries = [record(SYSTEM, f"deed.{n}", None) for n in range(3)]
+    tamper("UPDATE backoffice_auditentry SET reason = 'other' WHERE id = %s", entries[1].pk)
+    assert verify_chain() == [Break(entries[1].pk, "hash")]
+
+
+def test_a_changed_entry_with_a_new_hash_breaks_the_link(tenant: Any) -> None:
+    entries = [record(SYSTEM, f"deed.{n}", None) for n in range(3)]
+    forged = entries[1]
+    forged.reason = "other"
+    tamper(
+        "UPDATE backoffice_auditentry SET reason = 'other', hash = %s WHERE id = %s",
+        entry_hash(forged),
+        forged.pk,
+    )
+    assert verify_chain() == [Break(entries[2].pk, "link")]
+
+
+def test_a_removed_entry_is_found(tenant: Any) -> None:
+    entries = [record(SYSTEM, f"deed.{n}", None) for n in range(3)]
+    tamper("DELETE FROM backoffice_auditentry WHERE id = %s", entries[1].pk)
+    assert verify_chain() == [Break(entries[2].pk, "link")]
+
+
+def test_writers_at_the_same_time_make_one_chain(committed: Any) -> None:
+    schema = connection.schema_name
+    barrier = threading.Barrier(4)
+    failures: list[BaseException] = []
+
+    def write(name: str) -> None:
+        try:
+            with schema_context(schema):
+                barrier.wait(timeout=20)
+                for n in range(10):
+                    record(Actor("staff", name, name), f"deed.{n}", None)
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(str(n),)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert AuditEntry.objects.count() == 40
+    assert verify_chain() == []
+
+
+def test_the_command_fails_on_a_broken_chain(tenant: Any, capsys: Any) -> None:
+    entry = record(SYSTEM, "deed", None)
+    schema = connection.schema_name
+    call_command("check_audit", "--tenant", "alpha")
+    assert "alpha: 1 entries, 0 breaks" in capsys.readouterr().out
+    with schema_context(schema):
+        tamper("UPDATE backoffice_auditentry SET actor_name = 'x' WHERE id = %s", entry.pk)
+    with pytest.raises(CommandError, match="1 breaks") as error:
+        call_command("check_audit", "--tenant", "alpha", "--json")
+    assert error.value.returncode == 1
+    assert f'"breaks": [{{"entry": {entry.pk}, "kind": "hash"}}]' in capsys.readouterr().out
+
+
+def test_sign_ins_and_sign_outs_are_kept_with_the_address(tenant: Any, tenant_client: Any) -> None:
+    user = a_user()
+    page = "/admin/login/"
+    tenant_client.post(page, {"username": user.username, "password": "wrong"}, REMOTE_ADDR="203.0.113.5")
+    tenant_client.post(
+        page, {"username": user.username, "password": "correct horse"}, REMOTE_ADDR="203.0.113.5"
+    )
+    tenant_client.post("/admin/logout/", REMOTE_ADDR="203.0.113.6")
+    rows = AuditEntry.objects.order_by("id").values_list("action", "actor_id", "actor_name", "address")
+    assert list(rows) == [
+        ("accounts.sign_in_failed", "", user.username, "203.0.113.5"),
+        ("accounts.signed_in", str(user.pk), user.username, "203.0.113.5"),
+        ("accounts.signed_out", str(user.pk), user.username, "203.0.113.6"),
+    ]
+    assert verify_chain() == []
+
+
+def test_a_change_in_a_form_is_kept_before_and_after(tenant: Any) -> None:
+    station = factories.a_station(name="旧名", notice="")
+    client = boss()
+    form = {
+        "station_no": station.station_no,
+        "name": "新名",
+        "is_published": "on",
+        "opening_hours": station.opening_hours,
+        "latitude": "31.230400",
+        "longitude": "121.473700",
+        "notice": "",
+    }
+    page = f"/admin/sites/station/{station.pk}/change/"
+    assert client.post(page, form).status_code == 302
+    entry = AuditEntry.objects.get(action="sites.station_changed")
+    assert entry.changes == {"name": ["旧名", "新名"]}
+    assert entry.object_id == str(station.pk)
+
+    assert client.post(page, form).status_code == 302
+    assert AuditEntry.objects.filter(action="sites.station_changed").count() == 1
+
+
+def test_an_export_is_kept(tenant: Any) -> None:
+    factories.a_customer("0")
+    client = boss()
+    answer = client.get("/admin/customers/customer/export/?state__exact=active")
+    assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+    entry = AuditEntry.objects.get(action="customers.customer_exported")
+    assert entry.changes == {"rows": [None, 1], "filter": [None, "state__exact=active"]}
+
+
+def test_formulas_and_long_numbers_stay_text_in_an_export(tenant: Any) -> None:
+    order = factories.a_started_order(customer=factories.a_customer(nickname="=1+1"))
+    rows = boss().get("/admin/customers/customer/export/").content.decode("utf-8-sig").splitlines()
+    assert rows[1].startswith("'=1+1,")
+    orders = boss().get("/admin/orders/order/export/").content.decode("utf-8-sig")
+    assert f"\t{order.transaction_no}" in orders
+
+
+def test_the_history_of_an_object_is_its_part_of_the_log(tenant: Any) -> None:
+    station = factories.a_station()
+    client = signed_in(a_user("sites.view_station", "backoffice.view_auditentry"))
+    answer = client.get(f"/admin/sites/station/{station.pk}/history/", follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain == [
+        (f"/admin/backoffice/auditentry/?object_kind__exact=sites.station&object_id__exact={station.pk}", 302)
+    ]

@@ -1,0 +1,171 @@
+"""Every page of both back offices: opens for who may see it, is closed to others, shows no state to edit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.sites import AdminSite
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test import RequestFactory
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.sites import platform_site, tenant_site
+from apps.common.ids import SYSTEM
+from apps.orders.settling import settle_record
+from apps.piles import gateway, services
+from apps.piles.commands import SyncTime
+from apps.piles.enums import AlarmKind
+from tests import factories
+from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
+
+TENANT_PAGES = sorted(model._meta.label_lower for model in tenant_site._registry)
+PLATFORM_PAGES = sorted(model._meta.label_lower for model in platform_site._registry)
+
+
+@pytest.fixture
+def business(tenant: Any) -> Any:
+    """One row at least behind every page of a tenant's back office."""
+    order = factories.a_charging_order(customer=factories.a_customer("1.00"))
+    settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    factories.a_charging_order()
+    gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
+    services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
+    Group.objects.create(name="运维")
+    order.refresh_from_db()
+    return order
+
+
+def url(site: AdminSite, label: str, page: str, *args: object) -> str:
+    app, model = label.split(".")
+    conf = "chargeplat.urls_public" if site is platform_site else "chargeplat.urls"
+    return reverse(f"admin:{app}_{model}_{page}", args=args, urlconf=conf)
+
+
+def model_of(site: AdminSite, label: str) -> Any:
+    return next(model for model in site._registry if model._meta.label_lower == label)
+
+
+def test_every_page_of_a_tenant_opens(business: Any) -> None:
+    client = boss()
+    for label in TENANT_PAGES:
+        model = model_of(tenant_site, label)
+        assert client.get(url(tenant_site, label, "changelist")).status_code == 200, label
+        row = model.objects.order_by("pk").first()
+        assert row is not None, f"{label}: nothing to show"
+        assert client.get(url(tenant_site, label, "change", row.pk)).status_code == 200, label
+
+
+def test_every_list_can_be_searched_and_exported(business: Any) -> None:
+    client = boss()
+    for label in TENANT_PAGES:
+        page = url(tenant_site, label, "changelist")
+        for term in ("32010600000001", "13800000001", "abc", "0" * 32, "0" * 16, "运"):
+            assert client.get(page, {"q": term}).status_code == 200, (label, term)
+        model_admin = tenant_site._registry[model_of(tenant_site, label)]
+        if model_admin.export:
+            answer = client.get(f"{page}export/")
+            assert answer.status_code == 200
+            assert answer.content.startswith(b"\xef\xbb\xbf"), label
+
+
+def test_a_page_needs_its_permission(business: Any) -> None:
+    visitor = signed_in(a_user())
+    for label in TENANT_PAGES:
+        app, model = label.split(".")
+        reader = signed_in(a_user(f"{app}.view_{model}"))
+        row = model_of(tenant_site, label).objects.order_by("pk").first()
+        pages = [url(tenant_site, label, "changelist"), url(tenant_site, label, "change", row.pk)]
+        assert [visitor.get(page).status_code for page in pages] == [403, 403], label
+        assert [reader.get(page).status_code for page in pages] == [200, 200], label
+
+        before = row.__class__.objects.count()
+        assert reader.post(pages[1], {}).status_code == 403, label
+        assert reader.post(url(tenant_site, label, "delete", row.pk), {"post": "yes"}).status_code == 403, (
+            label
+        )
+        assert row.__class__.objects.count() == before, label
+
+
+def test_a_stranger_is_asked_to_sign_in(tenant: Any, tenant_client: Any) -> None:
+    for label in TENANT_PAGES:
+        page = url(tenant_site, label, "changelist")
+        assert tenant_client.get(page).headers["location"] == f"/admin/login/?next={page}"
+
+
+def test_no_form_has_a_state(business: Any) -> None:
+    request = RequestFactory().get("/")
+    request.user = a_user(superuser=True)
+    for model, page in tenant_site._registry.items():
+        assert isinstance(page, BackofficeAdmin), model
+        for row in (None, model.objects.order_by("pk").first()):
+            if page.has_add_permission(request) if row is None else page.has_change_permission(request, row):
+                assert "state" not in page.get_form(request, row).base_fields, model
+
+
+def test_nobody_deletes_in_bulk(business: Any) -> None:
+    client = boss()
+    for label in TENANT_PAGES:
+        page = url(tenant_site, label, "changelist")
+        assert b'value="delete_selected"' not in client.get(page).content
+
+
+def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> None:
+    request = RequestFactory().get("/")
+    request.user = a_user(superuser=True)
+    read_only = [
+        model._meta.label_lower
+        for model, page in tenant_site._registry.items()
+        if not page.has_add_permission(request) and not page.has_change_permission(request)
+    ]
+    assert sorted(read_only) == [
+        "backoffice.auditentry",
+        "customers.customer",
+        "orders.order",
+        "orders.transactionrecord",
+        "piles.alarm",
+        "piles.connector",
+        "piles.pilecommand",
+        "pricing.priceassignment",
+        "pricing.pricepush",
+        "wallet.account",
+        "wallet.debt",
+        "wallet.hold",
+        "wallet.journalentry",
+        "wallet.recharge",
+        "wallet.wallet",
+    ]
+
+
+def test_every_page_of_the_platform_opens(tenant: Any) -> None:
+    connection.set_schema_to_public()
+    user = a_user(superuser=True)
+    client = signed_in(user, PLATFORM_HOST)
+    assert client.get("/admin/").status_code == 200
+    for label in PLATFORM_PAGES:
+        assert client.get(url(platform_site, label, "changelist")).status_code == 200, label
+        row = model_of(platform_site, label).objects.order_by("pk").first()
+        if row is not None:
+            assert client.get(url(platform_site, label, "change", row.pk)).status_code == 200, label
+
+
+def test_the_platform_has_no_business_page(tenant: Any) -> None:
+    assert PLATFORM_PAGES == [
+        "accounts.user",
+        "auth.group",
+        "backoffice.auditentry",
+        "tenancy.domain",
+        "tenancy.inboundroute",
+        "tenancy.tenant",
+    ]
+    assert not [label for label in TENANT_PAGES if label.startswith("tenancy.")]
+
+
+def test_staff_of_one_tenant_are_nobody_on_another(tenant: Any, other_tenant: Any) -> None:
+    client = boss()
+    assert client.get("/admin/").status_code == 200
+    assert client.get("/admin/", headers={"host": "beta.test"}).status_code == 302
+    assert User.objects.count() == 1

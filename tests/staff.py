@@ -1,0 +1,41 @@
+"""Staff at work: a signed-in client with the permissions that a test names."""
+
+from __future__ import annotations
+
+import itertools
+
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from apps.accounts.models import User
+
+_numbers = itertools.count(1)
+TENANT_HOST = "alpha.test"
+PLATFORM_HOST = "platform.test"
+
+
+def a_user(*permissions: str, superuser: bool = False, **fields: object) -> User:
+    """A member of staff with permissions such as "orders.view_order"."""
+    user = User.objects.create_user(
+        username=f"staff{next(_numbers)}",
+        password="correct horse",
+        is_staff=True,
+        is_superuser=superuser,
+        **fields,
+    )
+    for permission in permissions:
+        app, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return User.objects.get(pk=user.pk)
+
+
+def signed_in(user: User, host: str = TENANT_HOST) -> Client:
+    """A client of that person, on alpha's host."""
+    client = Client(headers={"host": host, "accept-language": "zh-hans"})
+    client.force_login(user)
+    return client
+
+
+def boss(host: str = TENANT_HOST) -> Client:
+    """A client with all rights."""
+    return signed_in(a_user(superuser=True), host)
