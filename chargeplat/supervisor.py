@@ -232,7 +232,7 @@ class Supervisor:
             Child(
                 "beat",
                 [*celery, "beat", "-s", schedule, "-l", "INFO"],
-                lambda: self._log_says("beat", "Starting"),
+                lambda: self._log_says("beat", r"(?i)beat.*starting"),
             ),
         ]
         for child in self.children:

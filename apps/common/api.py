@@ -40,10 +40,10 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
         )
     if isinstance(error, exceptions.APIException):
         headers = {}
-        if getattr(error, "auth_header", None):
-            headers["WWW-Authenticate"] = error.auth_header
-        if getattr(error, "wait", None):
-            headers["Retry-After"] = str(int(error.wait))
+        if auth_header := getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = auth_header
+        if wait_s := getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(wait_s))
         code = str(error.get_codes()) if isinstance(error.detail, str) else error.default_code
         return Response(error_body(code, str(error.detail)), status=error.status_code, headers=headers)
     return None

@@ -27,7 +27,7 @@ def mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutable
 
 def configure(options: dict[str, Any]) -> None:
     """Set up logging once per process. `options`: level, and json (one object per line) or readable lines."""
-    shared = [
+    shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),

@@ -19,7 +19,7 @@ __all__ = ["current_schema", "in_public", "run_in_schema", "schema_context"]
 
 def current_schema() -> str:
     """Return the schema name that this thread's connection works in."""
-    return str(connection.schema_name)
+    return str(connection.schema_name)  # type: ignore[attr-defined]
 
 
 def in_public() -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
@@ -111,7 +112,7 @@ def by_day(*, last: date, days: int = 14) -> list[tuple[date, Sums]]:
         .values("day")
         .annotate(**_AGGREGATES)
     )
-    found = {row["day"]: _sums(row) for row in rows}
+    found = {row["day"]: _sums(dict(row)) for row in rows}
     none = Sums(0, NO_ENERGY, ZERO, ZERO)
     return [(day, found.get(day, none)) for day in (first + timedelta(days=n) for n in range(days))]
 
@@ -151,7 +152,7 @@ def stations(*, at: datetime, limit: int = 12) -> list[StationLine]:
     none = Sums(0, NO_ENERGY, ZERO, ZERO)
     lines = []
     for station in Station.objects.all():
-        row = guns.get(station.pk, {})
+        row: Mapping[str, Any] = guns.get(station.pk, {})
         sums = rows.get(station.pk, none)
         lines.append(
             StationLine(station, row.get("guns", 0), row.get("charging", 0), row.get("faults", 0), sums)

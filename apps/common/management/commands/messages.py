@@ -52,6 +52,18 @@ class Command(BaseCommand):
         base = Path(settings.BASE_DIR)
         wanted = collect(base)
         problems: list[str] = []
+        complete = base / "locale" / COMPLETE / "LC_MESSAGES" / "django.po"
+        if not complete.exists():
+            if check:
+                raise CommandError(f"{complete.relative_to(base)} is missing: make messages")
+            complete.parent.mkdir(parents=True, exist_ok=True)
+            catalogue = polib.POFile()
+            catalogue.metadata = {
+                "Content-Type": "text/plain; charset=UTF-8",
+                "Language": COMPLETE,
+                "Plural-Forms": "nplurals=1; plural=0;",
+            }
+            catalogue.save(str(complete))
         for path in sorted(base.glob("locale/*/LC_MESSAGES/django.po")):
             language = path.parts[-3]
             catalogue = polib.pofile(str(path), wrapwidth=110)
