@@ -368,7 +368,7 @@ class Services:
             launch(log)
 
     def _launch_postgres(self, log: IO[bytes]) -> None:
-        binaries, user = self._postgres_binaries(), _unprivileged()
+        binaries, user = self._postgres_binaries(), unprivileged()
         # Never depend on the host's locales, its HOME or its time zone.
         environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "HOME": str(self.dir)}
         _hand_over(self.socket_dir, user)
@@ -459,7 +459,7 @@ def _hand_over(path: Path, user: dict[str, Any]) -> None:
         os.chown(path, user["user"], user["group"])
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """postgres refuses uid 0: keyword arguments for subprocess that run it as a user who owns nothing."""
     if os.geteuid() != 0:
         return {}
