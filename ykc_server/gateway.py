@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -88,31 +87,43 @@ class Gateway:
         loops = (self.records.run, self.statuses.run, self._receive_commands, self._tick, self._renew_routes)
         self._loops = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
 
-    async def stop(self, timeout_s: float = 1.5) -> None:
-        """Store and confirm what was received, close the connections and end.
+    async def stop(self) -> bool:
+        """Store and confirm what was received, close the connections and end, within 3 s.
 
         Piles are not set offline: they dial another gateway within seconds, and the watcher finds those that do not.
+        Returns False when a thread still waits for the database.
         """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self.records.drain()
-                await self.statuses.flush()
-                await self._finish_tasks()
-        for consumer in list(self.connections()):
+        await self._within(1.0, self._finish())
+        ending = list(self.connections())
+        for consumer in ending:
             consumer.closed = True
             consumer.transport.close()
         self.sessions.clear()
         self.half_open.clear()
-        for task in (*self._loops, *self._tasks):
+        tasks = [*self._loops, *self._tasks, *([self._offline] if self._offline else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
-        await self.routes.close()
-        await self.channel_layer.flush()
-        await asyncio.to_thread(self.pool.close)
+        await self._within(0.5, asyncio.gather(*tasks, return_exceptions=True))
+        await self._within(0.3, self.routes.close())
+        await self._within(0.3, self.channel_layer.flush())
+        for consumer in ending:
+            consumer.transport.abort()  # those that do not read what they were sent
+        return await self._within(0.7, asyncio.to_thread(self.pool.close))
 
-    async def _finish_tasks(self) -> None:
+    async def _finish(self) -> None:
+        await self.records.drain()
+        await self.statuses.flush()
         while waiting := [*self._tasks, *([self._offline] if self._offline else [])]:
             await asyncio.wait(waiting)
+
+    @staticmethod
+    async def _within(timeout_s: float, work: Awaitable[Any]) -> bool:
+        try:
+            await asyncio.wait_for(work, timeout_s)
+        except TimeoutError:
+            log.warning("stopping_takes_long", after_s=timeout_s)
+            return False
+        return True
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run a coroutine that nobody waits for; its errors are logged."""

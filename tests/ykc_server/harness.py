@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import uvloop
 from channels.routing import ProtocolTypeRouter
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from apps.piles.services import create_pile
 from apps.sites.models import Station
 from ykc_server.consumer import PileConsumer
 from ykc_server.gateway import Gateway
+from ykc_server.ingest import database_arguments
 from ykc_server.protocol import FrameBuffer, Message, decode
 from ykc_server.protocol.messages import Heartbeat, Login, Realtime, TransactionRecord
 from ykc_server.server import YkcServer
@@ -146,6 +148,15 @@ async def running(
         server.close()
         await gateway.stop()
         await server.closed()
+
+
+@contextmanager
+def locked(schema: str, table: str) -> Iterator[None]:
+    """A migration of one tenant holds a table."""
+    with psycopg.connect(**database_arguments()) as connection:
+        connection.execute(f"lock table {schema}.{table} in access exclusive mode")
+        yield
+        connection.rollback()
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:

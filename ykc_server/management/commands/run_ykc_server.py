@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 from argparse import ArgumentParser
@@ -24,10 +25,11 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        uvloop.run(self.serve(options["host"], options["port"]))
+        if not uvloop.run(self.serve(options["host"], options["port"])):
+            os._exit(0)  # a thread still waits for the database, and the interpreter would wait for it
 
-    async def serve(self, host: str, port: int) -> None:
-        """Serve until SIGTERM or SIGINT."""
+    async def serve(self, host: str, port: int) -> bool:
+        """Serve until SIGTERM or SIGINT. Returns whether everything has ended."""
         from chargeplat.asgi import application
         from ykc_server.gateway import Gateway
         from ykc_server.server import YkcServer
@@ -53,7 +55,7 @@ class Command(BaseCommand):
         self.stdout.flush()
         await stop.wait()
         server.close()
-        await gateway.stop()
+        return await gateway.stop()
 
 
 def allow_files() -> int:
