@@ -14,7 +14,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -69,6 +69,13 @@ class BackofficeAdmin(ModelAdmin):
     def allowed(self, request: HttpRequest, codename: str) -> bool:
         """Return whether the person has the permission `codename` of this model's app."""
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")  # type: ignore[union-attr]
+
+    def row(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row that a button was pressed for. Raises Http404 for one that this person cannot see."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        return found
 
     def back_to(self, request: HttpRequest, obj: Model, message: Any = "") -> HttpResponse:
         """Return a dialog's last answer: its page loads anew, with a message."""

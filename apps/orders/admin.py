@@ -191,7 +191,7 @@ class OrderAdmin(ReadOnlyAdmin):
     )
     def stop_charge(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Ask the pile to stop."""
-        order = self.get_queryset(request).get(pk=object_id)
+        order = self.row(request, object_id)
         before = order.state
         stopped = services.stop_charge(
             order_no=order.order_no, actor=staff_actor(request), reason=StopReason.STAFF

@@ -256,14 +256,14 @@ class PileAdmin(BackofficeAdmin):
     @action(description=_("Refresh state"), url_path="refresh", icon="sync", permissions=["command"])
     def refresh_state(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask the pile for the state of each gun (0x12 on the wire)."""
-        pile = self.get_queryset(request).get(pk=object_id)
+        pile = self.row(request, object_id)
         guns = [ReadRealtime(connector_no=gun.connector_no) for gun in pile.connectors.all()]
         return self._send(request, pile, guns)
 
     @action(description=_("Set clock"), url_path="clock", icon="schedule", permissions=["command"])
     def sync_clock(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give the pile our time (0x56 on the wire)."""
-        return self._send(request, self.get_queryset(request).get(pk=object_id), [SyncTime()])
+        return self._send(request, self.row(request, object_id), [SyncTime()])
 
     @action(
         description=_("Change state"),
@@ -281,7 +281,7 @@ class PileAdmin(BackofficeAdmin):
     )
     def change_state(self, request: HttpRequest, form: PileStateForm, object_id: str) -> HttpResponse:
         """Take into service, or out of it."""
-        pile = self.get_queryset(request).get(pk=object_id)
+        pile = self.row(request, object_id)
         before = services.set_state(pile=pile, state=PileState(form.cleaned_data["state"]))
         self.audit(request, "state_changed", pile, changes={"state": [before, pile.state]})
         return self.back_to(request, pile)
@@ -412,7 +412,7 @@ class ConnectorAdmin(ReadOnlyAdmin):
     @action(description=_("Refresh state"), url_path="refresh", icon="sync", permissions=["command"])
     def refresh_state(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask the pile for this gun's state (0x12 on the wire)."""
-        gun = self.get_queryset(request).get(pk=object_id)
+        gun = self.row(request, object_id)
         if gun.pile.is_online:
             gateway.send(
                 pile=gun.pile, command=ReadRealtime(connector_no=gun.connector_no), actor=staff_actor(request)
@@ -587,7 +587,7 @@ class AlarmAdmin(ReadOnlyAdmin):
     )
     def close_alarm(self, request: HttpRequest, form: CloseForm, object_id: str) -> HttpResponse:
         """Close it with a reason."""
-        alarm = self.get_queryset(request).get(pk=object_id)
+        alarm = self.row(request, object_id)
         services.close_alarm(
             kind=AlarmKind(alarm.kind),
             pile_code=alarm.pile_code,

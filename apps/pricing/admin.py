@@ -322,7 +322,7 @@ class PriceTemplateAdmin(BackofficeAdmin):
     )
     def assign(self, request: HttpRequest, form: AssignForm, object_id: str) -> HttpResponse:
         """Let the newest version apply to a station or a pile."""
-        template = self.get_queryset(request).get(pk=object_id)
+        template = self.row(request, object_id)
         words = form.cleaned_data
         version = template.versions.first()
         if version is not None:

@@ -86,7 +86,7 @@ class StationAdmin(BackofficeAdmin):
     )
     def change_state(self, request: HttpRequest, form: StateForm, object_id: str) -> HttpResponse:
         """Open, close, or put under maintenance."""
-        station = self.get_queryset(request).get(pk=object_id)
+        station = self.row(request, object_id)
         before = services.set_state(station=station, state=StationState(form.cleaned_data["state"]))
         self.audit(request, "state_changed", station, changes={"state": [before, station.state]})
         return self.back_to(request, station)
