@@ -1,0 +1,116 @@
+"""What tenant beta has and nobody at alpha may see: a row of every kind, each with a mark that pages would show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import Model
+from psycopg import sql
+
+from apps.accounts.models import User
+from apps.backoffice import audit
+from apps.common.ids import SYSTEM, Actor
+from apps.common.time import now
+from apps.customers.models import Customer
+from apps.orders import settling
+from apps.orders.models import Order, TransactionRecord
+from apps.piles.enums import AlarmKind
+from apps.piles.models import Pile
+from apps.piles.services import raise_alarm
+from apps.pricing import services as pricing
+from apps.wallet.models import Recharge
+from tests import factories
+
+SECRET = "乙方机密"
+FIRST_ID = 900_001
+PILE_CODE = "99010100000001"
+
+
+@dataclass
+class Stock:
+    """Beta's rows by what URLs call them."""
+
+    customer: Customer
+    settled: Order
+    live: Order
+    waiting_record: TransactionRecord
+    recharge_no: str
+    station_no: str = "BETA0001"
+    pile_code: str = PILE_CODE
+
+    @property
+    def marks(self) -> list[str]:
+        """Texts that only beta's rows hold."""
+        return [
+            SECRET,
+            self.pile_code,
+            self.station_no,
+            self.settled.order_no,
+            self.settled.transaction_no,
+            self.live.order_no,
+            self.recharge_no,
+            self.customer.phone.removeprefix("+86"),
+        ]
+
+
+def stock() -> Stock:
+    """Fill the current schema. Its ids begin at FIRST_ID, where the other tenant has none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select sequencename from pg_sequences where schemaname = %s", [connection.schema_name]
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(
+                sql.SQL("alter sequence {} restart with {}").format(
+                    sql.Identifier(connection.schema_name, name), sql.Literal(FIRST_ID)
+                )
+            )
+    station = factories.a_station(station_no="BETA0001", name=SECRET)
+    pile = factories.a_pile(station=station, guns=2, pile_code=PILE_CODE, priced=False, online=False)
+    Pile.objects.filter(pk=pile.pk).update(name=SECRET)
+    version = pricing.create_template(name=SECRET, tariff=factories.TARIFF, actor=SYSTEM)
+    pricing.assign(version=version, station=station, starts_at=now() - timedelta(days=1), actor=SYSTEM)
+    factories.put_online(pile)
+    first, second = pile.connectors.order_by("code")
+    debtor = factories.a_customer("50.00", nickname=SECRET, phone="+8613900009999")
+    settled = factories.a_charging_order(customer=debtor, connector=first)
+    settling.settle_record(record_id=factories.a_record(settled, {"flat": "100.0000"}).pk)
+    settled.refresh_from_db()
+    assert settled.debt > 0
+    driver = factories.a_customer("100.00", nickname=SECRET, phone="+8613900008888")
+    live = factories.a_charging_order(customer=driver, connector=second)
+    record = factories.a_record(live, {"flat": "10.0000"})
+    raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
+    User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
+    Group.objects.create(name=SECRET)
+    audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
+    recharge = Recharge.objects.get(wallet__customer=driver)
+    assert recharge.amount == Decimal("100.00")
+    return Stock(driver, settled, live, record, recharge.recharge_no)
+
+
+def id_of(model: type[Model]) -> object:
+    """The id of one of the current schema's rows; fails for a model that `stock` makes no row of."""
+    row = model._default_manager.order_by("-pk").first()
+    assert row is not None, f"tests/wall/stock.py makes no {model._meta.label}"
+    return row.pk
+
+
+def digest(schema: str) -> list[tuple]:
+    """Row count and content hash of every table of a schema, but for sessions and sign-ins."""
+    skipped = ("django_session", "accounts_user", "backoffice_auditentry")
+    with connection.cursor() as cursor:
+        cursor.execute("select tablename from pg_tables where schemaname = %s order by 1", [schema])
+        parts = [
+            sql.SQL("select {}, count(*), sum(hashtextextended(t::text, 0)) from {} t").format(
+                sql.Literal(name), sql.Identifier(schema, name)
+            )
+            for (name,) in cursor.fetchall()
+            if name not in skipped
+        ]
+        cursor.execute(sql.SQL(" union all ").join(parts))
+        return sorted(cursor.fetchall())
