@@ -75,8 +75,13 @@ class ProgressConsumer(AsyncWebsocketConsumer):
         await self._open(_admit_by_token, _token_in(text_data))
 
     async def live_update(self, _event: dict[str, Any]) -> None:
-        """Something changed: look, and tell if it is news."""
-        await self._show(await self._in_thread(self._picture))
+        """Something changed: look, and tell if it is news. Who was blocked meanwhile is sent away."""
+        try:
+            await self._show(await self._in_thread(self._picture))
+        except NotFound:
+            await self.close(NO_SUCH_ORDER)
+        except (AuthenticationFailed, DomainError):
+            await self.close(NOT_SIGNED_IN)
 
     async def disconnect(self, code: int) -> None:
         """Leave the group."""

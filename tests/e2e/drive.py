@@ -135,11 +135,13 @@ def start(app: App, code: str) -> str:
     return str(first["order_no"])
 
 
-def charge(app: App, order_no: str, watching: Any, seconds: float = 120) -> Any:
-    """Watch until some energy has flowed; REST must show the same order charging."""
+def charge(
+    app: App, order_no: str, watching: Any, enough_kwh: float = ENOUGH_KWH, seconds: float = 120
+) -> Any:
+    """Watch until some energy has been reported (every 15 s); REST must show the same order charging."""
     live = app.picture(
         watching,
-        lambda shown: shown["state"] == "charging" and float(shown["energy_kwh"]) >= ENOUGH_KWH,
+        lambda shown: shown["state"] == "charging" and float(shown["energy_kwh"]) >= enough_kwh,
         seconds,
     )
     rest = app.get(f"charges/{order_no}")

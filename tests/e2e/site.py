@@ -175,6 +175,15 @@ class OnePile:
         self._loop.call_soon_threadsafe(self._stop)
         self._thread.join(10)
 
+    def press_stop(self) -> None:
+        """Stop by hand at the pile."""
+
+        def press() -> None:
+            self.pile.press_stop("01", utc_now())
+            self._client.flush()
+
+        self._loop.call_soon_threadsafe(press)
+
     def _run(self) -> None:
         self._task = self._loop.create_task(self._client.run())
         try:

@@ -154,6 +154,22 @@ def test_services_wake_the_watchers(committed, order: Order) -> None:
     run(story)
 
 
+def test_who_is_blocked_meanwhile_is_sent_away(committed, order: Order) -> None:
+    ticket = ticket_for(order.customer, order.order_no)
+
+    def block() -> None:
+        Customer.objects.update(state=CustomerState.BLOCKED)
+        push(order.transaction_no)
+
+    async def story() -> None:
+        async with Socket(path_of(order, ticket)) as socket:
+            await socket.picture()
+            await in_tenant(committed, block)
+            assert await socket.closed() == 4401
+
+    run(story)
+
+
 def test_a_ticket_opens_one_socket(order: Order) -> None:
     path = path_of(order, ticket_for(order.customer, order.order_no))
 
