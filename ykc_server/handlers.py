@@ -237,6 +237,20 @@ def realtime(pile: PileConsumer, frame: bytes) -> bytes | None:
     return None
 
 
+@on(0x15)
+@on(0x17)
+@on(0x19)
+@on(0x1B)
+@on(0x1D)
+@on(0x21)
+@on(0x23)
+@on(0x25)
+def battery_data(pile: PileConsumer, frame: bytes) -> None:
+    """What the car's battery says of itself is known to exist and passed over."""
+    if frame[4]:
+        pile.pass_over(frame, "battery_data")
+
+
 @on(0x33)
 async def start_answered(pile: PileConsumer, m: RemoteStartAck) -> None:
     """Hand the answer to a start to the order; a second one may say success once the plug is in (YKC V1.6, 7.3)."""
