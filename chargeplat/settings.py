@@ -154,7 +154,7 @@ CHANNEL_LAYERS = {
         "CONFIG": {"hosts": [{"address": REDIS, "socket_timeout": None}]},
     }
 }
-CELERY_BROKER_URL = REDIS_URL or embedded.kombu_url()
+CELERY_BROKER_URL = env.str("BROKER_URL", default=REDIS_URL or embedded.kombu_url(1))
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -273,6 +273,7 @@ _GREEN = {
 }
 _UNFOLD = {
     "SITE_SYMBOL": "ev_station",
+    "SITE_URL": None,
     "SITE_SUBHEADER": "chargeplat.menus.subheader",
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

@@ -1,7 +1,7 @@
 """``make run``: the whole system on one machine, from nothing to ``chargeplat ready``.
 
 Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), migrates, seeds a small demo business,
-then keeps the processes of a real deployment running: web, gateway, worker, beat, and a simulated fleet. The rest of
+then keeps the processes of a real deployment running: web, gateway, worker, beat, a simulated fleet and drivers. The rest of
 the demo's 30 days is filled in the background. Ctrl-C or SIGTERM stops everything within five seconds.
 
 A child that ends is started again, with a growing pause. Children die with the supervisor, also when it is killed
@@ -245,8 +245,11 @@ class Supervisor:
             command = [*MANAGE, "simulate_piles", "--tenant", "demo", "--count", str(self.fleet)]
             command += ["--port", str(self.ykc_port), "--state", str(self.state / "fleet.json")]
             fleet = Child("fleet", command, lambda: self._log_says("fleet", r"\b(\d+) of \1 piles online"))
-            self.children.append(fleet)
+            command = [*MANAGE, "simulate_drivers", "--tenant", "demo"]
+            drivers = Child("drivers", command, lambda: self._log_says("drivers", "on their way"))
+            self.children += [fleet, drivers]
             self._start(fleet)
+            self._start(drivers)
 
     def _start(self, child: Child) -> None:
         log = self.logs / f"{child.name}.log"
