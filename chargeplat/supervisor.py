@@ -1,7 +1,8 @@
 """``make run``: the whole system on one machine, from nothing to ``chargeplat ready``.
 
 Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), migrates, seeds a small demo business,
-then keeps the processes of a real deployment running: web, gateway, worker, beat, a simulated fleet and drivers. The rest of
+then keeps the processes of a real deployment running: web, gateway, worker, beat, and a simulated fleet with its
+drivers. The rest of
 the demo's 30 days is filled in the background. Ctrl-C or SIGTERM stops everything within five seconds.
 
 A child that ends is started again, with a growing pause. Children die with the supervisor, also when it is killed
