@@ -9,6 +9,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Field, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -29,6 +30,19 @@ def grantable() -> QuerySet[Permission]:
     if in_public():
         return found.filter(content_type__app_label__in=PLATFORM_APPS)
     return found.exclude(content_type__app_label="tenancy")
+
+
+DEEDS = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
+
+
+def permission_words(permission: Permission) -> str:
+    """Return a permission as "charging order: view"; its stored name is English."""
+    model = permission.content_type.model_class()
+    subject = model._meta.verbose_name if model else permission.content_type.model
+    deed, _dash, rest = permission.codename.partition("_")
+    if deed in DEEDS and rest == permission.content_type.model:
+        return f"{subject}: {DEEDS[deed]}"
+    return f"{subject}: {gettext(permission.name)}"
 
 
 class UserAdmin(BackofficeAdmin, DjangoUserAdmin):
@@ -76,9 +90,11 @@ class UserAdmin(BackofficeAdmin, DjangoUserAdmin):
 
     def formfield_for_manytomany(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
         """Only permissions that mean something here."""
-        if db_field.name == "user_permissions":
-            kwargs["queryset"] = grantable()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name != "user_permissions":
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        field = super().formfield_for_manytomany(db_field, request, queryset=grantable(), **kwargs)
+        field.label_from_instance = permission_words
+        return field
 
     @display(description=_("state"), ordering="is_active")
     def active_shown(self, obj: User) -> str:
@@ -120,9 +136,9 @@ class GroupAdmin(BackofficeAdmin, DjangoGroupAdmin):
         self, db_field: Field, request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
         """Only permissions that mean something here."""
-        if db_field.name == "permissions":
-            kwargs["queryset"] = grantable()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        field = super().formfield_for_manytomany(db_field, request, queryset=grantable(), **kwargs)
+        field.label_from_instance = permission_words
+        return field
 
     @display(description=_("members"))
     def size(self, obj: Group) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class OrderState(models.TextChoices):
@@ -13,7 +14,7 @@ class OrderState(models.TextChoices):
     STOPPING = "stopping", _("stopping")
     SETTLING = "settling", _("settling")
     COMPLETED = "completed", _("completed")
-    FAILED = "failed", _("failed")
+    FAILED = "failed", pgettext_lazy("order", "failed")
     ABNORMAL = "abnormal", _("abnormal")
 
 
@@ -61,4 +62,4 @@ class Verdict(models.TextChoices):
     NONE = "", _("not audited")
     OK = "ok", _("ok")
     FLAGGED = "flagged", _("flagged")
-    HELD = "held", _("held")
+    HELD = "held", pgettext_lazy("verdict", "held")

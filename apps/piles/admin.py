@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -533,7 +534,7 @@ class OpenFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """Open, closed."""
-        return [("1", _("open")), ("0", _("closed"))]
+        return [("1", pgettext_lazy("alarm", "open")), ("0", pgettext_lazy("alarm", "closed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> QuerySet[Alarm]:
         """By whether somebody or something closed it."""
@@ -604,9 +605,9 @@ class AlarmAdmin(ReadOnlyAdmin):
     @display(description=_("state"), ordering="closed_at")
     def state_shown(self, obj: Alarm) -> str:
         """Open or closed."""
-        return (
-            shown.label(_("open"), "danger") if obj.closed_at is None else shown.label(_("closed"), "neutral")
-        )
+        if obj.closed_at is None:
+            return shown.label(pgettext_lazy("alarm", "open"), "danger")
+        return shown.label(pgettext_lazy("alarm", "closed"), "neutral")
 
     @display(description=_("since"), ordering="created_at")
     def since_shown(self, obj: Alarm) -> str:

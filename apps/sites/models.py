@@ -5,14 +5,15 @@ from __future__ import annotations
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from apps.common.models import TimeStamped
 
 
 class StationState(models.TextChoices):
-    OPEN = "open", _("open")
+    OPEN = "open", pgettext_lazy("station", "open")
     MAINTENANCE = "maintenance", _("under maintenance")
-    CLOSED = "closed", _("closed")
+    CLOSED = "closed", pgettext_lazy("station", "closed")
 
 
 class Station(TimeStamped):

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
@@ -277,7 +278,9 @@ class DebtAdmin(_OfCustomer):
     @display(description=_("state"), ordering="closed_at")
     def state_shown(self, obj: Debt) -> str:
         """Open or paid."""
-        return shown.label(_("paid"), "success") if obj.closed_at else shown.label(_("open"), "danger")
+        if obj.closed_at is None:
+            return shown.label(pgettext_lazy("debt", "open"), "danger")
+        return shown.label(_("paid"), "success")
 
 
 @admin.register(Recharge, site=tenant_site)

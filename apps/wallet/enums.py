@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class AccountKind(models.TextChoices):
@@ -33,13 +34,13 @@ DEBIT_NORMAL = frozenset({AccountKind.CUSTOMER_DEBT, AccountKind.CHANNEL_CLEARIN
 class JournalKind(models.TextChoices):
     RECHARGE = "recharge", _("top-up")
     HOLD = "hold", _("hold")
-    CHARGE = "charge", _("charge")
+    CHARGE = "charge", pgettext_lazy("journal", "charge")
     RELEASE = "release", _("release of a hold")
     DEBT_RECOVERY = "debt_recovery", _("debt paid from a top-up")
 
 
 class HoldState(models.TextChoices):
-    OPEN = "open", _("open")
+    OPEN = "open", pgettext_lazy("hold", "open")
     SETTLED = "settled", _("settled")
     RELEASED = "released", _("released")
 
@@ -47,4 +48,4 @@ class HoldState(models.TextChoices):
 class RechargeState(models.TextChoices):
     CREATED = "created", _("waiting for payment")
     PAID = "paid", _("paid")
-    CLOSED = "closed", _("closed")
+    CLOSED = "closed", pgettext_lazy("recharge", "closed")

@@ -10,15 +10,20 @@ import ast
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import django
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation.template import templatize
 
 COMPLETE = "zh_Hans"
 FOLDERS = ("apps", "chargeplat", "ykc_server", "templates")
+LIBRARIES = (
+    "unfold",
+)  # has no Chinese of its own; what Django's catalogues do not have either is ours to translate
 # Position of the string, of its plural and of its context among the arguments.
 CALLS: dict[str, tuple[int, int | None, int | None]] = {
     "_": (0, None, None),
@@ -110,13 +115,37 @@ def collect(base: Path) -> dict[Key, str]:
     found: dict[Key, str] = {}
     for folder in FOLDERS:
         for path in sorted((base / folder).rglob("*")):
-            if path.suffix not in {".py", ".html", ".txt"} or "migrations" in path.parts:
-                continue
-            source = path.read_text(encoding="utf-8")
-            code = source if path.suffix == ".py" else "\n".join(_template_calls(source))
-            for key in _calls(code, path):
+            for key in _strings(path):
                 found.setdefault(key, str(path.relative_to(base)))
+    known = _of_django()
+    for name in LIBRARIES:
+        folder_of = Path(str(import_module(name).__file__)).parent
+        extra = f"{name}.contrib."
+        parts = {app.removeprefix(extra) for app in settings.INSTALLED_APPS if app.startswith(extra)}
+        for path in sorted(folder_of.rglob("*")):
+            inside = path.relative_to(folder_of).parts
+            if inside[0] == "contrib" and (len(inside) < 3 or inside[1] not in parts):
+                continue
+            for key in _strings(path):
+                if key[:2] not in known:
+                    found.setdefault(key, str(path.relative_to(folder_of.parent)))
     return found
+
+
+def _strings(path: Path) -> Iterator[Key]:
+    if path.suffix not in {".py", ".html", ".txt"} or "migrations" in path.parts:
+        return
+    source = path.read_text(encoding="utf-8")
+    yield from _calls(source if path.suffix == ".py" else "\n".join(_template_calls(source)), path)
+
+
+def _of_django() -> set[tuple[str | None, str]]:
+    """What Django translates itself into the language that has to be complete."""
+    import polib  # a development requirement
+
+    folder = Path(django.__file__).parent
+    catalogues = folder.rglob(f"locale/{COMPLETE}/LC_MESSAGES/django.mo")
+    return {(entry.msgctxt, entry.msgid) for path in catalogues for entry in polib.mofile(str(path))}
 
 
 def fault_of(entry: Any) -> str | None:

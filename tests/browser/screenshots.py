@@ -1,0 +1,156 @@
+"""Pictures of the back office for the manual, taken from a running `make run`.
+
+    python -m tests.browser.screenshots --base http://demo.localhost:8000 --out docs/screenshots
+
+None may be larger than 200 KB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tests.browser.chromium import WIDE, chromium, dark_mode, first_link, person, sign_in
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LIMIT = 200_000
+
+
+def main() -> None:
+    """Sign in, walk through the pages, save the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", default="http://demo.localhost:8000", help="a tenant's address")
+    parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
+    parser.add_argument("--only", default="", help="names that contain this")
+    options = parser.parse_args()
+    password = os.environ.get("DEMO_PASSWORD", "chargeplat-demo")
+    options.out.mkdir(parents=True, exist_ok=True)
+    parts = urlsplit(options.base)
+    platform = f"{parts.scheme}://localhost:{parts.port}"
+
+    def shoot(page: Page, name: str, path: str) -> None:
+        if options.only and options.only not in name:
+            return
+        page.goto(path)
+        page.wait_for_load_state("networkidle") if "connector" not in path else page.wait_for_selector(
+            ".bo-gun, h2"
+        )
+        save(page, options.out / f"{name}.png")
+
+    with chromium() as browser:
+        with person(browser, options.base) as (page, watch):
+            page.goto("/admin/login/")
+            if not options.only or "login" in options.only:
+                save(page, options.out / "login.png")
+            sign_in(page, "admin", password)
+            order = first_link(page, "/admin/orders/order/?state__exact=completed")
+            station = first_link(page, "/admin/sites/station/")
+            template = first_link(page, "/admin/pricing/pricetemplate/")
+            wallet = first_link(page, "/admin/wallet/wallet/")
+            wide = {
+                "overview": "/admin/",
+                "stations": "/admin/sites/station/",
+                "station": station,
+                "piles": "/admin/piles/pile/",
+                "gun-wall": "/admin/piles/connector/",
+                "orders": "/admin/orders/order/",
+                "prices": "/admin/pricing/pricetemplate/",
+                "price-template": template,
+                "price-editor": f"{template.rsplit('/change/', 1)[0]}/version/",
+                "wallets": "/admin/wallet/wallet/",
+                "journal": "/admin/wallet/journalentry/",
+                "audit": "/admin/backoffice/auditentry/",
+            }
+            for name, path in wide.items():
+                shoot(page, name, path)
+            page.set_viewport_size({"width": 1440, "height": 1500})
+            shoot(page, "order", order)
+            page.set_viewport_size(WIDE)
+            shoot(page, "wallet", wallet)
+            dark_mode(page)
+            shoot(page, "overview-dark", "/admin/")
+            shoot(page, "order-dark", order)
+            faults = watch.faults
+        with person(browser, options.base, phone=True) as (page, watch):
+            sign_in(page, "admin", password)
+            shoot(page, "overview-phone", "/admin/")
+            shoot(page, "orders-phone", "/admin/orders/order/")
+            shoot(page, "order-phone", order)
+            faults += watch.faults
+        with person(browser, platform) as (page, watch):
+            sign_in(page, "admin", password)
+            shoot(page, "platform", "/admin/")
+            faults += watch.faults
+    for fault in faults:
+        print(fault)  # noqa: T201 - for the person at the console
+    raise SystemExit(bool(faults))
+
+
+def save(page: Page, path: Path) -> None:
+    """Write the page as a picture of at most 256 colours, which is a third of the size and hard to tell apart."""
+    picture = page.screenshot()
+    drawn = page.evaluate(INDEXED, "data:image/png;base64," + base64.b64encode(picture).decode())
+    width, height = drawn["width"], drawn["height"]
+    pixels = base64.b64decode(drawn["pixels"])
+    rows = b"".join(b"\0" + pixels[row * width : (row + 1) * width] for row in range(height))
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+        (b"PLTE", bytes(drawn["palette"])),
+        (b"IDAT", zlib.compress(rows, 9)),
+        (b"IEND", b""),
+    ]
+    packed = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    if len(packed) > LIMIT:
+        raise SystemExit(f"{path} has {len(packed)} bytes, the limit is {LIMIT}")
+    path.write_bytes(packed)
+
+
+# The browser decodes its own picture: the most frequent colours stay, others go to the nearest.
+INDEXED = """
+async (source) => {
+  const image = new Image();
+  image.src = source;
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.width, image.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const data = context.getImageData(0, 0, image.width, image.height).data;
+  const counts = new Map();
+  const key = (i) => (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
+  for (let i = 0; i < data.length; i += 4) counts.set(key(i), (counts.get(key(i)) || 0) + 1);
+  const parts = (colour) => [colour >> 16, (colour >> 8) & 255, colour & 255];
+  const frequent = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 256);
+  const palette = frequent.map(([colour]) => parts(colour));
+  const nearest = new Map(frequent.map(([colour], index) => [colour, index]));
+  for (const colour of counts.keys()) {
+    if (nearest.has(colour)) continue;
+    const rgb = parts(colour);
+    let best = 0, least = Infinity;
+    palette.forEach((other, index) => {
+      const off = (other[0] - rgb[0]) ** 2 + (other[1] - rgb[1]) ** 2 + (other[2] - rgb[2]) ** 2;
+      if (off < least) [best, least] = [index, off];
+    });
+    nearest.set(colour, best);
+  }
+  const pixels = new Uint8Array(data.length / 4);
+  for (let i = 0; i < data.length; i += 4) pixels[i / 4] = nearest.get(key(i));
+  let text = "";
+  for (let i = 0; i < pixels.length; i += 8192) text += String.fromCharCode(...pixels.subarray(i, i + 8192));
+  return { width: image.width, height: image.height, palette: palette.flat(), pixels: btoa(text) };
+}
+"""
+
+
+if __name__ == "__main__":
+    main()
