@@ -211,7 +211,7 @@ class AmountIn(serializers.Field[Decimal, str, str, Any]):
 
     default_error_messages = {
         "invalid": _('Send an amount of yuan as a string such as "50.00".'),
-        "range": _("The amount must be from 0.01 to %(largest)s.") % {"largest": LARGEST_AMOUNT},
+        "range": _("The amount must be from 0.01 to {largest}."),
     }
 
     def to_internal_value(self, data: Any) -> Decimal:
@@ -221,7 +221,7 @@ class AmountIn(serializers.Field[Decimal, str, str, Any]):
         except AmountError:
             self.fail("invalid")
         if not 0 < amount <= LARGEST_AMOUNT:
-            self.fail("range")
+            self.fail("range", largest=LARGEST_AMOUNT)
         return amount
 
 

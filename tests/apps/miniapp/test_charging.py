@@ -181,3 +181,10 @@ def test_a_ticket_names_its_socket(app_of) -> None:
         "url": f"/ws/v1/charges/{order.order_no}/?ticket={ticket}",
         "expires_in_s": 30,
     }
+
+
+def test_an_amount_too_large_names_the_largest(app_of) -> None:
+    answer = app_of(factories.a_customer()).start(factories.a_connector().code, "1000000")
+    assert answer.json()["data"]["fields"] == {
+        "preset_amount": ["The amount must be from 0.01 to 999999.99."]
+    }
