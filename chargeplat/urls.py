@@ -11,3 +11,5 @@ urlpatterns = [
     path("api/v1/", include("apps.miniapp.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
+
+handler500 = "apps.common.http.server_error"

@@ -10,3 +10,5 @@ urlpatterns = [
     path("admin/", platform_site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
+
+handler500 = "apps.common.http.server_error"

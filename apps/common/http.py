@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import parse_header_parameters
+from django.utils.translation import gettext as _
+from django.views.defaults import server_error as html_server_error
+
+from apps.common.api import error_body, error_response
+
+ASGIApplication = Callable[..., Awaitable[None]]
 
 
 class HealthMiddleware:
@@ -17,3 +26,40 @@ class HealthMiddleware:
         if request.path == "/healthz":
             return JsonResponse({"status": "ok"})
         return self.get_response(request)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer a defect: under /api/ in the one error shape, elsewhere with a page. It is logged before."""
+    if request.path.startswith("/api/"):
+        return error_response("server_error", _("Something went wrong. Please try again."), 500)
+    return html_server_error(request)
+
+
+def refuse_unknown_charsets(application: ASGIApplication) -> ASGIApplication:
+    """Wrap an ASGI application: a Content-Type that names no text encoding is answered with 400.
+
+    Django looks the encoding up while it builds the request, before any middleware could catch the error.
+    """
+
+    async def guarded(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+        charset = parse_header_parameters(kind)[1].get("charset", "utf-8")
+        if _is_text_encoding(charset):
+            await application(scope, receive, send)
+            return
+        body = json.dumps(
+            error_body("invalid", f"unknown charset in Content-Type: {charset[:40]!r}")
+        ).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 400, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return guarded
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        return False
+    return True

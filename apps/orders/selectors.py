@@ -14,7 +14,7 @@ from apps.orders.errors import OrderNotFound
 from apps.orders.models import Order
 from apps.piles.models import ConnectorStatus
 
-_DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED, OrderState.ABNORMAL, OrderState.SETTLING})
+_DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _repeat_stop(order: Order, at: datetime) -> bool:
         pile=order.connector.pile,
         kind=CommandKind.STOP,
         connector_no=order.connector.connector_no,
-    )
+    ).exclude(state=CommandState.UNDELIVERED)
     if recent.exists():
         return False
     note(order, "stop_repeated", SYSTEM, at)
