@@ -57,7 +57,7 @@ class PileConsumer(AsyncConsumer):
         self.session: Session | None = None
         self.closed = False
         self.gate = False
-        self.waiting: deque[bytes] | None = None
+        self.waiting: list[bytes] | None = None
         self.task: asyncio.Task[None] | None = None
         self.strikes = 0
         self.rubbish = 0
@@ -145,7 +145,7 @@ class PileConsumer(AsyncConsumer):
 
     def _keep(self, frames: list[bytes]) -> None:
         if self.waiting is None:
-            self.waiting = deque()
+            self.waiting = []
         if len(self.waiting) + len(frames) > WAITING_LIMIT:
             log.warning("too_many_frames_waiting", pile_code=self.pile_code, peer=self.peer)
             self.gateway.count("closed_waiting")
@@ -159,7 +159,7 @@ class PileConsumer(AsyncConsumer):
         """Work off what waits, in order. Frames that were received before the connection ended still count."""
         try:
             while self.waiting:
-                frame = self.waiting.popleft()
+                frame = self.waiting.pop(0)
                 gate = GATE[frame[5]]
                 try:
                     await self._call(gate or SLOW[frame[5]], frame)  # type: ignore[arg-type]
@@ -172,9 +172,9 @@ class PileConsumer(AsyncConsumer):
                         self.close()  # never a pile that is connected but deaf
                 if gate:
                     self.gate = False
-                    behind, self.waiting = self.waiting, deque()
+                    behind, self.waiting = self.waiting, []
                     if not self.closed:
-                        self.handle(list(behind))
+                        self.handle(behind)
         finally:
             self.task = self.waiting = None
 

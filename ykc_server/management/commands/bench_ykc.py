@@ -27,6 +27,7 @@ ROUNDS = 5
 PILES = 200
 IDLE_PILES = 10_000
 WARM_PILES = 1_000
+WAVE = 500
 API_PILES = 1_000
 API_CALLS = 200
 DRIVERS = 200
@@ -230,13 +231,17 @@ class Bench:
         )
 
     async def _connect(self, fleet: Fleet, codes: list[str], name: str) -> None:
-        await fleet.dial(codes)
-        if name == "gateway":
-            await fleet.log_in()
-            await fleet.once(load.heartbeat_exchanges)
-        else:
-            await fleet.once(lambda code: [_same(load.login_frame(code), 1)])
-            await fleet.once(lambda code: _echoed(load.heartbeat_exchanges(code)))
+        """Piles come in waves, as they do when they dial at their own time."""
+        for start in range(0, len(codes), WAVE):
+            wave = Fleet(fleet.port, self.errors)
+            await wave.dial(codes[start : start + WAVE])
+            if name == "gateway":
+                await wave.log_in()
+                await wave.once(load.heartbeat_exchanges)
+            else:
+                await wave.once(lambda code: [_same(load.login_frame(code), 1)])
+                await wave.once(lambda code: _echoed(load.heartbeat_exchanges(code)))
+            fleet.piles += wave.piles
 
     # -- a start
 
