@@ -7,7 +7,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import connection
 
+from apps.common.schema import schema_context
 from apps.tenancy.selectors import schema_names, schemas_behind
 from apps.tenancy.services import ensure_platform, migrate_all
 
@@ -57,13 +59,7 @@ class Command(BaseCommand):
 
 def _behind() -> dict[str, int]:
     public = settings.PUBLIC_SCHEMA_NAME
-    behind = schemas_behind([public])
-    tenants = schema_names() if "tenancy_tenant" in _public_tables() else []
-    return behind | schemas_behind([settings.TENANT_TEMPLATE_SCHEMA, *tenants])
-
-
-def _public_tables() -> list[str]:
-    from django.db import connection
-
-    connection.set_schema_to_public()
-    return connection.introspection.table_names()
+    with schema_context(public):
+        # Before the first run there is no table of tenants.
+        tenants = schema_names() if "tenancy_tenant" in connection.introspection.table_names() else []
+    return schemas_behind([public]) | schemas_behind([settings.TENANT_TEMPLATE_SCHEMA, *tenants])
