@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
+from django.apps import apps
 from django.contrib import messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
@@ -19,7 +20,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
@@ -48,7 +49,7 @@ class BackofficeAdmin(ModelAdmin):
 
     list_per_page = 30
     list_max_show_all = 200
-    show_full_result_count = False
+    show_full_result_count = True
     list_filter_submit = True
     compressed_fields = True
     change_form_outer_before_template = "backoffice/panels_above.html"
@@ -307,10 +308,45 @@ def _cell(value: Any) -> str:
     return text
 
 
+DEEDS = {
+    "added": gettext_lazy("added"),
+    "changed": gettext_lazy("changed"),
+    "deleted": gettext_lazy("deleted"),
+    "exported": gettext_lazy("exported"),
+    "state_changed": gettext_lazy("state changed"),
+    "commanded": gettext_lazy("command sent"),
+    "closed": pgettext_lazy("alarm", "closed"),
+    "version_added": gettext_lazy("new version"),
+    "assigned": gettext_lazy("assigned"),
+    "stop_requested": gettext_lazy("stop requested"),
+}
+ACTIONS = {
+    "accounts.signed_in": gettext_lazy("signed in"),
+    "accounts.signed_out": gettext_lazy("signed out"),
+    "accounts.sign_in_failed": gettext_lazy("sign-in failed"),
+}
+
+
+def action_words(action: str) -> str:
+    """Return an action as "charging order: stop requested"; one without words as it is."""
+    if action in ACTIONS:
+        return str(ACTIONS[action])
+    place, _dot, rest = action.partition(".")
+    model, _dash, deed = rest.partition("_")
+    if deed not in DEEDS or place not in apps.app_configs:
+        return action
+    try:
+        subject = apps.get_model(place, model)._meta.verbose_name
+    except LookupError:
+        return action
+    return f"{subject}: {DEEDS[deed]}"
+
+
 class AuditEntryAdmin(ReadOnlyAdmin):
     """The audit log."""
 
-    list_display = ["at_shown", "actor_name", "action", "object_shown", "changes_shown", "address"]
+    list_display = ["at_shown", "actor_name", "action_shown", "object_shown", "changes_shown", "address"]
+    show_full_result_count = False
     list_filter = ["action", "actor_kind", "object_kind"]
     search_fields = ["actor_name", "object_name", "object_id"]
     date_hierarchy = "at"
@@ -326,9 +362,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         (gettext_lazy("address"), "address"),
     ]
     fields = [
-        ("at_shown", "action"),
-        ("actor_name", "actor_kind", "actor_id", "address"),
-        ("object_name", "object_kind", "object_id"),
+        ("at_shown", "action_shown"),
+        ("actor_name", "address"),
+        ("actor_kind", "actor_id"),
+        ("object_name", "object_kind"),
+        "object_id",
         "changes_table",
         "reason",
         ("hash", "previous_hash"),
@@ -342,6 +380,11 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def at_shown(self, obj: AuditEntry) -> str:
         """To the second."""
         return shown.moment(obj.at)
+
+    @display(description=gettext_lazy("action"), ordering="action")
+    def action_shown(self, obj: AuditEntry) -> str:
+        """What was done, in words."""
+        return action_words(obj.action)
 
     @display(description=gettext_lazy("object"), ordering="object_name")
     def object_shown(self, obj: AuditEntry) -> str:

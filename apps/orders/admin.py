@@ -66,6 +66,8 @@ _DIGITS = re.compile(r"\d+")
 class OrderAdmin(ReadOnlyAdmin):
     """All charging orders."""
 
+    show_full_result_count = False
+
     list_display = [
         "order_no",
         "created_shown",
@@ -286,6 +288,8 @@ def record_row(record: TransactionRecord) -> dict[str, Any]:
 class TransactionRecordAdmin(ReadOnlyAdmin):
     """Records as piles sent them; the filter on state finds the quarantine."""
 
+    show_full_result_count = False
+
     list_display = [
         "transaction_no",
         "received_shown",
@@ -300,9 +304,12 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
     search_fields = ["transaction_no"]
     search_help_text = _("Transaction number or pile code")
     fields = [
-        ("transaction_no", "order_link", "state_shown", "reason_shown"),
-        ("pile_code", "connector_no", "connection_pile_code"),
-        ("received_shown", "processed_shown", "times_received"),
+        ("transaction_no", "order_link"),
+        ("state_shown", "reason_shown"),
+        ("pile_code", "connector_no"),
+        "connection_pile_code",
+        ("received_shown", "processed_shown"),
+        "times_received",
         "report_shown",
         "body_shown",
         "digest",

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import pgettext, pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -96,7 +96,7 @@ class ConnectorInline(ReadOnlyInline):
     @display(description=_("energy"))
     def energy_shown(self, obj: Connector) -> str:
         """Of the running charge."""
-        return f"{obj.status.energy_kwh:.2f} kWh"
+        return f"{obj.status.energy_kwh:.2f} " + pgettext("unit", "kWh")
 
     @display(description=_("SOC"))
     def soc_shown(self, obj: Connector) -> str:
@@ -192,8 +192,10 @@ class PileAdmin(BackofficeAdmin):
             {
                 "classes": ["tab"],
                 "fields": [
-                    ("online_shown", "seen_shown", "login_shown"),
-                    ("protocol", "protocol_version", "software_version"),
+                    ("online_shown", "seen_shown"),
+                    "login_shown",
+                    ("protocol", "protocol_version"),
+                    "software_version",
                     ("sim_no", "clock_shown"),
                 ],
             },
@@ -206,7 +208,8 @@ class PileAdmin(BackofficeAdmin):
                 "fields": [
                     ("pile_code", "name"),
                     "station",
-                    ("kind", "power_kw", "gun_count"),
+                    ("kind", "power_kw"),
+                    "gun_count",
                     ("brand", "model"),
                 ]
             },
@@ -359,10 +362,13 @@ class ConnectorAdmin(ReadOnlyAdmin):
     list_per_page = 60
     list_before_template = "backoffice/gun_chips.html"
     fields = [
-        ("code", "pile", "power_kw"),
+        ("code", "pile"),
+        "power_kw",
         ("state_shown", "reported_shown"),
-        ("power_shown", "volts_shown", "soc_shown"),
-        ("energy_shown", "amount_shown", "minutes_shown"),
+        ("power_shown", "volts_shown"),
+        "soc_shown",
+        ("energy_shown", "amount_shown"),
+        "minutes_shown",
         ("transaction_shown", "fault_shown"),
     ]
     actions_detail = ["refresh_state"]
@@ -456,7 +462,7 @@ class ConnectorAdmin(ReadOnlyAdmin):
     @display(description=_("energy"))
     def energy_shown(self, obj: Connector) -> str:
         """Of the running charge."""
-        return f"{obj.status.energy_kwh:.4f} kWh"
+        return f"{obj.status.energy_kwh:.4f} " + pgettext("unit", "kWh")
 
     @display(description=_("pile's amount"))
     def amount_shown(self, obj: Connector) -> str:
@@ -483,6 +489,8 @@ class ConnectorAdmin(ReadOnlyAdmin):
 class PileCommandAdmin(ReadOnlyAdmin):
     """What was asked of piles, and what became of it."""
 
+    show_full_result_count = False
+
     list_display = [
         "created_shown",
         "pile",
@@ -501,8 +509,10 @@ class PileCommandAdmin(ReadOnlyAdmin):
     search_fields = ["pile__pile_code"]
     search_help_text = _("Pile code")
     fields = [
-        ("pile", "connector_no", "kind"),
-        ("state_shown", "created_shown", "took_shown"),
+        ("pile", "connector_no"),
+        "kind",
+        ("state_shown", "created_shown"),
+        "took_shown",
         "payload",
         "result",
         ("actor_kind", "actor_name"),
@@ -567,8 +577,10 @@ class AlarmAdmin(ReadOnlyAdmin):
     search_fields = ["pile_code", "subject"]
     fields = [
         ("kind", "state_shown"),
-        ("pile_code", "connector_no", "subject"),
-        ("count", "since_shown", "last_shown", "closed_shown"),
+        ("pile_code", "connector_no"),
+        "subject",
+        ("count", "since_shown"),
+        ("last_shown", "closed_shown"),
         "detail_shown",
     ]
     actions_detail = ["close_alarm"]

@@ -185,7 +185,10 @@ class PriceTemplateAdmin(BackofficeAdmin):
     list_display = ["name", "version_shown", "bar_shown", "stations_shown", "active_shown"]
     list_filter = ["is_active"]
     search_fields = ["name"]
-    fields = [("name", "is_active"), "note"]
+    fields = [
+        ("name", "is_active"),
+        "note",
+    ]
     actions_detail = ["new_version", "assign"]
     change_form_outer_before_template = "backoffice/price_template.html"
 
@@ -385,7 +388,11 @@ class PriceAssignmentAdmin(ReadOnlyAdmin):
     list_select_related = ["version__template", "station", "pile"]
     list_filter = [("station", RelatedDropdownFilter), ("version__template", RelatedDropdownFilter)]
     search_fields = ["station__name", "pile__pile_code"]
-    fields = [("version", "place_shown", "starts_shown"), ("created_by", "created_shown")]
+    fields = [
+        ("version", "place_shown"),
+        "starts_shown",
+        ("created_by", "created_shown"),
+    ]
 
     @display(description=_("starts at"), ordering="starts_at")
     def starts_shown(self, obj: PriceAssignment) -> str:
@@ -411,7 +418,12 @@ class PricePushAdmin(ReadOnlyAdmin):
     list_select_related = ["pile", "version__template"]
     list_filter = [("state", ChoicesDropdownFilter), ("version__template", RelatedDropdownFilter)]
     search_fields = ["pile__pile_code"]
-    fields = [("pile", "version"), ("state_shown", "reason", "tries"), ("tried_shown", "done_shown")]
+    fields = [
+        ("pile", "version"),
+        ("state_shown", "reason"),
+        "tries",
+        ("tried_shown", "done_shown"),
+    ]
 
     @display(description=_("state"), ordering="state")
     def state_shown(self, obj: PricePush) -> str:

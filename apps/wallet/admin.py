@@ -75,8 +75,10 @@ class WalletAdmin(ReadOnlyAdmin):
     search_help_text = _("Nickname, or a whole phone number")
     ordering = ["-id"]
     fields = [
-        ("customer", "available_shown", "held_shown", "debt"),
-        ("principal", "bonus", "held_principal", "held_bonus"),
+        ("customer", "available_shown"),
+        ("held_shown", "debt"),
+        ("principal", "bonus"),
+        ("held_principal", "held_bonus"),
     ]
     change_form_outer_after_template = "backoffice/wallet_entries.html"
     export = [
@@ -143,13 +145,16 @@ class JournalEntryAdmin(_OfCustomer):
     """Every movement of money, with its legs."""
 
     number_field = "reference"
+    show_full_result_count = False
     list_display = ["posted_shown", "kind", "reference", "customer_shown", "amount_shown"]
     list_filter = [("kind", ChoicesDropdownFilter), ("business_day", RangeDateFilter)]
     search_fields = ["reference"]
     search_help_text = _("Order or recharge number, nickname, or a whole phone number")
     fields = [
-        ("kind", "reference", "customer_shown"),
-        ("posted_shown", "business_day", "amount_shown"),
+        ("kind", "reference"),
+        "customer_shown",
+        ("posted_shown", "business_day"),
+        "amount_shown",
         ("key", "memo"),
     ]
     inlines = [PostingInline]
@@ -195,7 +200,11 @@ class AccountAdmin(ReadOnlyAdmin):
     list_filter = [("kind", ChoicesDropdownFilter)]
     search_fields = ["wallet__customer__nickname"]
     ordering = ["kind", "id"]
-    fields = [("kind", "wallet", "channel"), "balance_shown"]
+    fields = [
+        ("kind", "wallet"),
+        "channel",
+        "balance_shown",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         """With the sum of the postings."""
@@ -231,8 +240,10 @@ class HoldAdmin(_OfCustomer):
     list_filter = [("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
     search_fields = ["order_no"]
     fields = [
-        ("order_no", "customer_shown", "state_shown"),
-        ("amount_shown", "principal", "bonus"),
+        ("order_no", "customer_shown"),
+        "state_shown",
+        ("amount_shown", "principal"),
+        "bonus",
         ("created_shown", "closed_shown"),
     ]
 
@@ -265,8 +276,10 @@ class DebtAdmin(_OfCustomer):
     list_filter = [("closed_at", RangeDateTimeFilter)]
     search_fields = ["order_no"]
     fields = [
-        ("order_no", "customer_shown", "state_shown"),
-        ("amount", "recovered", "outstanding_shown"),
+        ("order_no", "customer_shown"),
+        "state_shown",
+        ("amount", "recovered"),
+        "outstanding_shown",
         ("created_shown", "closed_shown"),
     ]
 
@@ -301,9 +314,12 @@ class RechargeAdmin(_OfCustomer):
     list_filter = [("state", ChoicesDropdownFilter), "channel", ("created_at", RangeDateTimeFilter)]
     search_fields = ["recharge_no"]
     fields = [
-        ("recharge_no", "customer_shown", "state_shown"),
-        ("amount", "bonus", "channel"),
-        ("channel_trade_no", "created_shown", "paid_shown"),
+        ("recharge_no", "customer_shown"),
+        "state_shown",
+        ("amount", "bonus"),
+        "channel",
+        ("channel_trade_no", "created_shown"),
+        "paid_shown",
     ]
     export = [
         (_("recharge number"), "recharge_no"),

@@ -92,7 +92,7 @@ def sign_in(page: Page, name: str, password: str) -> None:
 
 def dark_mode(page: Page) -> None:
     """Choose the theme that the switch would: it is kept in the browser."""
-    page.evaluate("localStorage.setItem('_x_adminTheme', JSON.stringify('dark'))")
+    page.evaluate("localStorage.setItem('adminTheme', JSON.stringify('dark'))")
 
 
 def first_link(page: Page, path: str) -> str:
