@@ -1,0 +1,188 @@
+"""What the providers have in common below their protocols: HTTP without surprises, and RSA signatures (SHA-256)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+import structlog
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from requests.structures import CaseInsensitiveDict
+
+from apps.wallet.channels.base import NotConfigured, Unknown
+
+log = structlog.get_logger(__name__)
+
+ANSWER_LIMIT = 1 << 20
+MINIMUM_KEY_BITS = 2048
+USER_AGENT = "chargeplat"
+
+Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, read whole. Header names are looked up without regard to case."""
+
+    status: int
+    headers: CaseInsensitiveDict[str]
+    body: bytes
+
+
+class Wire:
+    """HTTP to one provider. Never follows redirects, keeps no cookies, logs each call without its secrets."""
+
+    def __init__(self, channel: str, timeout: tuple[float, float]) -> None:
+        self._channel = channel
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        # identity: a signature covers the bytes that are read
+        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        operation: str,
+        number: str = "",
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        sign: Signer | None = None,
+        limit: int = ANSWER_LIMIT,
+    ) -> Answer:
+        """Send once and return the answer, whatever its status. `operation` and `number` are for the log.
+
+        `sign` sees the request as it will be sent. Raises Unknown: timeout, connection, too_long.
+        """
+        started = time.monotonic()
+        outcome: str | int = "connection"
+        try:
+            with self._session.request(
+                method,
+                url,
+                data=body or None,
+                headers=headers,
+                # always given: requests would otherwise look for credentials in the user's ~/.netrc
+                auth=sign or _unsigned,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = bytearray()
+                for piece in response.iter_content(1 << 16):
+                    content += piece
+                    if len(content) > limit:
+                        outcome = "too_long"
+                        raise Unknown(outcome)
+                outcome = response.status_code
+                return Answer(response.status_code, response.headers, bytes(content))
+        except requests.Timeout as error:
+            outcome = "timeout"
+            raise Unknown(outcome) from error
+        except requests.RequestException as error:
+            # A connection that breaks while the answer is read surfaces here too: the provider may have acted.
+            raise Unknown("connection") from error
+        finally:
+            log.info(
+                "payment_call",
+                channel=self._channel,
+                operation=operation,
+                number=number,
+                outcome=outcome,
+                elapsed_ms=round((time.monotonic() - started) * 1000),
+            )
+
+
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+# --- RSA ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedKey:
+    """A provider's public key; one that came as a certificate is only good within its dates."""
+
+    key: rsa.RSAPublicKey
+    certificate: x509.Certificate | None
+
+    def verifies(self, signature: bytes, message: bytes, at: datetime) -> bool:
+        """Whether this key made the signature (RSA PKCS#1 v1.5 with SHA-256) and was valid at that time."""
+        if self.certificate is not None and not (
+            self.certificate.not_valid_before_utc <= at <= self.certificate.not_valid_after_utc
+        ):
+            return False
+        try:
+            self.key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def load_private_key(text: str, field: str = "private_key") -> rsa.RSAPrivateKey:
+    """Read a private key: PEM, or the bare base64 of a DER that Alipay's key tool writes. Raises NotConfigured."""
+    try:
+        if "-----BEGIN" in text:
+            key = serialization.load_pem_private_key(text.encode(), password=None)
+        else:
+            key = serialization.load_der_private_key(_unwrapped(text), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise NotConfigured(field) from error
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < MINIMUM_KEY_BITS:
+        raise NotConfigured(field)
+    return key
+
+
+def load_trusted_key(text: str, field: str) -> TrustedKey:
+    """Read a public key or a certificate: PEM, or the bare base64 of a public key. Raises NotConfigured."""
+    certificate = None
+    try:
+        if "-----BEGIN CERTIFICATE" in text:
+            certificate = load_certificate(text, field)
+            key: object = certificate.public_key()
+        elif "-----BEGIN" in text:
+            key = serialization.load_pem_public_key(text.encode())
+        else:
+            key = serialization.load_der_public_key(_unwrapped(text))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise NotConfigured(field) from error
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < MINIMUM_KEY_BITS:
+        raise NotConfigured(field)
+    return TrustedKey(key, certificate)
+
+
+def load_certificate(text: str, field: str) -> x509.Certificate:
+    """Read one PEM certificate. Raises NotConfigured."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError as error:
+        raise NotConfigured(field) from error
+
+
+def signature_of(key: rsa.RSAPrivateKey, message: bytes) -> str:
+    """Sign with RSA PKCS#1 v1.5 and SHA-256; base64."""
+    return base64.b64encode(key.sign(message, padding.PKCS1v15(), hashes.SHA256())).decode()
+
+
+def decode_signature(text: str) -> bytes:
+    """The bytes of a base64 signature; empty, which nothing verifies, for what is no base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _unwrapped(text: str) -> bytes:
+    return base64.b64decode("".join(text.split()), validate=True)
