@@ -108,7 +108,8 @@ class PileConsumer(AsyncConsumer):
         if self.buffer.dropped:
             self._strike()
         if frames and not self.closed:
-            self.seen = self.gateway.now
+            if self.session is not None:  # before login, nothing but the login puts off the time-out
+                self.seen = self.gateway.now
             self.handle(frames)
 
     def handle(self, frames: list[bytes]) -> None:

@@ -175,6 +175,7 @@ class Gateway:
         older = by_code.get(session.pile_code)
         by_code[session.pile_code] = consumer
         consumer.session = session
+        consumer.seen = self.now
         self.count("logins")
         if older is not None and older is not consumer:
             self._replace(older)

@@ -289,8 +289,9 @@ def _stop_answered(answer: Any) -> None:
 
 
 @on(0x3B)
+@on(0x3D)
 def transaction_record(pile: PileConsumer, frame: bytes) -> None:
     """Queue the record; the group commit answers 0x40 once it is stored (YKC V1.6, 7.5)."""
     if frame[4]:
-        DECODE[0x3B](frame)  # raises EncryptedFrame
+        DECODE[frame[5]](frame)  # raises EncryptedFrame
     pile.gateway.records.put(pile, frame)

@@ -108,7 +108,7 @@ class Logins:
             self._worker = None
 
     async def _settle(self, batch: list[Login]) -> None:
-        found = await self._gateway.pool.run("public", self._find, batch)
+        found = await self._gateway.pool.run_surely("public", self._find, batch)
         routes = {
             Route(session.schema, session.pile_code, session.connection_id): login
             for login, session in found.sessions.items()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from redis.asyncio import Redis
 
 from apps.common.ids import SYSTEM
 from apps.common.schema import schema_context
+from apps.common.time import now
 from apps.piles.models import Pile
 from apps.piles.services import create_pile
 from apps.sites.models import Station
@@ -111,6 +113,7 @@ class RunningGateway:
 
     def __init__(self, gateway: Gateway, port: int) -> None:
         self.gateway, self.port = gateway, port
+        self.started = now()
         self.wires: list[Wire] = []
 
     async def dial(self) -> Wire:
@@ -157,6 +160,16 @@ def locked(schema: str, table: str) -> Iterator[None]:
         connection.execute(f"lock table {schema}.{table} in access exclusive mode")
         yield
         connection.rollback()
+
+
+def drop_connections(since: datetime) -> None:
+    """The database server drops the connections made since a moment, as when it restarts."""
+    with psycopg.connect(**database_arguments(), autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid() and backend_start > %s",
+            [since],
+        )
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:

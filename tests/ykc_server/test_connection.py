@@ -14,8 +14,10 @@ from tests.ykc_server.harness import (
     CODE,
     OTHER_CODE,
     Clock,
+    drop_connections,
     eventually,
     heartbeat,
+    locked,
     login,
     make_pile,
     realtime,
@@ -220,17 +222,23 @@ def test_a_thousand_half_open_connections(committed):
         async with running(clock=clock) as host:
             idle = [await asyncio.open_connection("127.0.0.1", host.port) for _ in range(1_000)]
             idle[0][1].write(b"\x68\x22\0")  # half a login
-            await eventually(lambda: _true(len(host.gateway.half_open) == 1_000))
+            chatter = await host.dial()
+            await eventually(lambda: _true(len(host.gateway.half_open) == 1_001))
             wire = await host.pile()  # others are served meanwhile
             wire.send(realtime(), heartbeat())
             await wire.expect("heartbeat_ack")
-            clock.now += 31
+            clock.now += 29
+            await eventually(lambda: _true(host.gateway.now == clock.now))
+            chatter.send(heartbeat())
+            await eventually(lambda: _true(host.gateway.counters["before_login"] == 1))
+            clock.now += 2
             wire.send(heartbeat())
             await wire.expect("heartbeat_ack")
             await eventually(lambda: _true(not host.gateway.half_open))
             wire.send(heartbeat())
             await wire.expect("heartbeat_ack")
-            assert host.gateway.counters["closed_without_login"] == 1_000
+            await chatter.closed()
+            assert host.gateway.counters["closed_without_login"] == 1_001
             for _, writer in idle:
                 writer.transport.abort()
 
@@ -239,6 +247,43 @@ def test_a_thousand_half_open_connections(committed):
 
 async def _true(value):
     return value
+
+
+def test_a_locked_tenant_does_not_stop_the_logins_of_another(committed, other_tenant):
+    make_pile()
+    make_pile(OTHER_CODE, schema=other_tenant.schema_name)
+
+    async def go():
+        async with running() as host:
+            with locked(committed.schema_name, "piles_pile"):
+                blocked, free = await host.dial(), await host.dial()
+                blocked.send(login())
+                free.send(login(OTHER_CODE))
+                assert (await free.expect("login_ack")).result == 0
+                await (
+                    blocked.closed()
+                )  # without an answer: 01 would tell a registered pile that it is unknown
+            await host.pile()
+
+    run(go())
+
+
+def test_piles_log_in_and_are_heard_after_the_database_dropped_everybody(committed):
+    make_pile()
+    make_pile(OTHER_CODE)
+
+    async def go():
+        async with running() as host:
+            first = await host.pile()
+            drop_connections(host.started)
+            first.send(realtime(gun_plugged="yes"))
+            await host.pile(OTHER_CODE)
+            plugged = lambda: ConnectorStatus.objects.filter(state=ConnectorState.PLUGGED).exists()  # noqa: E731
+            await host.until(committed.schema_name, plugged)
+            first.send(heartbeat())
+            await first.expect("heartbeat_ack")
+
+    run(go())
 
 
 def test_a_flood_of_logins(committed):
