@@ -32,6 +32,7 @@ from apps.piles.services import raise_alarm
 from ykc_server import translate
 from ykc_server.protocol import DECODE, ProtocolError
 from ykc_server.protocol.message import seal
+from ykc_server.protocol.messages import TransactionRecordFivePrices
 from ykc_server.session import Gun, Session
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ RECORD_LOCK_TIMEOUT = "1s"
 STATUS_LOCK_TIMEOUT = "250ms"
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError)
 TRANSACTION_NO, PILE_NO = slice(6, 22), slice(22, 29)  # of a record's frame
-FIVE_PRICES_MORE = (
-    16  # bytes by which a record with a fifth rate class is longer (YKC in the field, body 174)
-)
 LIVE_EVERY_S = 1.0
 
 
@@ -328,7 +326,7 @@ def make_row(record: Record) -> Row:
     )
     try:
         m: Any = DECODE[frame[5]](frame)
-        if len(m.extra) != FIVE_PRICES_MORE:
+        if not isinstance(m, TransactionRecordFivePrices):  # settling knows four rate classes
             row.report = json.dumps(translate.transaction_report(m).to_json())
     except (ProtocolError, ValueError, ArithmeticError) as error:
         log.warning("record_undecodable", pile_code=session.pile_code, frame=frame.hex(), error=str(error))

@@ -145,7 +145,10 @@ def test_command_decodes_one_frame():
         ("00", "no start byte 68 at offset 0"),
         (HEARTBEAT[:-2], "frame ends after 16 bytes, its length byte says 17 at offset 16"),
         (seal(b"\0\0\0\x03" + bytes(8)).hex(), "heartbeat needs a body of 9 bytes, got 8 at offset 14"),
-        (seal(b"\0\0\x01\x03" + bytes(9)).hex(), "encryption flag 0x01 is not supported at offset 4"),
+        (
+            seal(b"\0\0\x01\x03" + bytes(9)).hex(),
+            "encryption flag 0x01 and no cipher is configured at offset 4",
+        ),
     ],
 )
 def test_command_names_reason_and_offset(text, reason):

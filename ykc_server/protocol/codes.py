@@ -2,6 +2,8 @@
 
 from enum import IntEnum, IntFlag
 
+from ykc_server.protocol.fields import Group
+
 
 class PileType(IntEnum):
     DC = 0
@@ -32,14 +34,14 @@ class MobileOperator(IntEnum):
 
 
 class ZeroIsSuccess(IntEnum):
-    """Result byte of 02 and, among later frames, 41 and 93."""
+    """Result byte of 02. 41 and 93 mean success by 00 too."""
 
     SUCCESS = 0
     FAIL = 1
 
 
 class OneIsSuccess(IntEnum):
-    """Result byte of 33, 35, 57: the other way round than in 02 and 40."""
+    """Result byte of most answers: the other way round than in 02, 06, 40, 41 and 93."""
 
     FAIL = 0
     SUCCESS = 1
@@ -104,6 +106,146 @@ class StopFailure(IntEnum):
     WRONG_PILE_NO = 1
     NOT_CHARGING = 2
     OTHER = 3
+
+
+class StartType(IntEnum):
+    """What a person shows the pile to start a charge, 31."""
+
+    CARD = 1
+    ACCOUNT = 2
+    VIN = 3
+
+
+class AuthFailure(IntEnum):
+    """Why the platform refuses a start at the pile, 32 and A2."""
+
+    NONE = 0
+    NO_ACCOUNT = 1
+    ACCOUNT_FROZEN = 2
+    BALANCE_LOW = 3
+    CARD_UNSETTLED = 4
+    PILE_DISABLED = 5
+    NOT_ALLOWED_HERE = 6
+    WRONG_PASSWORD = 7
+    STATION_CAPACITY = 8
+    VIN_UNKNOWN = 9
+    PILE_UNSETTLED = 10
+    NO_CARDS_HERE = 11
+
+
+class YesNo(IntEnum):
+    NO = 0
+    YES = 1
+
+
+class GunRole(IntEnum):
+    """In charging over two guns."""
+
+    MAIN = 0
+    AUXILIARY = 1
+
+
+class BalanceResult(IntEnum):
+    OK = 0
+    WRONG_PILE_NO = 1
+    WRONG_CARD = 2
+
+
+class SyncFailure(IntEnum):
+    """Why offline cards were not stored, 43."""
+
+    NONE = 0
+    BAD_FORMAT = 1
+    NO_SPACE = 2
+
+
+class ClearFailure(IntEnum):
+    """Why an offline card was not removed, 45."""
+
+    NONE = 0
+    BAD_FORMAT = 1
+
+
+class CardPresence(IntEnum):
+    ABSENT = 0
+    PRESENT = 1
+
+
+class WorkSwitch(IntEnum):
+    """52: 01 forbids use and locks the pile."""
+
+    ALLOWED = 0
+    LOCKED = 1
+
+
+class ExecuteMode(IntEnum):
+    NOW = 1
+    WHEN_IDLE = 2
+
+
+class PileModel(IntEnum):
+    """94 counts otherwise than the login."""
+
+    DC = 1
+    AC = 2
+
+
+class UpdateResult(IntEnum):
+    OK = 0
+    WRONG_PILE_NO = 1
+    WRONG_MODEL = 2
+    DOWNLOAD_TIMEOUT = 3
+
+
+class QrFormat(IntEnum):
+    """What follows the prefix in a QR code."""
+
+    PILE_NO = 0
+    PILE_AND_GUN_NO = 1
+
+
+class LockStatus(IntEnum):
+    NOT_IN_POSITION = 0x00
+    RAISED = 0x55
+    LOWERED = 0xFF
+
+
+class SpaceStatus(IntEnum):
+    EMPTY = 0x00
+    OCCUPIED = 0xFF
+
+
+class LockAlarm(IntEnum):
+    NONE = 0x00
+    ARM_STUCK = 0x55
+    ARM_FORCED = 0xFF
+
+
+class LockCommand(IntEnum):
+    RAISE = 0x55
+    LOWER = 0xFF
+
+
+class BatteryType(IntEnum):
+    LEAD_ACID = 1
+    NIMH = 2
+    LFP = 3
+    LMO = 4
+    LCO = 5
+    TERNARY = 6
+    LI_POLYMER = 7
+    LTO = 8
+    OTHER = 0xFF
+
+
+class Ownership(IntEnum):
+    LEASED = 0
+    VEHICLE = 1
+
+
+class ChargeMode(IntEnum):
+    CONSTANT_VOLTAGE = 1
+    CONSTANT_CURRENT = 2
 
 
 class StartMode(IntEnum):
@@ -202,3 +344,103 @@ class StopReason(IntEnum):
     TIMEOUT_BSD = 0x88
     TIMEOUT_CCS = 0x89
     UNKNOWN = 0x90
+
+
+class Level(IntEnum):
+    NORMAL = 0
+    TOO_HIGH = 1
+    TOO_LOW = 2
+
+
+class Condition(IntEnum):
+    NORMAL = 0
+    ABNORMAL = 1
+    UNTRUSTED = 2
+
+
+class Verdict(IntEnum):
+    NO = 0
+    YES = 1
+    UNTRUSTED = 2
+
+
+class Wait(IntEnum):
+    NORMAL = 0
+    TIMEOUT = 1
+    UNTRUSTED = 2
+
+
+class Permission(IntEnum):
+    FORBIDDEN = 0
+    ALLOWED = 1
+
+
+# Bit groups of the frames about the battery, as GB/T 27930 orders them: low bits first.
+
+BMS_STATUS = (
+    Group("cell_voltage", 0, 2, "cell voltage", Level),
+    Group("soc", 2, 2, "state of charge", Level),
+    Group("current", 4, 2, "charging current", Condition),
+    Group("temperature", 6, 2, "battery temperature", Condition),
+    Group("insulation", 8, 2, "insulation", Condition),
+    Group("connector", 10, 2, "output connector", Condition),
+    Group("permission", 12, 2, "charging", Permission, normal=1),
+)
+TALK_ERRORS = (
+    # What the battery missed.
+    Group("crm_00", 0, 2, "charger identification (CRM 00)", Wait),
+    Group("crm_aa", 2, 2, "charger identification (CRM AA)", Wait),
+    Group("cts_cml", 8, 2, "time and maximum output (CTS, CML)", Wait),
+    Group("cro", 10, 2, "charger ready (CRO)", Wait),
+    Group("ccs", 16, 2, "charger state (CCS)", Wait),
+    Group("cst", 18, 2, "charger stop (CST)", Wait),
+    Group("csd", 24, 2, "charger statistics (CSD)", Wait),
+    Group("bms_other", 26, 6, "other error of the battery"),
+    # What the charger missed.
+    Group("brm", 32, 2, "battery identification (BRM)", Wait),
+    Group("bcp", 40, 2, "battery parameters (BCP)", Wait),
+    Group("bro", 42, 2, "battery ready (BRO)", Wait),
+    Group("bcs", 48, 2, "battery total state (BCS)", Wait),
+    Group("bcl", 50, 2, "battery demand (BCL)", Wait),
+    Group("bst", 52, 2, "battery stop (BST)", Wait),
+    Group("bsd", 56, 2, "battery statistics (BSD)", Wait),
+    Group("charger_other", 58, 6, "other error of the charger"),
+)
+BMS_ABORT_REASON = (
+    Group("soc_reached", 0, 2, "state of charge reached", Verdict),
+    Group("total_voltage_reached", 2, 2, "total voltage reached", Verdict),
+    Group("cell_voltage_reached", 4, 2, "cell voltage reached", Verdict),
+    Group("charger_stopped", 6, 2, "charger stopped first", Verdict),
+)
+BMS_ABORT_FAULT = (
+    Group("insulation", 0, 2, "insulation fault", Verdict),
+    Group("connector_too_hot", 2, 2, "output connector too hot", Verdict),
+    Group("bms_too_hot", 4, 2, "battery management or its connector too hot", Verdict),
+    Group("connector", 6, 2, "charging connector fault", Verdict),
+    Group("battery_too_hot", 8, 2, "battery too hot", Verdict),
+    Group("relay", 10, 2, "high-voltage relay fault", Verdict),
+    Group("detection_point_2", 12, 2, "voltage at detection point 2", Verdict),
+    Group("other", 14, 2, "other fault", Verdict),
+)
+BMS_ABORT_ERROR = (
+    Group("over_current", 0, 2, "current too high", Verdict),
+    Group("voltage", 2, 2, "voltage abnormal", Verdict),
+)
+CHARGER_ABORT_REASON = (
+    Group("condition_reached", 0, 2, "set condition reached", Verdict),
+    Group("by_hand", 2, 2, "stopped by hand", Verdict),
+    Group("abnormal", 4, 2, "abnormal stop", Verdict),
+    Group("bms_stopped", 6, 2, "battery stopped first", Verdict),
+)
+CHARGER_ABORT_FAULT = (
+    Group("charger_too_hot", 0, 2, "charger too hot", Verdict),
+    Group("connector", 2, 2, "charging connector fault", Verdict),
+    Group("interior_too_hot", 4, 2, "interior of the charger too hot", Verdict),
+    Group("energy_not_delivered", 6, 2, "energy cannot be delivered", Verdict),
+    Group("emergency_stop", 8, 2, "emergency stop", Verdict),
+    Group("other", 10, 2, "other fault", Verdict),
+)
+CHARGER_ABORT_ERROR = (
+    Group("current_mismatch", 0, 2, "current does not match", Verdict),
+    Group("voltage", 2, 2, "voltage abnormal", Verdict),
+)

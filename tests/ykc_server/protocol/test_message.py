@@ -4,10 +4,16 @@ from enum import IntEnum
 from typing import Annotated
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.ykc_server.protocol.strategies import any_message
+from tests.ykc_server.protocol.strategies import (
+    any_message,
+    body_size,
+    least_body,
+    message_of,
+    room_for_extra,
+)
 from ykc_server.protocol import (
     BY_KIND,
     BY_NAME,
@@ -15,6 +21,7 @@ from ykc_server.protocol import (
     Direction,
     EncryptedFrame,
     FieldError,
+    FrameBuffer,
     Message,
     ShortBody,
     UnknownFrame,
@@ -40,28 +47,64 @@ from ykc_server.protocol.messages import (
 
 PILE_NO = "32010600213533"
 
-# Code, name, direction and body length as the protocol's overview lists them.
+# Code, name, direction, body length without list items and the length byte, as the protocol's overview lists them.
 OVERVIEW = [
-    (0x01, "login", "up", 30),
-    (0x02, "login_ack", "down", 8),
-    (0x03, "heartbeat", "up", 9),
-    (0x04, "heartbeat_ack", "down", 9),
-    (0x05, "billing_verify", "up", 9),
-    (0x06, "billing_verify_ack", "down", 10),
-    (0x09, "billing_request", "up", 7),
-    (0x0A, "billing_request_ack", "down", 90),
-    (0x12, "read_realtime", "down", 8),
-    (0x13, "realtime", "up", 60),
-    (0x33, "remote_start_ack", "up", 26),
-    (0x34, "remote_start", "down", 44),
-    (0x35, "remote_stop_ack", "up", 10),
-    (0x36, "remote_stop", "down", 8),
-    (0x3B, "transaction_record", "up", 158),
-    (0x40, "transaction_record_ack", "down", 17),
-    (0x55, "time_sync_ack", "up", 14),
-    (0x56, "time_sync", "down", 14),
-    (0x57, "billing_set_ack", "up", 8),
-    (0x58, "billing_set", "down", 90),
+    (0x01, "login", "up", 30, 0x22),
+    (0x02, "login_ack", "down", 8, 0x0C),
+    (0x03, "heartbeat", "up", 9, 0x0D),
+    (0x04, "heartbeat_ack", "down", 9, 0x0D),
+    (0x05, "billing_verify", "up", 9, 0x0D),
+    (0x06, "billing_verify_ack", "down", 10, 0x0E),
+    (0x09, "billing_request", "up", 7, 0x0B),
+    (0x0A, "billing_request_ack", "down", 90, 0x5E),
+    (0x12, "read_realtime", "down", 8, 0x0C),
+    (0x13, "realtime", "up", 60, 0x40),
+    (0x15, "bms_handshake", "up", 73, 0x4D),
+    (0x17, "bms_config", "up", 45, 0x31),
+    (0x19, "charging_end", "up", 39, 0x2B),
+    (0x1B, "bms_error", "up", 32, 0x24),
+    (0x1D, "bms_abort", "up", 28, 0x20),
+    (0x21, "charger_abort", "up", 28, 0x20),
+    (0x23, "bms_demand", "up", 44, 0x30),
+    (0x25, "bms_info", "up", 31, 0x23),
+    (0x31, "start_request", "up", 51, 0x37),
+    (0x32, "start_request_ack", "down", 38, 0x2A),
+    (0x33, "remote_start_ack", "up", 26, 0x1E),
+    (0x34, "remote_start", "down", 44, 0x30),
+    (0x35, "remote_stop_ack", "up", 10, 0x0E),
+    (0x36, "remote_stop", "down", 8, 0x0C),
+    (0x3B, "transaction_record", "up", 158, 0xA2),
+    (0x3B, "transaction_record_five_prices", "up", 174, 0xB2),
+    (0x3D, "transaction_record_v17", "up", 201, 0xCD),
+    (0x40, "transaction_record_ack", "down", 17, 0x15),
+    (0x41, "balance_update_ack", "up", 16, 0x14),
+    (0x42, "balance_update", "down", 20, 0x18),
+    (0x43, "offline_card_sync_ack", "up", 9, 0x0D),
+    (0x44, "offline_card_sync", "down", 8, 0x0C),
+    (0x45, "offline_card_clear_ack", "up", 7, 0x0B),
+    (0x46, "offline_card_clear", "down", 8, 0x0C),
+    (0x47, "offline_card_query_ack", "up", 7, 0x0B),
+    (0x48, "offline_card_query", "down", 8, 0x0C),
+    (0x51, "work_params_ack", "up", 8, 0x0C),
+    (0x52, "work_params", "down", 9, 0x0D),
+    (0x55, "time_sync_ack", "up", 14, 0x12),
+    (0x56, "time_sync", "down", 14, 0x12),
+    (0x57, "billing_set_ack", "up", 8, 0x0C),
+    (0x58, "billing_set", "down", 90, 0x5E),
+    (0x61, "ground_lock_status", "up", 16, 0x14),
+    (0x62, "ground_lock_control", "down", 13, 0x11),
+    (0x63, "ground_lock_control_ack", "up", 13, 0x11),
+    (0x85, "billing_set_five_prices", "down", 98, 0x66),
+    (0x91, "reboot_ack", "up", 8, 0x0C),
+    (0x92, "reboot", "down", 8, 0x0C),
+    (0x93, "update_ack", "up", 8, 0x0C),
+    (0x94, "update", "down", 94, 0x62),
+    (0xA1, "parallel_start_request", "up", 58, 0x3E),
+    (0xA2, "parallel_start_request_ack", "down", 44, 0x30),
+    (0xA3, "parallel_remote_start_ack", "up", 33, 0x25),
+    (0xA4, "parallel_remote_start", "down", 50, 0x36),
+    (0xF0, "qr_prefix_set", "down", 9, 0x0D),
+    (0xF1, "qr_prefix_set_ack", "up", 8, 0x0C),
 ]
 
 
@@ -72,7 +115,7 @@ def heartbeat_frame(**changes):
 
 def test_tables_agree_with_the_overview():
     declared = [
-        (cls.spec.kind, cls.spec.name, cls.spec.direction.value, cls.spec.body_size)
+        (cls.spec.kind, cls.spec.name, cls.spec.direction.value, cls.spec.body_size, cls.spec.body_size + 4)
         for cls in BY_NAME.values()
     ]
     assert sorted(declared) == OVERVIEW
@@ -83,31 +126,43 @@ def test_every_code_has_a_decoder_of_its_own():
     assert known == {kind for kind, *_ in OVERVIEW} == set(BY_KIND)
 
 
-@given(any_message(), st.booleans())
-def test_any_message_survives_encoding(message, crc_swapped):
+@pytest.mark.parametrize("cls", BY_NAME.values(), ids=lambda cls: cls.spec.name)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_any_message_survives_encoding_and_any_split(cls, data):
+    message = data.draw(message_of(cls))
+    crc_swapped = data.draw(st.booleans())
     frame = message.encode(crc_swapped=crc_swapped)
-    assert len(frame) == message.spec.body_size + 8
-    assert frame[:2] == bytes((0x68, message.spec.body_size + 4))
+    size = body_size(message)
+    assert len(frame) == size + 8
+    assert frame[:2] == bytes((0x68, size + 4))
     assert frame[4:6] == bytes((0, message.spec.kind))
     assert int.from_bytes(frame[-2:], "big" if crc_swapped else "little") == crc16(frame[2:-2])
-    assert decode(frame) == message
+    buffer = FrameBuffer()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(frame)), max_size=5)))
+    pieces = [frame[a:b] for a, b in zip([0, *cuts], [*cuts, len(frame)], strict=True)]
+    [found] = [found for piece in pieces for found in buffer.feed(piece)]
+    assert buffer.crc_swapped is crc_swapped or frame[-1] == frame[-2]
+    decoded = decode(found)
+    assert decoded == message
+    assert type(decoded) is cls
 
 
-@given(any_message(), st.binary(min_size=1, max_size=90))
-def test_bytes_after_the_declared_body_are_kept(message, extra):
-    message.extra = extra
+@given(any_message(), st.data())
+def test_bytes_after_the_declared_body_are_kept(message, data):
+    message.extra = data.draw(st.binary(max_size=room_for_extra(message)))
     decoded = decode(message.encode())
     assert decoded == message
-    assert decoded.extra == extra
+    assert decoded.extra == message.extra
 
 
 @given(any_message(), st.data())
 def test_a_body_that_ends_too_early_is_refused(message, data):
-    body_size = data.draw(st.integers(0, message.spec.body_size - 1))
-    frame = seal(message.encode()[2 : 6 + body_size])
+    size = data.draw(st.integers(0, least_body(message) - 1))
+    frame = seal(message.encode()[2 : 6 + size])
     with pytest.raises(ShortBody) as caught:
         decode(frame)
-    assert caught.value.offset == 6 + body_size
+    assert caught.value.offset == 6 + size
     assert caught.value.frame == frame
 
 
@@ -117,7 +172,12 @@ def test_no_bytes_make_decode_fail_in_another_way(data):
         message = decode(data)
     except (UnknownFrame, ShortBody, EncryptedFrame):
         return
-    assert message.encode()[6:-2] == data[6:-2]
+    tail = message.spec.tail
+    if tail and len(getattr(message, tail.name)) > tail.max_items * tail.item_size:
+        with pytest.raises(FieldError, match=" fit one frame, not "):
+            message.encode()
+    else:
+        assert message.encode()[6:-2] == data[6:-2]
 
 
 def test_unknown_type():
@@ -127,7 +187,9 @@ def test_unknown_type():
 
 def test_encrypted_frames_say_so_whether_known_or_not():
     for kind in (0x03, 0x99):
-        with pytest.raises(EncryptedFrame, match="encryption flag 0x01 is not supported at offset 4"):
+        with pytest.raises(
+            EncryptedFrame, match="encryption flag 0x01 and no cipher is configured at offset 4"
+        ):
             decode(seal(b"\0\0\x01" + bytes((kind,)) + bytes(9)))
 
 
@@ -354,6 +416,7 @@ def test_a_longer_table_for_the_same_code_is_a_variant(registry_restored):
     assert decode(seal(b"\0\0\0\xee\1\2\3")) == ShortForm(first=0x030201)
     assert decode(seal(b"\0\0\0\xee\1\2\3\4")) == ShortForm(first=0x030201, extra=b"\4")
     assert decode(seal(b"\0\0\0\xee\1\2\3\4\5")) == LongForm(first=0x030201, second=0x0504)
+    assert decode(seal(b"\0\0\0\xee\1\2\3\4\5\6")) == ShortForm(first=0x030201, extra=b"\4\5\6")
     assert LongForm(first=0x030201, second=0x0504).encode() == seal(b"\0\0\0\xee\1\2\3\4\5")
     with pytest.raises(ShortBody, match="short_form needs a body of 3 bytes, got 2 at offset 8"):
         decode(seal(b"\0\0\0\xee\1\2"))

@@ -6,36 +6,142 @@ from ykc_server.protocol.messages.billing import (
     BillingRequestAck,
     BillingSet,
     BillingSetAck,
+    BillingSetFivePrices,
     BillingVerify,
     BillingVerifyAck,
 )
-from ykc_server.protocol.messages.clock import TimeSync, TimeSyncAck
-from ykc_server.protocol.messages.control import RemoteStart, RemoteStartAck, RemoteStop, RemoteStopAck
-from ykc_server.protocol.messages.realtime import ReadRealtime, Realtime
-from ykc_server.protocol.messages.record import TransactionRecord, TransactionRecordAck
-from ykc_server.protocol.messages.session import Heartbeat, HeartbeatAck, Login, LoginAck, answer_heartbeat
+from ykc_server.protocol.messages.bms import (
+    BmsAbort,
+    BmsConfig,
+    BmsDemand,
+    BmsError,
+    BmsHandshake,
+    BmsInfo,
+    BmsMessage,
+    ChargerAbort,
+    ChargingEnd,
+    magnitude,
+)
+from ykc_server.protocol.messages.cards import (
+    BalanceUpdate,
+    BalanceUpdateAck,
+    OfflineCardClear,
+    OfflineCardClearAck,
+    OfflineCardQuery,
+    OfflineCardQueryAck,
+    OfflineCardSync,
+    OfflineCardSyncAck,
+)
+from ykc_server.protocol.messages.clock import (
+    TimeSync,
+    TimeSyncAck,
+)
+from ykc_server.protocol.messages.control import (
+    RemoteStart,
+    RemoteStartAck,
+    RemoteStop,
+    RemoteStopAck,
+)
+from ykc_server.protocol.messages.lock import (
+    GroundLockControl,
+    GroundLockControlAck,
+    GroundLockStatus,
+)
+from ykc_server.protocol.messages.realtime import (
+    ReadRealtime,
+    Realtime,
+)
+from ykc_server.protocol.messages.record import (
+    TransactionRecord,
+    TransactionRecordAck,
+    TransactionRecordFivePrices,
+    TransactionRecordV17,
+)
+from ykc_server.protocol.messages.session import (
+    Heartbeat,
+    HeartbeatAck,
+    Login,
+    LoginAck,
+    answer_heartbeat,
+)
+from ykc_server.protocol.messages.start import (
+    ParallelRemoteStart,
+    ParallelRemoteStartAck,
+    ParallelStartRequest,
+    ParallelStartRequestAck,
+    StartRequest,
+    StartRequestAck,
+)
+from ykc_server.protocol.messages.upkeep import (
+    QrPrefixSet,
+    QrPrefixSetAck,
+    Reboot,
+    RebootAck,
+    Update,
+    UpdateAck,
+    WorkParams,
+    WorkParamsAck,
+)
 
 __all__ = [
+    "BalanceUpdate",
+    "BalanceUpdateAck",
     "BillingModel",
     "BillingRequest",
     "BillingRequestAck",
     "BillingSet",
     "BillingSetAck",
+    "BillingSetFivePrices",
     "BillingVerify",
     "BillingVerifyAck",
+    "BmsAbort",
+    "BmsConfig",
+    "BmsDemand",
+    "BmsError",
+    "BmsHandshake",
+    "BmsInfo",
+    "BmsMessage",
+    "ChargerAbort",
+    "ChargingEnd",
+    "GroundLockControl",
+    "GroundLockControlAck",
+    "GroundLockStatus",
     "Heartbeat",
     "HeartbeatAck",
     "Login",
     "LoginAck",
+    "OfflineCardClear",
+    "OfflineCardClearAck",
+    "OfflineCardQuery",
+    "OfflineCardQueryAck",
+    "OfflineCardSync",
+    "OfflineCardSyncAck",
+    "ParallelRemoteStart",
+    "ParallelRemoteStartAck",
+    "ParallelStartRequest",
+    "ParallelStartRequestAck",
+    "QrPrefixSet",
+    "QrPrefixSetAck",
     "ReadRealtime",
     "Realtime",
+    "Reboot",
+    "RebootAck",
     "RemoteStart",
     "RemoteStartAck",
     "RemoteStop",
     "RemoteStopAck",
+    "StartRequest",
+    "StartRequestAck",
     "TimeSync",
     "TimeSyncAck",
     "TransactionRecord",
     "TransactionRecordAck",
+    "TransactionRecordFivePrices",
+    "TransactionRecordV17",
+    "Update",
+    "UpdateAck",
+    "WorkParams",
+    "WorkParamsAck",
     "answer_heartbeat",
+    "magnitude",
 ]

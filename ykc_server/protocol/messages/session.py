@@ -15,42 +15,42 @@ from ykc_server.protocol.message import Direction, Message, message, seal
 from ykc_server.protocol.messages.common import GunNo, PileNo, Plain
 
 
-@message(0x01, "login", Direction.UP)
+@message(0x01, "login", Direction.UP, "充电桩登录认证")
 class Login(Message, gc=False):
     """First frame of every connection. `sim_no` may hold hex digits."""
 
     pile_no: PileNo
-    pile_type: Annotated[int, Coded(PileType)]
-    gun_count: Plain
-    protocol_version: Annotated[int, Coded(ProtocolVersion)]
-    software_version: Annotated[bytes, Ascii(8)]
-    network_type: Annotated[int, Coded(NetworkType)]
-    sim_no: Annotated[bytes, Bcd(10)]
-    operator: Annotated[int, Coded(MobileOperator)]
+    pile_type: Annotated[int, Coded(PileType), "桩类型"]
+    gun_count: Annotated[Plain, "充电枪数量"]
+    protocol_version: Annotated[int, Coded(ProtocolVersion), "通信协议版本"]
+    software_version: Annotated[bytes, Ascii(8), "程序版本"]
+    network_type: Annotated[int, Coded(NetworkType), "网络链接类型"]
+    sim_no: Annotated[bytes, Bcd(10), "SIM 卡"]
+    operator: Annotated[int, Coded(MobileOperator), "运营商"]
 
 
-@message(0x02, "login_ack", Direction.DOWN)
+@message(0x02, "login_ack", Direction.DOWN, "登录认证应答")
 class LoginAck(Message, gc=False):
     pile_no: PileNo
-    result: Annotated[int, Coded(ZeroIsSuccess)]
+    result: Annotated[int, Coded(ZeroIsSuccess), "登陆结果"]
 
 
-@message(0x03, "heartbeat", Direction.UP)
+@message(0x03, "heartbeat", Direction.UP, "充电桩心跳包")
 class Heartbeat(Message, gc=False):
     """Every 10 s, one per gun."""
 
     pile_no: PileNo
     gun_no: GunNo
-    gun_status: Annotated[int, Coded(HeartbeatStatus)]
+    gun_status: Annotated[int, Coded(HeartbeatStatus), "枪状态"]
 
 
-@message(0x04, "heartbeat_ack", Direction.DOWN)
+@message(0x04, "heartbeat_ack", Direction.DOWN, "心跳包应答")
 class HeartbeatAck(Message, gc=False):
     """`response` is always 0."""
 
     pile_no: PileNo
     gun_no: GunNo
-    response: Plain
+    response: Annotated[Plain, "心跳应答"]
 
 
 def answer_heartbeat(sequence: bytes, gun: bytes, crc_swapped: bool = False) -> bytes:
