@@ -48,7 +48,10 @@ class DatabasePool:
                 return await self.run(schema, function, *args, **kwargs)
             except (OperationalError, InterfaceError) as error:
                 log.warning(
-                    "database_call_failed", schema=schema, call=function.__qualname__, error=str(error)
+                    "database_call_failed",
+                    schema=schema,
+                    call=getattr(function, "__qualname__", repr(function)),
+                    error=str(error),
                 )
                 await asyncio.sleep(pause_s)
         return await self.run(schema, function, *args, **kwargs)

@@ -127,7 +127,7 @@ class RunningGateway:
         return wire
 
     async def query(self, schema: str, function: Callable[[], Any]) -> Any:
-        return await self.gateway.pool.run(schema, function)
+        return await self.gateway.pool.run_surely(schema, function)
 
     async def until(self, schema: str, function: Callable[[], Any]) -> Any:
         """Ask the database until the answer is true."""
