@@ -24,6 +24,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or (embedded.development_secret() if EMBEDDED else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY: with DATABASE_URL given, no development key is made.")
+FIELD_KEYS = env.list("FIELD_KEYS", default=[SECRET_KEY])  # the first encrypts, all decrypt: put a new one in front
 PORT = env.int("PORT", default=8000)
 YKC_PORT = env.int("YKC_PORT", default=9988)
 YKC_HOST = env.str("YKC_HOST", default="127.0.0.1" if EMBEDDED else "0.0.0.0")  # noqa: S104 - piles dial in

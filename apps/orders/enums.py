@@ -35,6 +35,10 @@ LIVE = frozenset({S.PENDING, S.STARTING, S.CHARGING, S.STOPPING})
 
 class OrderSource(models.TextChoices):
     APP = "app", _("driver app")
+    CARD = "card", _("card")
+    VIN = "vin", _("plug and charge")
+    ACCOUNT = "account", _("account at the pile")
+    OFFLINE_CARD = "offline_card", _("card while offline")
     STAFF = "staff", _("back office")
     PARTNER = "partner", _("partner")
 
@@ -47,6 +51,7 @@ class StopReason(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
     STAFF = "staff", _("stopped by staff")
     START_FAILED = "start_failed", _("start failed")
+    UNBILLED = "unbilled", _("energy without an order")
 
 
 class RecordState(models.TextChoices):
@@ -54,6 +59,7 @@ class RecordState(models.TextChoices):
     SETTLED = "settled", _("settled")
     HELD = "held", _("held for review")
     QUARANTINED = "quarantined", _("quarantined")
+    REJECTED = "rejected", _("rejected")
 
 
 class Verdict(models.TextChoices):

@@ -69,6 +69,8 @@ class Order(TimeStamped):
     debt = MoneyField(_("debt"), default=0)
     verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
     findings = models.JSONField(_("audit findings"), default=list, blank=True)
+    vin = models.CharField(_("VIN"), max_length=17, blank=True)
+    abort_words = models.JSONField(_("why the battery or the charger ended it"), default=list, blank=True)
 
     class Meta:
         verbose_name = _("charging order")
@@ -102,6 +104,48 @@ class Order(TimeStamped):
     def frozen_retail_tariff(self) -> Tariff:
         """The tariff that the driver pays."""
         return Tariff.from_json(self.retail_tariff)
+
+
+class ParallelLeg(models.Model):
+    """A further gun of an order that charges one car over several (并充); the order itself is the main gun's."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="legs", verbose_name=_("order"))
+    connector = models.ForeignKey(
+        Connector, on_delete=models.PROTECT, related_name="legs", verbose_name=_("connector")
+    )
+    transaction_no = models.CharField(_("transaction number"), max_length=32, unique=True)
+    is_live = models.BooleanField(_("occupies its connector"), default=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("further gun")
+        verbose_name_plural = _("further guns")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["connector"], condition=Q(is_live=True), name="leg_one_live")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.transaction_no}"
+
+
+class OrderCurve(models.Model):
+    """What a charge looked like over time, thinned from telemetry when the order was settled.
+
+    `points`: [[seconds since start, kW, SOC %, V, A, kWh, highest °C], …], at most a few hundred; null is unknown.
+    """
+
+    order = models.OneToOneField(
+        Order, on_delete=models.CASCADE, primary_key=True, related_name="curve", verbose_name=_("order")
+    )
+    points = models.JSONField(_("points"), default=list)
+
+    class Meta:
+        verbose_name = _("charging curve")
+        verbose_name_plural = _("charging curves")
+
+    def __str__(self) -> str:
+        return str(self.order_id)
 
 
 class OrderEvent(models.Model):
@@ -162,8 +206,11 @@ class TransactionRecord(models.Model):
         verbose_name=_("order"),
     )
     processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
+    decided_by = models.CharField(_("decided by"), max_length=100, blank=True)
+    decision = models.CharField(_("decision"), max_length=200, blank=True)
 
     class Meta:
+        permissions = [("decide_record", _("Can match or reject quarantined records"))]
         verbose_name = _("transaction record")
         verbose_name_plural = _("transaction records")
         ordering = ["-id"]

@@ -31,6 +31,38 @@ class CommandKind(models.TextChoices):
     SET_BILLING_MODEL = "set_billing_model", _("set prices")
     SYNC_TIME = "sync_time", _("set clock")
     READ_REALTIME = "read_realtime", _("refresh state")
+    START_PARALLEL = "start_parallel", _("start parallel charging")
+    SET_BALANCE = "set_balance", _("update balance")
+    SET_WORK = "set_work", _("set work parameters")
+    REBOOT = "reboot", _("reboot")
+    UPDATE = "update", _("update firmware")
+    LOCK = "lock", _("move ground lock")
+    SYNC_CARDS = "sync_cards", _("write offline cards")
+    CLEAR_CARDS = "clear_cards", _("delete offline cards")
+    QUERY_CARDS = "query_cards", _("ask for offline cards")
+    SET_QR = "set_qr", _("set QR code")
+
+
+class CrcOrder(models.TextChoices):
+    """Which byte of a checksum comes first. Both are taken; this is what we send."""
+
+    LOW_FIRST = "low", _("low byte first")
+    HIGH_FIRST = "high", _("high byte first")
+
+
+class LockState(models.TextChoices):
+    UNKNOWN = "unknown", _("not in position")
+    RAISED = "raised", _("raised")
+    LOWERED = "lowered", _("lowered")
+
+
+class CardOnPile(models.TextChoices):
+    """What is known of an offline card in a pile's memory."""
+
+    WANTED = "wanted", _("to be written")
+    STORED = "stored", _("stored")
+    UNWANTED = "unwanted", _("to be deleted")
+    FAILED = "failed", _("failed")
 
 
 class CommandState(models.TextChoices):
@@ -52,3 +84,9 @@ class AlarmKind(models.TextChoices):
     CHARGING_AFTER_FAILURE = "charging_after_failure", _("charging although the start failed")
     MISSING_RECORD = "missing_record", _("transaction record missing")
     PRICE_MISMATCH = "price_mismatch", _("pile refused its prices")
+    UNBILLED_ENERGY = "unbilled_energy", _("energy without an order")
+    CLOCK_DRIFT = "clock_drift", _("clock is wrong")
+    WRONG_SIM = "wrong_sim", _("login with another SIM card")
+    WRONG_ADDRESS = "wrong_address", _("login from an address that is not allowed")
+    LOCK_FAULT = "lock_fault", _("ground lock fault")
+    BATTERY = "battery", _("battery reported a fault")

@@ -6,9 +6,20 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.crypto import EncryptedTextField
 from apps.common.fields import DeviceAmountField, EnergyField
 from apps.common.models import TimeStamped
-from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileKind, PileState
+from apps.piles.enums import (
+    AlarmKind,
+    CardOnPile,
+    CommandKind,
+    CommandState,
+    ConnectorState,
+    CrcOrder,
+    LockState,
+    PileKind,
+    PileState,
+)
 from apps.sites.models import Station
 
 
@@ -31,6 +42,25 @@ class Pile(TimeStamped):
     brand = models.CharField(_("brand"), max_length=50, blank=True)
     model = models.CharField(_("model"), max_length=50, blank=True)
     state = models.CharField(_("state"), max_length=16, choices=PileState, default=PileState.IN_SERVICE)
+    # How this pile speaks, where it differs from others (docs: connect a pile).
+    five_prices = models.BooleanField(_("knows five rate classes"), default=False)
+    takes_qr = models.BooleanField(_("takes QR codes (0xF0)"), default=False)
+    crc_order = models.CharField(
+        _("checksum order"), max_length=4, choices=CrcOrder, default=CrcOrder.LOW_FIRST
+    )
+    cipher = models.CharField(_("cipher"), max_length=32, blank=True)
+    cipher_key = EncryptedTextField(_("cipher key"), blank=True)
+    # Who it has to be.
+    allowed_networks = models.CharField(
+        _("allowed networks"),
+        max_length=200,
+        blank=True,
+        help_text=_("for example 10.0.0.0/8, 1.2.3.4; empty: any"),
+    )
+    pinned_sim_no = models.CharField(
+        _("pinned SIM card"), max_length=20, blank=True, help_text=_("a login with another ICCID is refused")
+    )
+    frames_kept_until = models.DateTimeField(_("all frames are kept until"), null=True, blank=True)
     # What the pile says of itself at login; the gateway writes these in batches.
     is_online = models.BooleanField(_("online"), default=False, editable=False)
     connection_id = models.CharField(max_length=40, blank=True, editable=False)
@@ -112,6 +142,26 @@ class ConnectorStatus(models.Model):
         return self.voltage_v * self.current_a / 1000
 
 
+class CommandBatch(TimeStamped):
+    """One request of staff to many piles; what became of it is in its commands."""
+
+    kind = models.CharField(_("kind"), max_length=24, choices=CommandKind)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    scope = models.CharField(_("piles"), max_length=200)
+    total = models.PositiveIntegerField(_("number of piles"))
+    actor_kind = models.CharField(_("actor kind"), max_length=16)
+    actor_id = models.CharField(_("actor id"), max_length=64, blank=True)
+    actor_name = models.CharField(_("actor"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("bulk command")
+        verbose_name_plural = _("bulk commands")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.scope}"
+
+
 class PileCommand(TimeStamped):
     """Something asked of a pile, by whom, until when, and what became of it."""
 
@@ -124,6 +174,18 @@ class PileCommand(TimeStamped):
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     answered_at = models.DateTimeField(_("answered at"), null=True, blank=True)
     result = models.JSONField(_("result"), default=dict, blank=True)
+    batch = models.ForeignKey(
+        CommandBatch,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="commands",
+        verbose_name=_("bulk command"),
+    )
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    frame = models.BinaryField(_("bytes sent"), default=bytes, blank=True)
+    answer = models.BinaryField(_("bytes answered"), default=bytes, blank=True)
     actor_kind = models.CharField(_("actor kind"), max_length=16)
     actor_id = models.CharField(_("actor id"), max_length=64, blank=True)
     actor_name = models.CharField(_("actor"), max_length=100, blank=True)
@@ -163,3 +225,130 @@ class Alarm(TimeStamped):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pile_code}"
+
+
+class GroundLock(models.Model):
+    """The ground lock (地锁) of a parking space, as it last reported."""
+
+    connector = models.OneToOneField(
+        Connector,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="lock",
+        verbose_name=_("connector"),
+    )
+    state = models.CharField(_("state"), max_length=16, choices=LockState, default=LockState.UNKNOWN)
+    is_occupied = models.BooleanField(_("space occupied"), default=False)
+    battery_percent = models.PositiveSmallIntegerField(_("battery (%)"), default=0)
+    has_alarm = models.BooleanField(_("alarm"), default=False)
+    reported_at = models.DateTimeField(_("reported at"))
+
+    class Meta:
+        verbose_name = _("ground lock")
+        verbose_name_plural = _("ground locks")
+
+    def __str__(self) -> str:
+        return f"{self.connector_id} {self.state}"
+
+
+class OfflineCard(TimeStamped):
+    """A card in a pile's own list, by which it lets people charge while it is offline."""
+
+    pile = models.ForeignKey(
+        Pile, on_delete=models.CASCADE, related_name="offline_cards", verbose_name=_("pile")
+    )
+    logical_no = models.CharField(_("card number"), max_length=16)
+    physical_no = models.CharField(_("chip number"), max_length=16)
+    state = models.CharField(_("state"), max_length=16, choices=CardOnPile, default=CardOnPile.WANTED)
+
+    class Meta:
+        verbose_name = _("offline card")
+        verbose_name_plural = _("offline cards")
+        ordering = ["pile", "logical_no"]
+        constraints = [models.UniqueConstraint(fields=["pile", "physical_no"], name="offline_card_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.pile_id} {self.logical_no}"
+
+
+class UpdateServer(TimeStamped):
+    """Where piles fetch firmware from by FTP. The password is kept encrypted and shown to nobody."""
+
+    name = models.CharField(_("name"), max_length=50, unique=True)
+    host = models.CharField(_("address"), max_length=16)
+    port = models.PositiveIntegerField(_("port"), default=21)
+    username = models.CharField(_("user name"), max_length=16)
+    password = EncryptedTextField(_("password"))
+
+    class Meta:
+        verbose_name = _("update server")
+        verbose_name_plural = _("update servers")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TelemetryKind(models.IntegerChoices):
+    """Which report a row of telemetry was."""
+
+    REALTIME = 0x13, _("state")
+    DEMAND = 0x23, _("battery demand")
+    BATTERY = 0x25, _("battery state")
+
+
+class Telemetry(models.Model):
+    """Raw samples while charging, partitioned by month; written by COPY, thinned into the order's curve, then dropped.
+
+    Demand and measurements of the battery are absolute values (GB/T 27930 counts charging currents negative).
+    """
+
+    pk = models.CompositePrimaryKey("at", "connector_id", "kind")
+    at = models.DateTimeField(_("time"))
+    connector_id = models.BigIntegerField(_("connector"))
+    kind = models.SmallIntegerField(_("kind"), choices=TelemetryKind)
+    transaction_no = models.CharField(_("transaction number"), max_length=32)
+    voltage_v = models.DecimalField(_("voltage (V)"), max_digits=7, decimal_places=1, null=True)
+    current_a = models.DecimalField(_("current (A)"), max_digits=7, decimal_places=1, null=True)
+    soc_percent = models.SmallIntegerField(_("SOC (%)"), null=True)
+    energy_kwh = EnergyField(_("energy (kWh)"), null=True)
+    amount_yuan = DeviceAmountField(_("amount (yuan)"), null=True)
+    demand_voltage_v = models.DecimalField(
+        _("demanded voltage (V)"), max_digits=7, decimal_places=1, null=True
+    )
+    demand_current_a = models.DecimalField(
+        _("demanded current (A)"), max_digits=7, decimal_places=1, null=True
+    )
+    max_temp_c = models.SmallIntegerField(_("highest temperature (°C)"), null=True)
+    min_temp_c = models.SmallIntegerField(_("lowest temperature (°C)"), null=True)
+    remaining_minutes = models.IntegerField(_("remaining time (min)"), null=True)
+    status_bits = models.IntegerField(_("battery status bits"), null=True)
+
+    class Meta:
+        verbose_name = _("telemetry")
+        verbose_name_plural = _("telemetry")
+        managed = False  # a partitioned table: made by a migration in SQL
+
+    def __str__(self) -> str:
+        return f"{self.connector_id} {self.at}"
+
+
+class RawFrame(models.Model):
+    """Frames as they went over the wire, partitioned by month: sampled, or all of a pile for a set time."""
+
+    pk = models.CompositePrimaryKey("at", "pile_code", "number")
+    at = models.DateTimeField(_("time"))
+    pile_code = models.CharField(_("pile code"), max_length=14)
+    number = models.BigIntegerField(_("number"))
+    connection_id = models.CharField(_("connection"), max_length=40)
+    is_down = models.BooleanField(_("sent by us"))
+    verdict = models.CharField(_("verdict"), max_length=16)
+    frame = models.BinaryField(_("bytes"))
+
+    class Meta:
+        verbose_name = _("raw frame")
+        verbose_name_plural = _("raw frames")
+        managed = False  # a partitioned table: made by a migration in SQL
+
+    def __str__(self) -> str:
+        return f"{self.pile_code} {self.at}"

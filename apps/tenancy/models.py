@@ -19,6 +19,13 @@ class TenantState(models.TextChoices):
     SUSPENDED = "suspended", _("suspended")
 
 
+class SecondLogin(models.TextChoices):
+    """What to do when a pile that is connected logs in a second time."""
+
+    NEWEST_WINS = "newest", _("the newer connection wins")
+    CHALLENGE = "challenge", _("the older connection stays if it still answers")
+
+
 class Tenant(TenantMixin, TimeStamped):
     """A company with a schema of its own. `code` is public, the schema name is not."""
 
@@ -32,6 +39,13 @@ class Tenant(TenantMixin, TimeStamped):
     hold_maximum = models.DecimalField(
         _("largest hold of one charge (yuan)"), max_digits=14, decimal_places=2, null=True, blank=True
     )
+
+    second_login = models.CharField(
+        _("second login of a pile"), max_length=16, choices=SecondLogin, default=SecondLogin.NEWEST_WINS
+    )
+    stops_unbilled_energy = models.BooleanField(_("stop a pile that charges without an order"), default=False)
+    frame_days = models.PositiveSmallIntegerField(_("days that raw frames are kept"), default=7)
+    telemetry_months = models.PositiveSmallIntegerField(_("months that raw telemetry is kept"), default=3)
 
     class Meta:
         verbose_name = _("tenant")
@@ -75,6 +89,35 @@ class InboundRoute(models.Model):
         verbose_name = _("inbound route")
         verbose_name_plural = _("inbound routes")
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="inbound_route_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.key}"
+
+
+class Newcomer(models.Model):
+    """A device that dialled in under a code that nobody has registered: the queue of first-seen devices."""
+
+    kind = models.CharField(_("kind"), max_length=16)
+    key = models.CharField(_("code"), max_length=64)
+    first_seen_at = models.DateTimeField(_("first seen"))
+    last_seen_at = models.DateTimeField(_("last seen"), db_index=True)
+    times = models.PositiveIntegerField(_("times"), default=1)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    facts = models.JSONField(_("what it said"), default=dict, blank=True)
+    tenant = models.ForeignKey(
+        Tenant,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="newcomers",
+        verbose_name=_("offered to tenant"),
+    )
+
+    class Meta:
+        verbose_name = _("first-seen device")
+        verbose_name_plural = _("first-seen devices")
+        ordering = ["-last_seen_at"]
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="newcomer_unique")]
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.key}"
