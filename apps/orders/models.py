@@ -206,8 +206,9 @@ class TransactionRecord(models.Model):
         verbose_name=_("order"),
     )
     processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
-    decided_by = models.CharField(_("decided by"), max_length=100, blank=True)
-    decision = models.CharField(_("decision"), max_length=200, blank=True)
+    # The database fills these in for gateways of an older release, which write this table in plain SQL.
+    decided_by = models.CharField(_("decided by"), max_length=100, blank=True, db_default="")
+    decision = models.CharField(_("decision"), max_length=200, blank=True, db_default="")
 
     class Meta:
         permissions = [("decide_record", _("Can match or reject quarantined records"))]

@@ -1,22 +1,17 @@
-"""Wire messages ↔ piles.reports / piles.commands. The only module that knows both vocabularies."""
+"""What piles report, in domain words."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from apps.common.time import now
-from apps.piles.commands import Command, ReadRealtime, SetBillingModel, StartCharge, StopCharge, SyncTime
 from apps.piles.enums import ConnectorState
 from apps.piles.reports import ConnectorReport, PeriodReport, StartAnswer, StopAnswer, TransactionReport
-from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
-from ykc_server.protocol import Message
+from apps.pricing.tariff import RateClass
 from ykc_server.protocol import messages as wire
 from ykc_server.protocol.codes import GunStatus, OneIsSuccess, StartFailure, StopFailure
-from ykc_server.session import Gun, Prices
-
-WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+from ykc_server.session import Gun
 
 START_REASONS = {
     StartFailure.NONE: "none",
@@ -33,13 +28,6 @@ STOP_REASONS = {
 }
 STATES = {GunStatus.FAULT: ConnectorState.FAULT, GunStatus.CHARGING: ConnectorState.CHARGING}
 NO_TRANSACTION = bytes(16)
-
-
-class NotTranslatable(ValueError):
-    """A command that this protocol has no frame for; the text says why."""
-
-
-# --- Reports ----------------------------------------------------------------------------------------------
 
 
 def connector_state(gun: Gun) -> ConnectorState:
@@ -144,60 +132,3 @@ def clock_offset_s(m: wire.TimeSyncAck) -> Decimal | None:
     """How far a pile's clock is ahead of ours, in seconds; None when 0x55 holds no time."""
     told = m.value("time")
     return None if told is None else Decimal(str(round((told - now()).total_seconds(), 3)))
-
-
-# --- Commands ---------------------------------------------------------------------------------------------
-
-
-def prices(billing_model_no: str, tariff: Tariff) -> Prices:
-    """Return a tariff as the fields of 0x0A and 0x58."""
-    if RateClass.DEEP_VALLEY in tariff.slots:
-        return Prices(billing_model_no, None)
-    fields: dict[str, int | bytes] = {
-        "loss_ratio": 0,
-        "slot_rate_codes": bytes(rate_class.code for rate_class in tariff.slots),
-    }
-    for rate_class in WIRE_CLASSES:
-        price = tariff.prices[rate_class]
-        fields[f"{rate_class}_electricity_price"] = int(price.electricity / PRICE_UNIT)
-        fields[f"{rate_class}_service_price"] = int(price.service / PRICE_UNIT)
-    return Prices(billing_model_no, fields)
-
-
-def billing_model(kind: type[wire.BillingModel], pile_no: bytes, known: Prices) -> Message:
-    """Return 0x0A or 0x58 with these prices for one pile. Raises NotTranslatable for five rate classes."""
-    if known.fields is None:
-        raise NotTranslatable("five_rate_classes")
-    fields: dict[str, Any] = known.fields
-    return kind(pile_no=pile_no, billing_model_no=bytes.fromhex(known.billing_model_no), **fields)
-
-
-def time_sync(pile_no: bytes) -> Message:
-    """Return 0x56 with the present time."""
-    return wire.TimeSync(pile_no=pile_no, time=wire.TimeSync.spec.fields["time"].raw(now()))
-
-
-def command_message(command: Command, pile_code: str) -> Message:
-    """Return the frame of a command for a pile. Raises NotTranslatable, FieldError or TariffError."""
-    match command:
-        case StartCharge():
-            return wire.RemoteStart.make(
-                transaction_no=command.transaction_no,
-                pile_no=pile_code,
-                gun_no=command.connector_no,
-                logical_card_no=command.logical_card_no,
-                physical_card_no=command.physical_card_no,
-                account_balance=command.balance,
-            )
-        case StopCharge():
-            return wire.RemoteStop.make(pile_no=pile_code, gun_no=command.connector_no)
-        case SetBillingModel():
-            tariff = Tariff.from_json(command.tariff)
-            return billing_model(
-                wire.BillingSet, bytes.fromhex(pile_code), prices(command.billing_model_no, tariff)
-            )
-        case SyncTime():
-            return time_sync(bytes.fromhex(pile_code))
-        case ReadRealtime():
-            return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
-    raise NotTranslatable(f"no frame for {command.kind}")

@@ -1,0 +1,35 @@
+"""Wire messages ↔ piles.reports / piles.commands. The only package that knows both vocabularies."""
+
+from ykc_server.translate.commands import (
+    NotTranslatable,
+    billing_model,
+    command_message,
+    prices,
+    time_sync,
+)
+from ykc_server.translate.reports import (
+    clock_offset_s,
+    connector_report,
+    connector_state,
+    login_facts,
+    start_answer,
+    stop_answer,
+    transaction_no,
+    transaction_report,
+)
+
+__all__ = [
+    "NotTranslatable",
+    "billing_model",
+    "clock_offset_s",
+    "command_message",
+    "connector_report",
+    "connector_state",
+    "login_facts",
+    "prices",
+    "start_answer",
+    "stop_answer",
+    "time_sync",
+    "transaction_no",
+    "transaction_report",
+]

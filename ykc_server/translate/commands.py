@@ -1,0 +1,72 @@
+"""What is asked of piles, as frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.common.time import now
+from apps.piles.commands import Command, ReadRealtime, SetBillingModel, StartCharge, StopCharge, SyncTime
+from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
+from ykc_server.protocol import Message
+from ykc_server.protocol import messages as wire
+from ykc_server.session import Prices
+
+WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+
+
+class NotTranslatable(ValueError):
+    """A command that this protocol has no frame for; the text says why."""
+
+
+def prices(billing_model_no: str, tariff: Tariff) -> Prices:
+    """Return a tariff as the fields of 0x0A and 0x58."""
+    if RateClass.DEEP_VALLEY in tariff.slots:
+        return Prices(billing_model_no, None)
+    fields: dict[str, int | bytes] = {
+        "loss_ratio": 0,
+        "slot_rate_codes": bytes(rate_class.code for rate_class in tariff.slots),
+    }
+    for rate_class in WIRE_CLASSES:
+        price = tariff.prices[rate_class]
+        fields[f"{rate_class}_electricity_price"] = int(price.electricity / PRICE_UNIT)
+        fields[f"{rate_class}_service_price"] = int(price.service / PRICE_UNIT)
+    return Prices(billing_model_no, fields)
+
+
+def billing_model(kind: type[wire.BillingModel], pile_no: bytes, known: Prices) -> Message:
+    """Return 0x0A or 0x58 with these prices for one pile. Raises NotTranslatable for five rate classes."""
+    if known.fields is None:
+        raise NotTranslatable("five_rate_classes")
+    fields: dict[str, Any] = known.fields
+    return kind(pile_no=pile_no, billing_model_no=bytes.fromhex(known.billing_model_no), **fields)
+
+
+def time_sync(pile_no: bytes) -> Message:
+    """Return 0x56 with the present time."""
+    return wire.TimeSync(pile_no=pile_no, time=wire.TimeSync.spec.fields["time"].raw(now()))
+
+
+def command_message(command: Command, pile_code: str) -> Message:
+    """Return the frame of a command for a pile. Raises NotTranslatable, FieldError or TariffError."""
+    match command:
+        case StartCharge():
+            return wire.RemoteStart.make(
+                transaction_no=command.transaction_no,
+                pile_no=pile_code,
+                gun_no=command.connector_no,
+                logical_card_no=command.logical_card_no,
+                physical_card_no=command.physical_card_no,
+                account_balance=command.balance,
+            )
+        case StopCharge():
+            return wire.RemoteStop.make(pile_no=pile_code, gun_no=command.connector_no)
+        case SetBillingModel():
+            tariff = Tariff.from_json(command.tariff)
+            return billing_model(
+                wire.BillingSet, bytes.fromhex(pile_code), prices(command.billing_model_no, tariff)
+            )
+        case SyncTime():
+            return time_sync(bytes.fromhex(pile_code))
+        case ReadRealtime():
+            return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
+    raise NotTranslatable(f"no frame for {command.kind}")
