@@ -43,4 +43,5 @@ def _event(
         actor_name=actor.name,
         data=data,
     )
-    transaction.on_commit(partial(live.push, order.transaction_no))
+    if before != OrderState.PENDING:  # nobody can watch an order yet that this transaction makes
+        transaction.on_commit(partial(live.push, order.transaction_no))
