@@ -35,6 +35,7 @@ django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"]  # a worker of pytest-xdist would inherit it
 
 from chargeplat import embedded  # noqa: E402
+from tests.live.system import live_system  # noqa: E402, F401 - one running system for all that drive it
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -15,6 +15,19 @@ from apps.orders.errors import IllegalMove
 from apps.orders.models import Order, OrderEvent
 
 
+def begin(order: Order, actor: Actor, at: datetime) -> None:
+    """Write a new order, already in STARTING, with the events of its making and of its start.
+
+    Nobody can watch an order yet that this transaction makes, so nobody is told.
+    """
+    order.state = OrderState.STARTING
+    order.save(force_insert=True)
+    created = _row(order, "created", OrderState.PENDING, OrderState.PENDING, actor, at, {})
+    data = {"hold": str(order.hold_amount)}
+    requested = _row(order, "start_requested", OrderState.PENDING, OrderState.STARTING, actor, at, data)
+    OrderEvent.objects.bulk_create([created, requested])
+
+
 def note(order: Order, kind: str, actor: Actor, at: datetime, **data: Any) -> None:
     """Write an event that does not move the order."""
     _event(order, kind=kind, before=OrderState(order.state), actor=actor, at=at, data=data)
@@ -32,15 +45,27 @@ def move(order: Order, to: OrderState, kind: str, actor: Actor, at: datetime, **
 def _event(
     order: Order, *, kind: str, before: OrderState, actor: Actor, at: datetime, data: dict[str, Any]
 ) -> None:
-    OrderEvent.objects.create(
+    _row(order, kind, before, OrderState(order.state), actor, at, data).save()
+    transaction.on_commit(partial(live.push, order.transaction_no))
+
+
+def _row(  # noqa: PLR0917 - the columns of the row, in their order
+    order: Order,
+    kind: str,
+    before: OrderState,
+    after: OrderState,
+    actor: Actor,
+    at: datetime,
+    data: dict[str, Any],
+) -> OrderEvent:
+    return OrderEvent(
         order=order,
         at=at,
         kind=kind,
         from_state=before,
-        to_state=order.state,
+        to_state=after,
         actor_kind=actor.kind,
         actor_id=actor.id,
         actor_name=actor.name,
         data=data,
     )
-    transaction.on_commit(partial(live.push, order.transaction_no))

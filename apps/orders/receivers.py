@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from django.dispatch import receiver
+from kombu.exceptions import OperationalError
 
 from apps.orders import tasks
 from apps.piles.reports import ConnectorReport
@@ -27,5 +28,5 @@ def follow_connector(report: ConnectorReport, **_kwargs: Any) -> None:
             str(report.energy_kwh),
             report.reported_at.isoformat(),
         )
-    except OSError as error:  # the broker is away: the watchdog reads the connector's status
+    except (OperationalError, OSError) as error:  # the broker is away: the watchdog reads the connector's status
         log.warning("task_not_queued", task="orders.connector_changed", error=str(error))

@@ -10,28 +10,29 @@ from decimal import Decimal
 
 import structlog
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import now
 from apps.customers.models import Customer, CustomerState
-from apps.orders.enums import LIVE, OrderSource, OrderState, StopReason
+from apps.orders.enums import OrderSource, OrderState, StopReason
 from apps.orders.errors import CustomerBlocked, NotStartable, OrderNotFound, StationClosed
 from apps.orders.models import Order
-from apps.orders.moves import move, note
+from apps.orders.moves import begin, move, note
 from apps.piles import gateway
 from apps.piles import services as piles
 from apps.piles.commands import StartCharge, StopCharge
 from apps.piles.enums import AlarmKind, CommandKind, ConnectorState, PileState
 from apps.piles.errors import ConnectorBusy, ConnectorFaulty, ConnectorOffline, PileDisabled
-from apps.piles.models import Connector, ConnectorStatus
+from apps.piles.models import Connector
 from apps.piles.reports import StartAnswer, StopAnswer
-from apps.piles.selectors import connector_by_code
+from apps.piles.selectors import lock_connector
 from apps.pricing.errors import NoPrice
 from apps.pricing.selectors import effective_version
 from apps.sites.models import StationState
 from apps.tenancy.models import Tenant
+from apps.tenancy.selectors import tenant_of_schema
 from apps.wallet import services as wallet
 from apps.wallet.errors import KeyReused
 
@@ -65,54 +66,48 @@ def start_charge(
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
     if customer.state != CustomerState.ACTIVE:
         raise CustomerBlocked
-    connector = connector_by_code(code=connector_code)
-    if (earlier := _same_request(customer, request_key, connector, preset_amount)) is not None:
-        return earlier
-    try:
-        with transaction.atomic():
-            Connector.objects.select_for_update().get(pk=connector.pk)
-            if (earlier := _same_request(customer, request_key, connector, preset_amount)) is not None:
-                return earlier
-            _check_connector(connector)
-            order = _create(
-                customer=customer,
-                connector=connector,
-                request_key=request_key,
-                preset_amount=preset_amount,
-                source=source,
-                actor=who,
-                at=moment,
-            )
-            hold = wallet.open_hold(
-                customer=customer,
-                order_no=order.order_no,
-                amount=preset_amount,
-                maximum=_hold_maximum(),
-                at=at,
-            )
-            order.hold_amount = hold.amount
-            order.start_sent_at = moment
-            move(order, OrderState.STARTING, "start_requested", who, moment, hold=str(hold.amount))
-            order.save(update_fields=["hold_amount", "start_sent_at", "state", "updated_at"])
-            command = StartCharge(
-                transaction_no=order.transaction_no,
-                connector_no=connector.connector_no,
-                balance=hold.amount,
-                logical_card_no=f"{customer.pk:016d}",
-            )
-            gateway.send(pile=connector.pile, command=command, actor=who)
-    except IntegrityError as error:
-        raise _lost_race(error) from error
-    log.info("start_requested", order_no=order.order_no, connector_code=connector.code, hold=str(hold.amount))
-    return order
+    for _ in range(NUMBER_TRIES):
+        try:
+            with transaction.atomic():
+                connector = lock_connector(code=connector_code)
+                order = _same_request(customer, request_key, connector, preset_amount)
+                if order is not None:
+                    return order
+                _check_connector(connector)
+                order = _create(
+                    customer=customer,
+                    connector=connector,
+                    request_key=request_key,
+                    preset_amount=preset_amount,
+                    source=source,
+                    actor=who,
+                    at=moment,
+                )
+                command = StartCharge(
+                    transaction_no=order.transaction_no,
+                    connector_no=connector.connector_no,
+                    balance=order.hold_amount,
+                    logical_card_no=f"{customer.pk:016d}",
+                )
+                gateway.send(pile=connector.pile, command=command, actor=who)
+        except IntegrityError as error:
+            if (reason := _lost_race(error)) is not None:
+                raise reason from error
+        else:
+            log.info("start_requested", order_no=order.order_no, connector_code=connector.code)
+            return order
+    raise NotStartable
 
 
-def _lost_race(error: IntegrityError) -> Exception:
-    """Which rule of the database stopped a start that ran at the same time as another."""
-    if "order_request_unique" in str(error):
+def _lost_race(error: IntegrityError) -> Exception | None:
+    """Which rule of the database stopped a start; None for a number that another order got in the same second."""
+    text = str(error)
+    if "order_request_unique" in text:
         return KeyReused()
-    if "order_one_live" in str(error):
+    if "order_one_live" in text:
         return ConnectorBusy()
+    if "order_no" in text or "transaction_no" in text:
+        return None
     return error
 
 
@@ -126,8 +121,7 @@ def _same_request(
 
 
 def _check_connector(connector: Connector) -> None:
-    pile = connector.pile
-    status = ConnectorStatus.objects.get(connector=connector)
+    pile, status = connector.pile, connector.status
     if pile.station.state != StationState.OPEN:
         raise StationClosed
     if pile.state != PileState.IN_SERVICE:
@@ -136,9 +130,8 @@ def _check_connector(connector: Connector) -> None:
         raise ConnectorOffline
     if status.state == ConnectorState.FAULT:
         raise ConnectorFaulty
-    busy = Order.objects.filter(connector=connector, state__in=LIVE).exists()
-    if busy or status.state == ConnectorState.CHARGING:
-        raise ConnectorBusy
+    if status.state == ConnectorState.CHARGING:
+        raise ConnectorBusy  # an order that runs without charging yet is found by the database (order_one_live)
 
 
 def _create(
@@ -151,41 +144,41 @@ def _create(
     actor: Actor,
     at: datetime,
 ) -> Order:
+    """Hold the money and write the order, in STARTING, with its first two events."""
     pile = connector.pile
     version = effective_version(pile_id=pile.pk, station_id=pile.station_id, at=at)
     if version is None:
         raise NoPrice
     tariff = version.to_tariff().to_json()
-    for _ in range(NUMBER_TRIES):
-        order_no = dated_number("C", at=at)
-        number = transaction_number(pile.pile_code, connector.connector_no, at=at)
-        if (
-            Order.objects.filter(transaction_no=number).exists()
-            or Order.objects.filter(order_no=order_no).exists()
-        ):
-            continue
-        order = Order.objects.create(
-            order_no=order_no,
-            transaction_no=number,
-            request_key=request_key,
-            source=source,
-            customer=customer,
-            station_id=pile.station_id,
-            connector=connector,
-            price_version=version,
-            tariff=tariff,
-            retail_tariff=tariff,
-            preset_amount=preset_amount,
-            created_at=at,
-        )
-        note(order, "created", actor, at)
-        return order
-    raise NotStartable
+    order = Order(
+        order_no=dated_number("C", at=at),
+        transaction_no=transaction_number(pile.pile_code, connector.connector_no, at=at),
+        request_key=request_key,
+        source=source,
+        customer=customer,
+        station_id=pile.station_id,
+        connector=connector,
+        price_version=version,
+        tariff=tariff,
+        retail_tariff=tariff,
+        preset_amount=preset_amount,
+        created_at=at,
+        start_sent_at=at,
+    )
+    hold = wallet.open_hold(
+        customer=customer, order_no=order.order_no, amount=preset_amount, maximum=_hold_maximum(), at=at
+    )
+    order.hold_amount = hold.amount
+    begin(order, actor, at)
+    return order
 
 
 def _hold_maximum() -> Decimal:
-    own = Tenant.objects.filter(schema_name=current_schema()).values_list("hold_maximum", flat=True).first()
-    return own if own is not None else Decimal(settings.HOLD_MAXIMUM_YUAN)
+    """The tenant's largest hold, yuan. A request knows its tenant already."""
+    tenant = getattr(connection, "tenant", None)
+    if not isinstance(tenant, Tenant):
+        tenant = tenant_of_schema(current_schema())
+    return tenant.hold_maximum if tenant.hold_maximum is not None else Decimal(settings.HOLD_MAXIMUM_YUAN)
 
 
 # --- What the pile answers and reports --------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -257,15 +257,37 @@ class PileAdmin(BackofficeAdmin):
 
     # --- Buttons ---
 
-    @action(description=_("Refresh state"), url_path="refresh", icon="sync", permissions=["command"])
-    def refresh_state(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description=_("Refresh state"),
+        url_path="refresh",
+        icon="sync",
+        permissions=["command"],
+        dialog={
+            "title": _("Refresh state"),
+            "description": _("The pile is asked for the state of each gun."),
+            "form_class": BaseDialogForm,
+            "form_submit_text": _("Refresh state"),
+        },
+    )
+    def refresh_state(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Ask the pile for the state of each gun (0x12 on the wire)."""
         pile = self.row(request, object_id)
         guns = [ReadRealtime(connector_no=gun.connector_no) for gun in pile.connectors.all()]
         return self._send(request, pile, guns)
 
-    @action(description=_("Set clock"), url_path="clock", icon="schedule", permissions=["command"])
-    def sync_clock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description=_("Set clock"),
+        url_path="clock",
+        icon="schedule",
+        permissions=["command"],
+        dialog={
+            "title": _("Set clock"),
+            "description": _("The pile is given the platform's time."),
+            "form_class": BaseDialogForm,
+            "form_submit_text": _("Set clock"),
+        },
+    )
+    def sync_clock(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Give the pile our time (0x56 on the wire)."""
         return self._send(request, self.row(request, object_id), [SyncTime()])
 
@@ -298,7 +320,7 @@ class PileAdmin(BackofficeAdmin):
             messages.success(request, _("Sent. The answer shows under pile commands."))
         else:
             messages.warning(request, _("The pile is offline, nothing was sent."))
-        return HttpResponseRedirect(reverse("admin:piles_pile_change", args=[pile.pk]))
+        return self.back_to(request, pile)
 
     def has_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may send commands."""
@@ -416,8 +438,19 @@ class ConnectorAdmin(ReadOnlyAdmin):
             {**(extra_context or {}), "chips": chips, "everything": everything, "refreshed_at": now()},
         )
 
-    @action(description=_("Refresh state"), url_path="refresh", icon="sync", permissions=["command"])
-    def refresh_state(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description=_("Refresh state"),
+        url_path="refresh",
+        icon="sync",
+        permissions=["command"],
+        dialog={
+            "title": _("Refresh state"),
+            "description": _("The pile is asked for the state of each gun."),
+            "form_class": BaseDialogForm,
+            "form_submit_text": _("Refresh state"),
+        },
+    )
+    def refresh_state(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Ask the pile for this gun's state (0x12 on the wire)."""
         gun = self.row(request, object_id)
         if gun.pile.is_online:
@@ -428,7 +461,7 @@ class ConnectorAdmin(ReadOnlyAdmin):
             messages.success(request, _("Sent. The answer shows under pile commands."))
         else:
             messages.warning(request, _("The pile is offline, nothing was sent."))
-        return HttpResponseRedirect(reverse("admin:piles_connector_change", args=[gun.pk]))
+        return self.back_to(request, gun)
 
     def has_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may send commands."""

@@ -17,6 +17,19 @@ def connector_by_code(*, code: str) -> Connector:
     return found
 
 
+def lock_connector(*, code: str) -> Connector:
+    """Lock and return the connector of a full code, with pile, station and status; inside `atomic()`. PileNotFound."""
+    found = (
+        Connector.objects.select_for_update(of=["self"])
+        .select_related("pile__station", "status")
+        .filter(code=code)
+        .first()
+    )
+    if found is None or found.pile.state == PileState.RETIRED:
+        raise PileNotFound(code=code)
+    return found
+
+
 def connectors_of(*, station_id: int) -> QuerySet[Connector]:
     """Return a station's connectors that drivers may see, with pile and status, in the order of their codes."""
     return (

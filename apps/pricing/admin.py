@@ -169,7 +169,8 @@ class AssignForm(BaseDialogForm):
         words = super().clean() or {}
         code = (words.get("pile_code") or "").strip()
         if bool(words.get("station")) == bool(code):
-            raise forms.ValidationError(_("Choose a station, or enter one pile."))
+            # The theme's dialog shows errors of fields only.
+            self.add_error("station", _("Choose a station, or enter one pile."))
         words["pile"] = None
         if code:
             words["pile"] = Pile.objects.filter(pile_code=code).first()

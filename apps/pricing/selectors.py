@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import F, Q
+
 from apps.pricing.models import PriceAssignment, PriceVersion
 
 
@@ -21,8 +23,14 @@ def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> di
 
 
 def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVersion | None:
-    """Return the version in force for one pile at `at`, or None."""
-    return effective_versions(places=[(pile_id, station_id)], at=at).get(pile_id)
+    """Return the version in force for one pile at `at`, or None; one query, as every start needs it."""
+    assignment = (
+        PriceAssignment.objects.select_related("version__template")
+        .filter(Q(pile_id=pile_id) | Q(station_id=station_id), starts_at__lte=at)
+        .order_by(F("pile").asc(nulls_last=True), "-starts_at", "-id")
+        .first()
+    )
+    return assignment.version if assignment else None
 
 
 def station_versions(*, station_ids: Sequence[int], at: datetime) -> dict[int, PriceVersion]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -174,11 +174,9 @@ class JournalEntryAdmin(_OfCustomer):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
         """With the sum of the debits: what the entry moves."""
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(moved=Sum("postings__amount", filter=Q(postings__amount__gt=0)))
-        )
+        legs = Posting.objects.filter(entry=OuterRef("pk"), amount__gt=0).order_by().values("entry")
+        moved = Subquery(legs.annotate(moved=Sum("amount")).values("moved"))
+        return super().get_queryset(request).annotate(moved=moved)
 
     @display(description=_("posted at"), ordering="id")
     def posted_shown(self, obj: JournalEntry) -> str:
@@ -208,7 +206,9 @@ class AccountAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
         """With the sum of the postings."""
-        return super().get_queryset(request).annotate(balance=Sum("postings__amount"))
+        legs = Posting.objects.filter(account=OuterRef("pk")).order_by().values("account")
+        total = Subquery(legs.annotate(total=Sum("amount")).values("total"))
+        return super().get_queryset(request).annotate(balance=total)
 
     @display(description=_("account"), ordering="kind")
     def name_shown(self, obj: Account) -> str:

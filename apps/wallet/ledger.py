@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.common.money import ZERO, to_fen
 from apps.common.time import business_day, now
@@ -91,9 +91,9 @@ def post(
         business_day=business_day(moment),
         memo=memo,
     )
+    accounts = _accounts(wallet, list(moves))
     Posting.objects.bulk_create(
-        Posting(entry=entry, account=_account(account, wallet, channel), amount=amount)
-        for (account, channel), amount in moves.items()
+        Posting(entry=entry, account=accounts[place], amount=amount) for place, amount in moves.items()
     )
     cached = {
         WALLET_COLUMNS[account]: amount if account in DEBIT_NORMAL else -amount
@@ -109,7 +109,17 @@ def post(
     return entry
 
 
-def _account(kind: AccountKind, wallet: Wallet, channel: str) -> Account:
-    owner = wallet if kind in WALLET_ACCOUNTS else None
-    account, _ = Account.objects.get_or_create(kind=kind, wallet=owner, channel=channel)
-    return account
+def _accounts(
+    wallet: Wallet, places: list[tuple[AccountKind, str]]
+) -> dict[tuple[AccountKind, str], Account]:
+    """Return the accounts of (kind, channel) pairs, made at first sight; one query when all are there."""
+    kinds = [kind for kind, _ in places]
+    rows = Account.objects.filter(Q(wallet=wallet) | Q(wallet=None), kind__in=kinds)
+    accounts = {(AccountKind(row.kind), row.channel): row for row in rows}
+    for kind, channel in places:
+        if (kind, channel) not in accounts:
+            owner = wallet if kind in WALLET_ACCOUNTS else None
+            accounts[kind, channel], _ = Account.objects.get_or_create(
+                kind=kind, wallet=owner, channel=channel
+            )
+    return accounts

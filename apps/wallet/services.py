@@ -36,8 +36,12 @@ def wallet_of(*, customer: Customer) -> Wallet:
 
 def lock_wallet(*, customer_id: int) -> Wallet:
     """Lock and return a customer's wallet; must run inside `atomic()`."""
-    Wallet.objects.get_or_create(customer_id=customer_id)
-    return Wallet.objects.select_for_update().get(customer_id=customer_id)
+    locked = Wallet.objects.select_for_update()
+    wallet = locked.filter(customer_id=customer_id).first()
+    if wallet is None:
+        Wallet.objects.get_or_create(customer_id=customer_id)
+        wallet = locked.get(customer_id=customer_id)
+    return wallet
 
 
 # --- Holds and charges ------------------------------------------------------------------------------------

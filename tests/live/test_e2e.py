@@ -23,7 +23,7 @@ from tests.e2e.drive import (
     start,
 )
 from tests.e2e.site import App, OnePile, wait_for
-from tests.live.conftest import LiveSystem
+from tests.live.system import LiveSystem
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(420)]
 

@@ -5,13 +5,24 @@ from decimal import Decimal
 
 import pytest
 from django.core.management import CommandError, call_command
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.ykc_server.protocol.strategies import any_message
-from ykc_server.inspector import BadHex, build, describe, parse_hex
-from ykc_server.protocol import FieldError, UnknownFrame
+from tests.ykc_server.protocol.strategies import any_message, message_of
+from ykc_server.inspector import BadHex, annotate, build, describe, inspect_frame, parse_hex
+from ykc_server.protocol import BY_NAME, FieldError, UnknownFrame
 from ykc_server.protocol.message import seal
-from ykc_server.protocol.messages import Heartbeat, Realtime, TimeSync
+from ykc_server.protocol.messages import (
+    BmsAbort,
+    BmsDemand,
+    Heartbeat,
+    OfflineCardSync,
+    Realtime,
+    StartRequest,
+    TimeSync,
+    TransactionRecord,
+    Update,
+)
 
 HEARTBEAT = "680D050000033201060021353301005718"
 REALTIME = (
@@ -197,6 +208,17 @@ def test_command_takes_plain_numbers_exactly():
     assert describe(bytes.fromhex(frame))["fields"]["account_balance"] == str(Decimal("1.10"))
 
 
+@pytest.mark.parametrize("cls", BY_NAME.values(), ids=lambda cls: cls.spec.name)
+@settings(max_examples=3, deadline=None)
+@given(data=st.data())
+def test_command_round_trip_of_every_frame(cls, data):
+    shown = json.loads(run("decode", data.draw(message_of(cls)).encode().hex()))
+    assert shown["name"] == cls.spec.name
+    fields = json.dumps(shown["fields"])
+    again = run("encode", shown["name"], "--fields", fields, "--sequence", shown["sequence"])
+    assert json.loads(run("decode", again)) == shown
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "sequence", "reason"),
     [
@@ -216,3 +238,174 @@ def test_command_refuses_bad_input(name, fields, sequence, reason):
 
 def test_heartbeat_constant():
     assert Heartbeat.make(**HEARTBEAT_FIELDS).encode(b"\5\0").hex().upper() == HEARTBEAT
+
+
+def by_name(views):
+    return {view.name: view for view in views}
+
+
+def tiles(views, size):
+    """Whether the views cover `size` bytes, in order and none twice."""
+    ends = [0]
+    for view in views:
+        if view.offset != ends[-1] or view.length < 1:
+            return False
+        ends.append(view.offset + view.length)
+    return ends[-1] == size
+
+
+def test_every_byte_of_a_captured_frame():
+    inspection = inspect_frame(parse_hex(REALTIME))
+    assert (inspection.name, inspection.label, inspection.direction) == ("realtime", "上传实时监测数据", "up")
+    assert (inspection.crc, inspection.crc_expected, inspection.error) == ("ok", "E12D", "")
+    views = by_name(inspection.fields)
+    assert tiles(inspection.fields, 68)
+    assert views["length"].value == 64
+    status = views["status"]
+    assert (status.part, status.offset, status.length, status.raw) == ("body", 30, 1, "03")
+    assert (status.value, status.meaning, status.label) == (3, "charging", "状态")
+    voltage = views["output_voltage"]
+    assert (voltage.offset, voltage.raw, voltage.value, voltage.unit) == (33, "540D", "341.2", "V")
+    assert json.loads(json.dumps(inspection.to_json()))["fields"][-1]["meaning"] == "ok"
+
+
+@settings(max_examples=200)
+@given(any_message(), st.binary(max_size=12), st.data())
+def test_any_frame_is_shown_whole_cut_or_damaged(message, extra, data):
+    frame = message.encode() + extra
+    frame = frame[: data.draw(st.integers(0, len(frame)))]
+    damage = data.draw(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=3))
+    damaged = bytearray(frame)
+    for place, byte in damage:
+        if place < len(damaged):
+            damaged[place] = byte
+    views = annotate(bytes(damaged), show_secrets=True)
+    assert tiles(views, len(damaged))
+    assert "".join(view.raw for view in views) == damaged.hex().upper()
+
+
+@given(st.binary(max_size=270))
+def test_any_bytes_can_be_inspected(data):
+    inspection = inspect_frame(data)
+    assert tiles(inspection.fields, len(data))
+    json.dumps(inspection.to_json())
+
+
+@given(any_message())
+def test_a_good_frame_has_no_error_and_its_values_are_the_described_ones(message):
+    frame = message.encode()
+    inspection = inspect_frame(frame, show_secrets=True)
+    assert (inspection.error, inspection.crc) == ("", "ok")
+    views = by_name(inspection.fields)
+    for name, shown in describe(frame)["fields"].items():
+        if name in views:
+            assert views[name].value == (shown["value"] if isinstance(shown, dict) else shown)
+        else:
+            assert shown in ([], "") or f"{name}[0]." in "".join(views)
+
+
+def test_a_frame_that_is_cut_off():
+    inspection = inspect_frame(bytes.fromhex(REALTIME)[:36])
+    assert inspection.error == "frame ends after 36 bytes, its length byte says 68 at offset 36"
+    assert (inspection.crc, inspection.crc_expected) == (None, "")
+    last = inspection.fields[-1]
+    assert (last.name, last.raw, last.value, last.meaning) == (
+        "output_current",
+        "F8",
+        None,
+        "cut off: 1 of 2 bytes",
+    )
+    assert by_name(inspection.fields)["length"].meaning == "32 would fit the bytes that are here"
+
+
+def test_verdicts_on_the_crc():
+    bad = inspect_frame(bytes.fromhex(HEARTBEAT[:-4] + "0000"))
+    assert (bad.crc, bad.crc_expected, bad.error) == ("bad", "5718", "wrong CRC at offset 15")
+    assert by_name(bad.fields)["crc"].meaning == "should be 5718"
+    swapped = inspect_frame(bytes.fromhex(HEARTBEAT[:-4] + "1857"))
+    assert (swapped.crc, swapped.error) == ("swapped", "")
+    assert by_name(swapped.fields)["crc"].meaning == "high byte first"
+
+
+def test_frames_that_cannot_be_read():
+    unknown = inspect_frame(seal(b"\0\0\0\x99\1\2"))
+    assert (unknown.name, unknown.error) == ("", "unknown frame type 0x99 at offset 5")
+    assert by_name(unknown.fields)["body"].raw == "0102"
+    sealed = inspect_frame(seal(b"\0\0\1\x03" + bytes(9)))
+    assert sealed.error == "encryption flag 0x01 and no cipher is configured at offset 4"
+    assert by_name(sealed.fields)["body"].meaning == "encrypted"
+    assert inspect_frame(b"").fields == ()
+    assert inspect_frame(b"").error == "no bytes at offset 0"
+
+
+def test_lists_are_shown_item_by_item():
+    cards = [{"logical_card_no": "1", "physical_card_no": f"AB0{number}"} for number in (1, 2)]
+    frame = OfflineCardSync.make(pile_no="1", cards=cards, extra=b"\xee").encode()
+    views = by_name(annotate(frame))
+    assert [(views[name].offset, views[name].value) for name in list(views)[6:]] == [
+        (13, 2),
+        (14, "0000000000000001"),
+        (22, "000000000000AB01"),
+        (30, "0000000000000001"),
+        (38, "000000000000AB02"),
+        (46, None),
+        (47, None),
+    ]
+    assert list(views)[6:] == [
+        "count",
+        "cards[0].logical_card_no",
+        "cards[0].physical_card_no",
+        "cards[1].logical_card_no",
+        "cards[1].physical_card_no",
+        "extra",
+        "crc",
+    ]
+
+
+def zeros(cls, **raw):
+    values = {name: bytes(f.size) if f.format.endswith("s") else 0 for name, f in cls.spec.fields.items()}
+    return cls(**values | raw).encode()
+
+
+def test_meanings():
+    record = by_name(annotate(zeros(TransactionRecord, stop_reason=0x6E, vin=b"0" * 17)))
+    assert record["stop_reason"].meaning == "balance used up"
+    assert (record["vin"].value, record["vin"].meaning) == ("0" * 17, "none")
+    assert record["start_time"].meaning == "no time"
+    assert by_name(annotate(zeros(TransactionRecord, stop_reason=0x8A)))["stop_reason"].meaning == "0x8A"
+    abort = by_name(annotate(zeros(BmsAbort, abort_reason=0b0000_0001, abort_fault=0x0102)))
+    assert abort["abort_reason"].meaning == "state of charge reached"
+    assert abort["abort_fault"].meaning == "insulation fault: untrusted; battery too hot"
+    demand = by_name(annotate(zeros(BmsDemand, max_cell_voltage_group=0x3000 | 398, pile_current=3258)))
+    assert demand["max_cell_voltage_group"].meaning == "voltage 3.98; group 3"
+    assert (demand["pile_current"].value, demand["pile_current"].unit) == ("-74.2", "A")
+    realtime = by_name(annotate(zeros(Realtime, hardware_fault=0x2041)))
+    assert realtime["hardware_fault"].meaning == (
+        "emergency stop button; energy meter does not answer; 0x2000"
+    )
+    assert (realtime["cable_temp"].value, realtime["cable_temp"].meaning) == (None, "not available")
+
+
+def test_secrets_are_hidden_unless_asked_for():
+    update = zeros(Update, username=b"operator".ljust(16, b"\0"), password=b"topsecret".ljust(16, b"\0"))
+    start = zeros(StartRequest, password=b"49ba59abbe56e057")
+    for frame, names in ((update, ["username", "password"]), (start, ["password"])):
+        hidden, shown = by_name(annotate(frame)), by_name(annotate(frame, show_secrets=True))
+        for name in names:
+            assert (hidden[name].raw, hidden[name].value, hidden[name].meaning) == ("", None, "secret")
+            assert shown[name].value
+            assert shown[name].value not in str(hidden)
+            assert shown[name].raw not in str(hidden)
+
+
+def test_command_inspects():
+    printed = run("inspect", HEARTBEAT[:-2])
+    assert printed.startswith("heartbeat 充电桩心跳包 up\nCRC missing\nerror: frame ends after 16 bytes")
+    assert "  14 00                                 gun_status 枪状态: 0 (normal)\n" in printed
+    shown = json.loads(run("inspect", HEARTBEAT, "--json"))
+    assert (shown["crc"], shown["error"], len(shown["fields"])) == ("ok", "", 9)
+    update = zeros(Update, password=b"topsecret".ljust(16, b"\0")).hex()
+    assert "topsecret" not in run("inspect", update)
+    assert "topsecret" in run("inspect", update, "--show-secrets")
+    with pytest.raises(CommandError, match=r"^half a byte at offset 1$"):
+        run("inspect", "680")

@@ -27,6 +27,7 @@ from tests.ykc_server.harness import (
 )
 from ykc_server import ingest
 from ykc_server.ingest import Record, make_row
+from ykc_server.protocol import BY_NAME
 from ykc_server.protocol.message import seal
 
 
@@ -163,6 +164,32 @@ def test_records_that_cannot_be_read(committed):
     assert [(row.state, row.reason) for row in stored] == [(RecordState.QUARANTINED, "undecodable")] * 3
     assert [row.transaction_no for row in stored] == ["", number(), number()]
     assert [len(bytes(row.body)) for row in stored] == [15, 16, 60]
+
+
+def test_five_prices_and_the_record_of_v17(committed):
+    """Known by length and by type. Settling knows four rate classes, so a fifth is a person's to judge."""
+    make_pile()
+    plain = record()
+    values = {name: field.json(getattr(plain, name)) for name, field in plain.spec.fields.items()}
+    five = {f"deep_valley_{name}": "1.0000" for name in ("price", "kwh", "loss_kwh", "amount")}
+    meter = {"meter_no": "1", "meter_cipher": "0", "meter_protocol_version": "0", "meter_encryption": 0}
+    messages = [
+        BY_NAME["transaction_record_five_prices"].make(**values | five),
+        BY_NAME["transaction_record_v17"].make(**values | meter),
+    ]
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(*messages)
+            await wire.expect("transaction_record_ack")
+            await wire.expect("transaction_record_ack")
+            return await host.query(committed.schema_name, rows())
+
+    stored = {row.frame_type: row for row in run(go())}
+    assert (stored[0x3B].state, stored[0x3B].reason) == (RecordState.QUARANTINED, "undecodable")
+    report = TransactionReport.from_json(stored[0x3D].report)
+    assert (str(report.meter_end), set(report.periods)) == ("110.0000", {"sharp", "peak", "flat", "valley"})
 
 
 def test_a_locked_tenant_does_not_stop_another(committed, other_tenant):

@@ -29,11 +29,9 @@ class Measured:
         self.port = port
 
     def cpu_s(self) -> float:
-        """CPU seconds of all its threads so far."""
-        total = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-        return total / 1e9
+        """CPU seconds so far, of all its threads, also of those that have ended; steps of 10 ms."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def pss_kib(self) -> int:
         """Memory that is its own, plus its share of what it shares (Pss), KiB."""
@@ -90,4 +88,4 @@ def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
     wait_until(lambda: process.poll() is not None or socket_accepts(("127.0.0.1", port)), READY_TIMEOUT_S)
     if process.poll() is not None or not socket_accepts(("127.0.0.1", port)):
-        raise NotReady(f"{process.args} did not start:\n{tail(log)}")
+        raise NotReady(f"{process.args!r} did not start:\n{tail(log)}")

@@ -16,11 +16,14 @@ The way back: `RemoteStart.make(pile_no="32010600213533", account_balance=Decima
 (and the JSON forms of the inspector) for every field of the table; `RemoteStart(pile_no=m.pile_no, …)` takes raw
 ones. `m.encode(sequence)` gives the frame; an answer repeats `m.sequence` of what it answers.
 
+`words.words(message)` tells codes and bit fields in words, `dialect` holds what differs from pile to pile.
+
 Field names and tables are those of the specification, one class each in `messages`; errors are in `errors`.
 """
 
 from ykc_server.protocol import messages as _messages  # noqa: F401 -- fills the registry
 from ykc_server.protocol.connection import Connection
+from ykc_server.protocol.dialect import CIPHERS, Cipher, Dialect, learn, open_frame, seal_message
 from ykc_server.protocol.errors import (
     BadLength,
     BadStart,
@@ -36,10 +39,13 @@ from ykc_server.protocol.message import BY_KIND, BY_NAME, DECODE, Direction, Mes
 __all__ = [
     "BY_KIND",
     "BY_NAME",
+    "CIPHERS",
     "DECODE",
     "BadLength",
     "BadStart",
+    "Cipher",
     "Connection",
+    "Dialect",
     "Direction",
     "EncryptedFrame",
     "FieldError",
@@ -50,4 +56,7 @@ __all__ = [
     "UnknownFrame",
     "check_frame",
     "decode",
+    "learn",
+    "open_frame",
+    "seal_message",
 ]

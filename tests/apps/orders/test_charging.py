@@ -89,6 +89,14 @@ def test_a_start_holds_all_money_freezes_prices_and_asks_the_pile():
     assert kinds(order) == ["created", "start_requested"]
 
 
+def test_a_start_takes_few_queries(django_assert_num_queries):
+    """What a driver waits for: connector, request, price, tenant, wallet, hold, journal, order, events, command."""
+    customer, connector = factories.a_customer("80.00"), factories.a_connector()
+    factories.a_started_order(customer=customer, connector=factories.a_connector(), preset="1.00")
+    with django_assert_num_queries(17):
+        factories.a_started_order(customer=customer, connector=connector)
+
+
 def test_a_preset_amount_is_held_and_no_more():
     customer = factories.a_customer("80.00")
     order = factories.a_started_order(customer=customer, preset="30.00")

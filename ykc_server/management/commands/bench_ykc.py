@@ -124,7 +124,8 @@ class Bench:
         self.errors = errors
         self.say = say
         cores = sorted(os.sched_getaffinity(0))
-        self.server_core, self.own_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+        self.server_core: int | None = cores[0] if len(cores) > 1 else None
+        self.own_core: int | None = cores[1] if len(cores) > 1 else None
         self.began = time.monotonic()
 
     def pin(self, services: embedded.Services) -> None:
@@ -263,18 +264,23 @@ class Bench:
                     pile.transport.write(load.realtime(pile.code, charging=False).encode(b"\1\0"))
                 await gateway.quiet()
                 delays = []
+                used = daphne.cpu_s()
                 for index in range(API_CALLS + 10):
                     delay_ms = await self._call(
                         daphne, codes[index % len(codes)], self.tokens[index % DRIVERS]
                     )
                     if index >= 10:  # the first ones load code
                         delays.append(delay_ms)
+                web_ms = (daphne.cpu_s() - used) * 1e3 / (API_CALLS + 10)
                 await gateway.quiet()
                 fleet.close()
         delays.sort()
         p99 = delays[int(len(delays) * 0.99)]
-        self.note(f"start: p50 {statistics.median(delays):.1f} ms, p99 {p99:.1f} ms, {len(delays)} calls")
-        return Result("start", statistics.median(delays), delays)
+        p50 = statistics.median(delays)
+        self.note(
+            f"start: p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(delays)} calls; web {web_ms:.1f} ms CPU each"
+        )
+        return Result("start", p50, delays)
 
     def _pile_frame(self, pile: load.PileClient, frame: bytes) -> None:
         if frame[5] == RemoteStart.spec.kind and (waiting := self.started.get(pile.code)) is not None:

@@ -1,4 +1,4 @@
-"""Decode and encode YKC frames. Needs neither database nor Redis."""
+"""Decode, inspect and encode YKC frames. Needs neither database nor Redis."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ykc_server.inspector import BadHex, build, describe, parse_hex
+from ykc_server.inspector import BadHex, Inspection, build, describe, inspect_frame, parse_hex
 from ykc_server.protocol import BY_NAME, FieldError, ProtocolError
 
 
@@ -23,6 +23,10 @@ class Command(BaseCommand):
         decoder.add_argument(
             "hex", nargs="+", help="one frame in hex, or - for one frame per line of standard input"
         )
+        inspector = actions.add_parser("inspect", help="every byte of a frame, good or bad")
+        inspector.add_argument("hex", nargs="+", help="bytes in hex")
+        inspector.add_argument("--json", action="store_true", help="as one JSON object")
+        inspector.add_argument("--show-secrets", action="store_true", help="passwords too")
         encoder = actions.add_parser("encode", help="JSON → frame")
         encoder.add_argument("name", help=f"one of {', '.join(sorted(BY_NAME))}")
         encoder.add_argument("--fields", required=True, help='the object that decode prints as "fields"')
@@ -33,6 +37,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "encode":
             self.stdout.write(encode(options).hex().upper())
+        elif options["action"] == "inspect":
+            self.inspect(options)
         elif options["hex"] == ["-"]:
             self.decode_lines(sys.stdin)
         else:
@@ -49,8 +55,33 @@ class Command(BaseCommand):
                 except (ProtocolError, BadHex) as error:
                     self.print({"error": str(error), "offset": error.offset})
 
+    def inspect(self, options: dict[str, Any]) -> None:
+        try:
+            frame = parse_hex(" ".join(options["hex"]))
+        except BadHex as error:
+            raise CommandError(str(error)) from None
+        inspection = inspect_frame(frame, show_secrets=options["show_secrets"])
+        if options["json"]:
+            self.print(inspection.to_json())
+        else:
+            self.stdout.write("\n".join(table(inspection)))
+
     def print(self, description: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(description, ensure_ascii=False))
+
+
+def table(inspection: Inspection) -> list[str]:
+    """Return an inspection as lines of text: offset, bytes, field, value, meaning."""
+    title = f"{inspection.name or 'unknown type'} {inspection.label} {inspection.direction}".strip()
+    lines = [title, f"CRC {inspection.crc or 'missing'}"]
+    if inspection.error:
+        lines.append(f"error: {inspection.error}")
+    for view in inspection.fields:
+        value = "" if view.value is None else str(view.value)
+        said = " ".join(part for part in (value, view.unit, view.meaning and f"({view.meaning})") if part)
+        name = f"{view.name} {view.label}".strip()
+        lines.append(f"{view.offset:4} {view.raw or '··' * view.length:<34} {name}: {said}")
+    return lines
 
 
 def encode(options: dict[str, Any]) -> bytes:

@@ -1,3 +1,5 @@
+"""A system in processes of its own: what `make run` starts, for the tests that drive it from outside."""
+
 from __future__ import annotations
 
 import json

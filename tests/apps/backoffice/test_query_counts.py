@@ -1,0 +1,70 @@
+"""How many questions each list asks the database: the same for one row and for three."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.common.ids import SYSTEM
+from apps.orders.settling import settle_record
+from apps.piles import gateway, services
+from apps.piles.commands import SyncTime
+from apps.piles.enums import AlarmKind
+from tests import factories
+from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
+from tests.staff import boss
+
+# Two stand before each list: the session and the person. The host's tenant is not counted, it may be remembered.
+COUNTS = {
+    "accounts.user": 7,
+    "auth.group": 6,
+    "backoffice.auditentry": 9,
+    "customers.customer": 5,
+    "orders.order": 5,
+    "orders.transactionrecord": 4,
+    "piles.alarm": 5,
+    "piles.connector": 7,
+    "piles.pile": 8,
+    "piles.pilecommand": 4,
+    "pricing.priceassignment": 7,
+    "pricing.pricepush": 6,
+    "pricing.pricetemplate": 6,
+    "sites.station": 8,
+    "wallet.account": 5,
+    "wallet.debt": 5,
+    "wallet.hold": 5,
+    "wallet.journalentry": 4,
+    "wallet.recharge": 6,
+    "wallet.wallet": 5,
+}
+
+
+def a_business(number: int) -> None:
+    order = factories.a_charging_order(customer=factories.a_customer("1.00"))
+    settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
+    services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
+    Group.objects.create(name=f"role {number}")
+
+
+def counts(client: Any) -> dict[str, int]:
+    found = {}
+    for label in TENANT_PAGES:
+        page = url(tenant_site, label, "changelist")
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(page).status_code == 200
+        own = [query["sql"] for query in asked.captured_queries]
+        found[label] = len([sql for sql in own if not sql.startswith("SET ") and "tenancy_domain" not in sql])
+    return found
+
+
+def test_a_longer_list_asks_no_more(tenant: Any) -> None:
+    client = boss()
+    a_business(1)
+    assert counts(client) == COUNTS
+    a_business(2)
+    a_business(3)
+    assert counts(client) == COUNTS
