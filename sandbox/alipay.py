@@ -272,6 +272,13 @@ class Alipay(Provider):
         order.status = "TRADE_CLOSED"
         return {"out_trade_no": order.out_trade_no, "trade_no": order.trade_no}
 
+    def order_of(self, client_params: dict[str, str]) -> Order:
+        """What `my.tradePay` finds behind a trade number."""
+        for order in self.orders.values():
+            if order.trade_no == client_params["tradeNO"]:
+                return order
+        raise ControlError("tradeNO")
+
     def pay(self, order: Order, at: datetime, options: dict[str, Any]) -> Announcement | None:
         """Pay: `amount` (yuan) other than the order's is a fraud to try. A closed order may be paid by `force`."""
         if order.status != "WAIT_BUYER_PAY" and not options.get("force"):

@@ -4,7 +4,8 @@ Control API, JSON in and out, below `/_sandbox/`:
 
     POST   faults       {"fault": …, "times": 1|null, "only": part of an operation, "seconds": …}
     DELETE faults
-    POST   pay          {"out_trade_no": …, "merchant_no": …?, "at": ISO time?, "amount": …?, "notify": …}
+    POST   pay          {"client_params": what the phone was given} or {"out_trade_no": …, "merchant_no": …?};
+                        {"at": ISO time?, "amount": …?, "force": true?, "notify": …}
     POST   refunds      {"out_refund_no": …, "status": …, "at": …?, "notify": …}
     POST   announce     {"out_trade_no": …, "notify": …}   the payment's notice once more
     POST   settings     {name: value}
@@ -140,6 +141,10 @@ class Provider:
 
     def accepted(self, status: int, body: bytes) -> bool:
         """Whether this answer to a notice ends its repetition."""
+        raise NotImplementedError
+
+    def order_of(self, client_params: dict[str, str]) -> Any:
+        """The order that a phone may pay with these parameters. Raises ControlError."""
         raise NotImplementedError
 
     def pay(self, order: Any, at: datetime, options: dict[str, Any]) -> Announcement | None:
@@ -281,8 +286,11 @@ class Provider:
             case "POST reset":
                 return self._reset()
             case "POST pay":
-                order = self._find(self.orders, "out_trade_no", options)
                 with self.lock:
+                    if "client_params" in options:
+                        order = self.order_of(options["client_params"])
+                    else:
+                        order = self._find(self.orders, "out_trade_no", options)
                     notice = self.pay(order, _moment(options), options)
                 self.announce(notice, options.get("notify", "wait"))
                 return asdict(order)

@@ -352,6 +352,22 @@ class WechatPay(Provider):
             amount |= {"payer_total": amount["total"], "payer_currency": "CNY"}
         return content | {"amount": amount}
 
+    def order_of(self, client_params: dict[str, str]) -> Order:
+        """What `wx.requestPayment` checks: the app, the merchant's signature, and an order behind the prepay_id."""
+        app_id, package = client_params["appId"], client_params["package"]
+        for order in self.orders.values():
+            merchant = self.merchants[order.merchant_no]
+            if (f"prepay_id={order.prepay_id}", merchant.app_id) != (package, app_id):
+                continue
+            text = (
+                f"{app_id}\n{client_params['timeStamp']}\n{client_params['nonceStr']}\n{package}\n".encode()
+            )
+            signature = base64.b64decode(client_params["paySign"])
+            if client_params["signType"] != "RSA" or not verifies(merchant.public_pem, signature, text):
+                raise ControlError("支付验证签名失败")
+            return order
+        raise ControlError("prepay_id")
+
     def pay(self, order: Order, at: datetime, options: dict[str, Any]) -> Announcement | None:
         """Pay: `amount` (fen) other than the order's is a fraud to try. A closed order may be paid by `force`."""
         if self._expire(order).state != "NOTPAY" and not options.get("force"):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
 
 import requests
 import structlog
@@ -105,6 +106,14 @@ class Wire:
 
 def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def notify_url(url: str) -> str:
+    """Return a URL that providers take for notices: absolute, without a query string. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("notify_url: absolute, without a query string")
+    return url
 
 
 # --- RSA ----------------------------------------------------------------------------------------------------

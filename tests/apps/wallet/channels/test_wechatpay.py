@@ -500,11 +500,3 @@ def test_what_cannot_be_used_is_named(field: str, value: Any, wechatpay_issued: 
 def test_there_is_no_address_in_the_code(wechatpay_issued: dict[str, Any]) -> None:
     with pytest.raises(NotConfigured, match="base_url"):
         WechatPay(WechatPayCredentials(**wechatpay_issued), base_url="")
-
-
-@pytest.mark.parametrize(
-    "url", ["", "/notices", "http://shop.test/notices?tenant=1", "ftp://shop.test/", "http://shop.test/#x"]
-)
-def test_a_notify_url_that_wechat_forbids(url: str, wechatpay_channel: WechatPay) -> None:
-    with pytest.raises(ValueError, match="notify_url"):
-        wechatpay_channel.create(dataclasses.replace(an_order(), notify_url=url))
