@@ -46,6 +46,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Stations"), "location_on", "sites.station"),
                 (_("Piles"), "ev_station", "piles.pile"),
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
+                (_("Price pushes"), "publish", "pricing.pricepush"),
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
             ],
         ),

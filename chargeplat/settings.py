@@ -67,6 +67,7 @@ SHARED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "ykc_server",
+    "sandbox",  # for its command
 ]
 TENANT_APPS = [
     "apps.backoffice",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.multipartparser import parse_header_parameters
+from django.utils.http import parse_header_parameters
 from django.utils.translation import gettext as _
 from django.views.defaults import server_error as html_server_error
 

@@ -28,5 +28,6 @@ def follow_connector(report: ConnectorReport, **_kwargs: Any) -> None:
             str(report.energy_kwh),
             report.reported_at.isoformat(),
         )
-    except (OperationalError, OSError) as error:  # the broker is away: the watchdog reads the connector's status
+    except (OperationalError, OSError) as error:
+        # The broker is away: the watchdog reads the connector's status.
         log.warning("task_not_queued", task="orders.connector_changed", error=str(error))

@@ -51,7 +51,7 @@ def main() -> None:
             if not options.only or "login" in options.only:
                 save(page, options.out / "login.png")
             sign_in(page, "admin", password)
-            order = first_link(page, "/admin/orders/order/?state__exact=completed")
+            order = first_link(page, "/admin/orders/order/?state__exact=completed&o=-7")
             station = first_link(page, "/admin/sites/station/")
             template = first_link(page, "/admin/pricing/pricetemplate/")
             wallet = first_link(page, "/admin/wallet/wallet/")
@@ -116,7 +116,7 @@ def save(page: Page, path: Path) -> None:
     path.write_bytes(packed)
 
 
-# The browser decodes its own picture: the most frequent colours stay, others go to the nearest.
+# The browser decodes its own picture: each colour goes to the nearest of the palette.
 INDEXED = """
 async (source) => {
   const image = new Image();
@@ -130,16 +130,23 @@ async (source) => {
   const key = (i) => (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
   for (let i = 0; i < data.length; i += 4) counts.set(key(i), (counts.get(key(i)) || 0) + 1);
   const parts = (colour) => [colour >> 16, (colour >> 8) & 255, colour & 255];
-  const frequent = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 256);
-  const palette = frequent.map(([colour]) => parts(colour));
-  const nearest = new Map(frequent.map(([colour], index) => [colour, index]));
+  const off = (a, b) => (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2;
+  const palette = [], kept = [];
+  for (const [colour] of [...counts].sort((a, b) => b[1] - a[1])) {
+    if (palette.length === 256) break;
+    const rgb = parts(colour);
+    // The common ones as they are; of the rest only what is unlike all of them, such as a small red dot.
+    if (palette.length >= 150 && palette.some((other) => off(other, rgb) < 500)) continue;
+    palette.push(rgb);
+    kept.push(colour);
+  }
+  const nearest = new Map(kept.map((colour, index) => [colour, index]));
   for (const colour of counts.keys()) {
     if (nearest.has(colour)) continue;
     const rgb = parts(colour);
     let best = 0, least = Infinity;
     palette.forEach((other, index) => {
-      const off = (other[0] - rgb[0]) ** 2 + (other[1] - rgb[1]) ** 2 + (other[2] - rgb[2]) ** 2;
-      if (off < least) [best, least] = [index, off];
+      if (off(other, rgb) < least) [best, least] = [index, off(other, rgb)];
     });
     nearest.set(colour, best);
   }

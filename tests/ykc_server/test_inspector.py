@@ -209,7 +209,7 @@ def test_command_takes_plain_numbers_exactly():
 
 
 @pytest.mark.parametrize("cls", BY_NAME.values(), ids=lambda cls: cls.spec.name)
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(data=st.data())
 def test_command_round_trip_of_every_frame(cls, data):
     shown = json.loads(run("decode", data.draw(message_of(cls)).encode().hex()))

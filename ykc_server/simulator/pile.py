@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 from ykc_server.protocol import Connection, Message, ProtocolError, decode
 from ykc_server.protocol.codes import (
     BillingVerdict,
-    GunHomed,
-    GunPlugged,
+    GunRole,
     GunStatus,
     HeartbeatStatus,
     MobileOperator,
@@ -27,7 +26,6 @@ from ykc_server.protocol.codes import (
     PileType,
     ProtocolVersion,
     StartFailure,
-    StartMode,
     StopFailure,
     StopReason,
     ZeroIsSuccess,
@@ -44,8 +42,9 @@ from ykc_server.protocol.messages import (
     HeartbeatAck,
     Login,
     LoginAck,
+    ParallelRemoteStart,
+    ParallelRemoteStartAck,
     ReadRealtime,
-    Realtime,
     RemoteStart,
     RemoteStartAck,
     RemoteStop,
@@ -55,9 +54,11 @@ from ykc_server.protocol.messages import (
     TransactionRecord,
     TransactionRecordAck,
 )
+from ykc_server.simulator import reports
 from ykc_server.simulator.car import Car
 from ykc_server.simulator.parts import Faults, Gun, Habits, StoredRecord
-from ykc_server.simulator.session import CLASSES, Phase, Prices, Session
+from ykc_server.simulator.session import Phase, Prices, Session
+from ykc_server.simulator.upkeep import ANSWERS
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
 HEARTBEATS_MISSED = 3
@@ -73,8 +74,7 @@ RECORD_RETRIES = 3
 RECORD_LAST_TRY = timedelta(minutes=5)
 # While a gun charges the state is worked out this often, so that a full battery or an empty balance shows at once.
 CHARGING_TICK = timedelta(seconds=1)
-DC_BASE_VOLTAGE = 3300
-AC_VOLTAGE = 2200
+PARALLEL_TIMEOUT = timedelta(seconds=10)
 
 
 class SimulatedPile:
@@ -105,6 +105,12 @@ class SimulatedPile:
         self.billing: BillingModel | None = None
         self.records: dict[bytes, StoredRecord] = {}
         self.clock_offset = self.faults.clock_offset
+        self.offline_cards: dict[str, str] = {}
+        """Logical by physical card number."""
+        self.is_locked = False
+        self.max_power_percent = 100
+        self.software_version = "SIM-1.0"
+        self.qr_prefix = ""
         self.is_online = False
         self.wants_close = False
         self.changes = 0
@@ -113,6 +119,13 @@ class SimulatedPile:
         self._output: list[bytes] = []
         self._login_deadline: datetime | None = None
         self._ask_prices_at: datetime | None = None
+        self._reboots_when_idle = False
+        # Starts over several guns that wait for the other guns, by their common number.
+        self._parallel: dict[bytes, tuple[datetime, list[ParallelRemoteStart]]] = {}
+
+    def clock(self, now: datetime) -> datetime:
+        """Return the time that the pile believes it is."""
+        return now + self.clock_offset
 
     # What happens on the line.
 
@@ -128,7 +141,7 @@ class SimulatedPile:
                 pile_type=PileType.AC if self.is_ac else PileType.DC,
                 gun_count=len(self.guns),
                 protocol_version=ProtocolVersion.V1_6,
-                software_version="SIM-1.0",
+                software_version=self.software_version,
                 network_type=NetworkType.SIM,
                 sim_no=f"898600{self.pile_no:>014}",
                 operator=MobileOperator.CHINA_MOBILE,
@@ -154,10 +167,16 @@ class SimulatedPile:
                 message = decode(frame)
             except ProtocolError:
                 continue
-            handler = self._HANDLERS.get(type(message))
             heard = self.is_online or isinstance(message, LoginAck)
-            if handler and heard and message.spec.kind not in self.faults.unanswered:
+            if not heard or message.spec.kind in self.faults.unanswered:
+                continue
+            if handler := self._HANDLERS.get(type(message)):
                 handler(self, message, now)
+            elif answers := ANSWERS.get(type(message)):
+                answer, *news = answers(self, message, now)
+                self._answer(answer, message)
+                for new in news:
+                    self._send(new)
 
     def take_output(self) -> bytes:
         """Return what has to be written now, and forget it."""
@@ -171,6 +190,7 @@ class SimulatedPile:
         """Do what is due. Calling it too often does nothing, calling it late does it late."""
         for gun in self.guns.values():
             self._tick_gun(gun, now)
+        self._give_up_parallel(now)
         if self._connection is None or self.wants_close:
             return
         if not self.is_online:
@@ -197,6 +217,7 @@ class SimulatedPile:
             if gun.session:
                 charging = gun.session.phase is Phase.CHARGING
                 times.append(now + CHARGING_TICK if charging else gun.session.deadline)
+        times += [deadline for deadline, _ in self._parallel.values()]
         if self._connection is not None and not self.wants_close:
             times += [self._login_deadline, self._ask_prices_at]
             times += [time for gun in self.guns.values() for time in (gun.next_heartbeat, gun.next_realtime)]
@@ -244,6 +265,17 @@ class SimulatedPile:
             self._end(gun, StopReason.EMERGENCY_STOP if fault_bits & 1 else StopReason.MODULE_FAULT, now)
         self._report(gun, now)
 
+    def reboot(self, now: datetime, *, when_idle: bool) -> None:
+        """Start anew: the line is cut, charges end, the QR prefix is forgotten. Or later, when no gun charges."""
+        busy = [gun for gun in self.guns.values() if gun.session]
+        self._reboots_when_idle = when_idle and bool(busy)
+        if self._reboots_when_idle:
+            return
+        for gun in busy:
+            self._end(gun, StopReason.POWER_LOST, now)
+        self.qr_prefix = ""
+        self.wants_close = self._connection is not None
+
     # What it keeps over a power cut.
 
     def to_state(self, now: datetime) -> dict[str, Any]:
@@ -253,17 +285,19 @@ class SimulatedPile:
         for gun in self.guns.values():
             meters[gun.gun_no] = gun.meter
             if gun.session and gun.session.phase is not Phase.WAITING_PLUG:
-                record = self._make_record(gun, gun.session, StopReason.POWER_LOST, now)
+                record = reports.transaction_record(self, gun, gun.session, StopReason.POWER_LOST, now)
                 records.append(record)
                 meters[gun.gun_no] = record.meter_end
         return {
             "meters": meters,
+            "cards": self.offline_cards,
             "billing": self.billing.encode().hex() if self.billing else None,
             "records": [record.encode().hex() for record in records],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Come back after a power cut with what `to_state` returned."""
+        self.offline_cards = dict(state.get("cards", {}))
         for gun_no, meter in state["meters"].items():
             if gun_no in self.guns:
                 self.guns[gun_no].meter = meter
@@ -284,9 +318,6 @@ class SimulatedPile:
         if self._connection is not None:
             self._output.append(self._connection.answer(message, request))
 
-    def _clock(self, now: datetime) -> datetime:
-        return now + self.clock_offset
-
     def _beat(self, gun: Gun, now: datetime) -> None:
         if gun.heartbeats_unanswered >= HEARTBEATS_MISSED:
             self.wants_close = True
@@ -300,46 +331,16 @@ class SimulatedPile:
         """Send 13 now; the next one is due by the gun's status."""
         if not self.is_online:
             return
-        self._send(self._realtime(gun))
+        self._send(reports.realtime(self, gun))
+        if gun.session and gun.status is GunStatus.CHARGING:
+            self._send_battery(reports.battery_goes_on(self, gun, gun.session))
         gun.next_realtime = now + (REALTIME_CHARGING if gun.status is GunStatus.CHARGING else REALTIME_IDLE)
 
-    def _realtime(self, gun: Gun) -> Realtime:
-        realtime = Realtime(
-            transaction_no=gun.last_transaction_no,
-            pile_no=self.raw_pile_no,
-            gun_no=bytes.fromhex(gun.gun_no),
-            status=gun.status,
-            gun_homed=GunHomed.NO if gun.plugged else GunHomed.YES,
-            gun_plugged=GunPlugged.YES if gun.plugged else GunPlugged.NO,
-            output_voltage=0,
-            output_current=0,
-            cable_temp=0,
-            cable_code=bytes(8),
-            soc=0,
-            battery_max_temp=0,
-            charge_minutes=0,
-            remaining_minutes=0,
-            energy_kwh=0,
-            loss_energy_kwh=0,
-            amount=0,
-            hardware_fault=gun.fault_bits,
-        )
-        session = gun.session
-        if session and session.phase is Phase.CHARGING:
-            soc = session.car.soc(session.energy_wh)
-            voltage = AC_VOLTAGE if self.is_ac else DC_BASE_VOLTAGE + 8 * soc
-            realtime.output_voltage = voltage
-            realtime.output_current = session.power_w * 100 // voltage
-            realtime.cable_temp = 50 + 22 + session.power_w // 6000
-            realtime.charge_minutes = session.simulated_ms // 60_000
-            realtime.energy_kwh = sum(session.units)
-            realtime.loss_energy_kwh = sum(session.loss_units)
-            realtime.amount = sum(session.amounts)
-            if not self.is_ac:
-                realtime.soc = soc
-                realtime.battery_max_temp = 50 + 26 + soc // 20
-                realtime.remaining_minutes = min(session.remaining_minutes, 0xFFFF)
-        return realtime
+    def _send_battery(self, messages: list[Message]) -> None:
+        """Send what only DC piles know, and only while it is new: nothing of it is kept for later."""
+        if self.is_online and not self.is_ac:
+            for message in messages:
+                self._send(message)
 
     def _send_record(self, stored: StoredRecord, now: datetime) -> bool:
         """Send a record; return whether the line stays.
@@ -380,6 +381,7 @@ class SimulatedPile:
             session.phase = Phase.CHARGING
             session.began = session.charged_until = now
             self.changes += 1
+            self._send_battery(reports.battery_begins(self, gun, session))
             self._charge(gun, session, now)
             self._report(gun, now)
         elif session.phase is Phase.CHARGING:
@@ -410,49 +412,17 @@ class SimulatedPile:
         gun.session = None
         if session.phase is Phase.WAITING_PLUG:
             return
-        record = self._make_record(gun, session, reason, now)
+        if session.phase is Phase.CHARGING:
+            self._send_battery(reports.battery_ends(self, gun, session, reason))
+        record = reports.transaction_record(self, gun, session, reason, now)
         gun.meter = record.meter_end
         if self.habits.unplug_after is not None:
             gun.unplug_at = now + self.habits.unplug_after
         self.records[record.transaction_no] = StoredRecord(record, now + RECORD_AFTER)
         self.changes += 1
         self._report(gun, now)
-
-    def _make_record(
-        self, gun: Gun, session: Session, reason: StopReason, now: datetime
-    ) -> TransactionRecord:
-        end = self._clock(now)
-        began = session.began if self.time_scale == 1 else now - timedelta(milliseconds=session.simulated_ms)
-        periods: dict[str, Any] = {}
-        columns = zip(
-            CLASSES, session.prices.prices, session.units, session.loss_units, session.amounts, strict=True
-        )
-        for name, price, units, loss_units, amount in columns:
-            periods |= {
-                f"{name}_price": price,
-                f"{name}_kwh": units,
-                f"{name}_loss_kwh": loss_units,
-                f"{name}_amount": amount,
-            }
-        times = TransactionRecord.spec.fields["start_time"]
-        return TransactionRecord(
-            transaction_no=session.request.transaction_no,
-            pile_no=self.raw_pile_no,
-            gun_no=bytes.fromhex(gun.gun_no),
-            start_time=times.raw(self._clock(began)),
-            end_time=times.raw(end),
-            **periods,
-            meter_start=session.meter_start,
-            meter_end=session.meter_start + sum(session.units),
-            total_kwh=sum(session.units),
-            total_loss_kwh=sum(session.loss_units),
-            total_amount=sum(session.amounts),
-            vin=bytes(17) if self.is_ac else session.car.vin.encode().ljust(17, b"\0"),
-            start_mode=StartMode.APP,
-            transaction_time=times.raw(end),
-            stop_reason=reason,
-            physical_card_no=session.request.physical_card_no,
-        )
+        if self._reboots_when_idle:
+            self.reboot(now, when_idle=True)
 
     # What the platform says.
 
@@ -502,58 +472,105 @@ class SimulatedPile:
         time = order.value("time")
         if time and not self.faults.ignores_time_sync:
             self.clock_offset = time - now
-        raw_time = TimeSyncAck.spec.fields["time"].raw(self._clock(now))
+        raw_time = TimeSyncAck.spec.fields["time"].raw(self.clock(now))
         self._answer(TimeSyncAck(pile_no=self.raw_pile_no, time=raw_time), order)
 
     def _on_read_realtime(self, order: ReadRealtime, now: datetime) -> None:
         gun = self.guns.get(order.gun_no.hex())
         if gun and order.pile_no == self.raw_pile_no:
-            self._answer(self._realtime(gun), order)
+            self._answer(reports.realtime(self, gun), order)
 
     def _on_remote_start(self, order: RemoteStart, now: datetime) -> None:
         gun = self.guns.get(order.gun_no.hex())
-        if gun is None or order.pile_no != self.raw_pile_no:
-            self._answer_start(order, StartFailure.WRONG_PILE_NO)
-        elif gun.session:
-            known = gun.session.request.transaction_no == order.transaction_no
-            waiting = gun.session.phase is Phase.WAITING_PLUG
-            if known:
-                self._answer_start(order, StartFailure.NOT_PLUGGED_IN if waiting else StartFailure.NONE)
+        failure = self._why_not(order)
+        if gun is None or failure:
+            self._answer_start(order, self._said_before(gun, order, failure))
+            return
+        gun.session = self._new_session(gun, order, now)
+        if gun.plugged:
+            self._begin(gun, gun.session, now)
+            return
+        self._answer_start(order, StartFailure.NOT_PLUGGED_IN)
+        if self.habits.plug_after is not None:
+            gun.plug_at = now + self.habits.plug_after
+
+    def _on_parallel_start(self, order: ParallelRemoteStart, now: datetime) -> None:
+        """Charge with all guns or with none: the answers wait for the last gun's order (YKC V1.6)."""
+        _, orders = self._parallel.setdefault(order.parallel_seq, (now + PARALLEL_TIMEOUT, []))
+        orders[:] = [other for other in orders if other.gun_no != order.gun_no] + [order]
+        if len(orders) < len(self.guns):
+            return
+        failure = next((why for other in orders if (why := self._why_not(other))), StartFailure.NONE)
+        if not failure and not all(gun.plugged for gun in self.guns.values()):
+            failure = StartFailure.NOT_PLUGGED_IN
+        self._decide_parallel(orders, failure, now)
+
+    def _give_up_parallel(self, now: datetime) -> None:
+        for deadline, orders in list(self._parallel.values()):
+            if now >= deadline:
+                self._decide_parallel(orders, StartFailure.DEVICE_FAULT, now)
+
+    def _decide_parallel(
+        self, orders: list[ParallelRemoteStart], failure: StartFailure, now: datetime
+    ) -> None:
+        del self._parallel[orders[0].parallel_seq]
+        for order in orders:
+            if failure:
+                self._answer_start(order, failure)
             else:
-                self._answer_start(order, StartFailure.ALREADY_CHARGING)
-        elif gun.fault_bits or self.billing is None or order.transaction_no in self.records:
-            self._answer_start(order, StartFailure.DEVICE_FAULT)
-        else:
-            gun.session = Session(
-                request=order,
-                prices=Prices.of(self.billing),
-                phase=Phase.WAITING_PLUG,
-                deadline=now + PLUG_TIMEOUT,
-                car=gun.car or Car(),
-                limit_w=gun.power_w,
-                meter_start=gun.meter,
-                began=now,
-                charged_until=now,
-            )
-            gun.unplug_at = None
-            if gun.plugged:
+                gun = self.guns[order.gun_no.hex()]
+                gun.session = self._new_session(gun, order, now)
                 self._begin(gun, gun.session, now)
-                return
-            self._answer_start(order, StartFailure.NOT_PLUGGED_IN)
-            if self.habits.plug_after is not None:
-                gun.plug_at = now + self.habits.plug_after
+
+    def _why_not(self, order: RemoteStart) -> StartFailure:
+        """Return why a start cannot be taken on; a missing plug is no reason yet."""
+        gun = self.guns.get(order.gun_no.hex())
+        if gun is None or order.pile_no != self.raw_pile_no:
+            return StartFailure.WRONG_PILE_NO
+        if gun.session:
+            return StartFailure.ALREADY_CHARGING
+        if gun.fault_bits or self.is_locked or self.billing is None or order.transaction_no in self.records:
+            return StartFailure.DEVICE_FAULT
+        return StartFailure.NONE
+
+    def _said_before(self, gun: Gun | None, order: RemoteStart, failure: StartFailure) -> StartFailure:
+        """Return the first answer again when the start that a gun is busy with is repeated."""
+        session = gun.session if gun and failure is StartFailure.ALREADY_CHARGING else None
+        if session is None or session.request.transaction_no != order.transaction_no:
+            return failure
+        waiting = session.phase is Phase.WAITING_PLUG
+        return StartFailure.NOT_PLUGGED_IN if waiting else StartFailure.NONE
+
+    def _new_session(self, gun: Gun, order: RemoteStart, now: datetime) -> Session:
+        assert self.billing is not None
+        gun.unplug_at = None
+        return Session(
+            request=order,
+            prices=Prices.of(self.billing),
+            phase=Phase.WAITING_PLUG,
+            deadline=now + PLUG_TIMEOUT,
+            car=gun.car or Car(),
+            limit_w=gun.power_w * self.max_power_percent // 100,
+            meter_start=gun.meter,
+            began=now,
+            charged_until=now,
+        )
 
     def _answer_start(self, order: RemoteStart, failure: StartFailure) -> None:
-        self._answer(
-            RemoteStartAck(
-                transaction_no=order.transaction_no,
-                pile_no=self.raw_pile_no,
-                gun_no=order.gun_no,
-                result=OneIsSuccess.FAIL if failure else OneIsSuccess.SUCCESS,
-                fail_reason=failure,
-            ),
-            order,
-        )
+        answer: dict[str, Any] = {
+            "transaction_no": order.transaction_no,
+            "pile_no": self.raw_pile_no,
+            "gun_no": order.gun_no,
+            "result": OneIsSuccess.FAIL if failure else OneIsSuccess.SUCCESS,
+            "fail_reason": failure,
+        }
+        if isinstance(order, ParallelRemoteStart):
+            role = GunRole.MAIN if order.gun_no.hex() == min(self.guns) else GunRole.AUXILIARY
+            self._answer(
+                ParallelRemoteStartAck(**answer, gun_role=role, parallel_seq=order.parallel_seq), order
+            )
+        else:
+            self._answer(RemoteStartAck(**answer), order)
 
     def _on_remote_stop(self, order: RemoteStop, now: datetime) -> None:
         """Stop what runs. A start that waits for the plug is given up, but was no charge: failure 02."""
@@ -590,6 +607,7 @@ class SimulatedPile:
         TimeSync: _on_time_sync,
         ReadRealtime: _on_read_realtime,
         RemoteStart: _on_remote_start,
+        ParallelRemoteStart: _on_parallel_start,
         RemoteStop: _on_remote_stop,
         TransactionRecordAck: _on_record_ack,
     }

@@ -53,6 +53,7 @@ from apps.wallet.channels.wire import (
     load_certificate,
     load_private_key,
     load_trusted_key,
+    notify_url,
     signature_of,
 )
 
@@ -150,7 +151,9 @@ class Alipay(Channel):
             buyer: order.payer,
             "time_expire": order.expires_at.astimezone(SHANGHAI).strftime(TIME_FORMAT),
         }
-        data = self._call("alipay.trade.create", content, order.out_trade_no, notify_url=order.notify_url)
+        data = self._call(
+            "alipay.trade.create", content, order.out_trade_no, notify_url=notify_url(order.notify_url)
+        )
         if data.get("out_trade_no") != order.out_trade_no:
             raise Mismatch("out_trade_no")
         return Prepared(out_trade_no=order.out_trade_no, client_params={"tradeNO": _text(data, "trade_no")})
@@ -181,11 +184,12 @@ class Alipay(Channel):
 
     def refund(self, order: RefundOrder) -> Refund:
         _checked_number(order.out_refund_no)
+        amount, _ = _amount_text(order.amount), _amount_text(order.total)
         if order.amount > order.total:
             raise ValueError("a refund is at most the payment")
         content = {
             "out_trade_no": order.out_trade_no,
-            "refund_amount": _amount_text(order.amount),
+            "refund_amount": amount,
             "out_request_no": order.out_refund_no,
         }
         if order.reason:

@@ -95,6 +95,10 @@ class PaymentOrder:
     notify_url: str  # absolute, without a query string
     expires_at: datetime
 
+    def __post_init__(self) -> None:
+        if self.expires_at.tzinfo is None:
+            raise ValueError("expires_at: needs a time zone")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundOrder:
@@ -268,7 +272,8 @@ class Channel(ABC):
     ) -> Notice:
         """Believe or reject a raw notice. `received_at` (default: now) is when it came in, for stored ones.
 
-        Raises BadSignature, UnknownKey, Mismatch; NotConfigured when it is genuine but cannot be decrypted.
+        Raises BadSignature, UnknownKey, Mismatch; Unknown when it is genuine but has not the known form, and
+        NotConfigured when it cannot be decrypted.
         """
 
 

@@ -61,6 +61,7 @@ from apps.wallet.channels.wire import (
     decode_signature,
     load_private_key,
     load_trusted_key,
+    notify_url,
     signature_of,
 )
 
@@ -160,7 +161,7 @@ class WechatPay(Channel):
             "description": order.description[:127],
             "out_trade_no": order.out_trade_no,
             "time_expire": order.expires_at.astimezone(SHANGHAI).isoformat(timespec="seconds"),
-            "notify_url": _notify_url(order.notify_url),
+            "notify_url": notify_url(order.notify_url),
             "amount": {"total": _positive_fen(order.amount), "currency": "CNY"},
             "payer": {"openid": order.payer},
         }
@@ -236,7 +237,7 @@ class WechatPay(Channel):
             # at most 80 bytes; a character cut in half would be no UTF-8
             body["reason"] = order.reason.encode()[:80].decode(errors="ignore")
         if order.notify_url:
-            body["notify_url"] = _notify_url(order.notify_url)
+            body["notify_url"] = notify_url(order.notify_url)
         data = self._call("refund", "POST", "/v3/refund/domestic/refunds", body, number=order.out_refund_no)
         refund = self._refund(data, "status")
         _same_refund(refund, order.out_trade_no, order.out_refund_no)
@@ -285,11 +286,12 @@ class WechatPay(Channel):
             raise Unknown("malformed: hash_type")
         # The link's host is WeChat's main one; the file is taken from where this channel was told to call.
         link = urlsplit(_text(data, "download_url"))
-        target = f"{link.path}?{link.query}" if link.query else link.path
-        prefix = urlsplit(self._base_url).path
+        path = link.path.removeprefix(urlsplit(self._base_url).path)
+        if not path.startswith("/"):
+            raise Unknown("malformed: download_url")
         answer = self._wire.send(
             "GET",
-            self._base_url + target.removeprefix(prefix),
+            f"{self._base_url}{path}?{link.query}",
             operation="bill_file",
             number=day.isoformat(),
             headers=self._headers(),
@@ -494,13 +496,6 @@ def _positive_fen(amount: Decimal) -> int:
     if fen <= 0:
         raise AmountError("an amount is at least 0.01 yuan")
     return fen
-
-
-def _notify_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError("notify_url: absolute, without a query string")
-    return url
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import DefaultCookiePolicy
+from urllib.parse import urlsplit
 
 import requests
 import structlog
@@ -108,6 +108,14 @@ def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
+def notify_url(url: str) -> str:
+    """Return a URL that providers take for notices: absolute, without a query string. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError("notify_url: absolute, without a query string")
+    return url
+
+
 # --- RSA ----------------------------------------------------------------------------------------------------
 
 
@@ -177,11 +185,12 @@ def signature_of(key: rsa.RSAPrivateKey, message: bytes) -> str:
 
 
 def decode_signature(text: str) -> bytes:
-    """The bytes of a base64 signature; empty, which nothing verifies, for what is no base64."""
+    """The bytes of a base64 signature; empty (nothing verifies it) for any other spelling of them."""
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        signature = base64.b64decode(text, validate=True)
+    except ValueError:
         return b""
+    return signature if base64.b64encode(signature).decode() == text else b""
 
 
 def _unwrapped(text: str) -> bytes:

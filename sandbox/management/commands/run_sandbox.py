@@ -1,0 +1,74 @@
+"""Run the payment providers' sandboxes."""
+
+import json
+import signal
+import threading
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from sandbox.alipay import Alipay
+from sandbox.provider import Server
+from sandbox.wechatpay import WechatPay
+
+
+class Command(BaseCommand):
+    help = (
+        "Serve WeChat Pay below /wechatpay and Alipay below /alipay, until interrupted. Keys and merchants are kept "
+        "in a file, which also tells each merchant's credentials; orders are forgotten at the end."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=9300)
+        parser.add_argument(
+            "--keys", type=Path, required=True, help="JSON file with keys and credentials, made when missing"
+        )
+        parser.add_argument(
+            "--merchant", action="append", default=[], help="a name to issue credentials for (repeatable)"
+        )
+        parser.add_argument(
+            "--slow-refunds", action="store_true", help="refunds wait for POST /_sandbox/refunds"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        providers = {"wechatpay": WechatPay(), "alipay": Alipay()}
+        server = Server(
+            {f"/{name}": provider for name, provider in providers.items()},
+            host=options["host"],
+            port=options["port"],
+        )
+        prepare(options["keys"], options["merchant"], providers, server.url)
+        providers["wechatpay"].settings["instant_refunds"] = not options["slow_refunds"]
+        providers["alipay"].settings["slow_refunds"] = options["slow_refunds"]
+        stop = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop.set())
+        with server:
+            self.stdout.write(f"payment sandboxes on {server.url}")
+            self.stdout.flush()
+            stop.wait()
+
+
+def prepare(path: Path, names: list[str], providers: dict[str, Any], url: str) -> None:
+    """Restore keys and merchants from the file, issue what is missing, and write everything back.
+
+    The file holds {"providers": …, "merchants": {name: {provider: credentials}}, "base_urls": {provider: URL}}.
+    """
+    kept: dict[str, Any] = (
+        json.loads(path.read_text()) if path.exists() else {"providers": {}, "merchants": {}}
+    )
+    for name, content in kept["providers"].items():
+        providers[name].restore(content)
+    for name in names:
+        if name not in kept["merchants"]:
+            kept["merchants"][name] = {key: provider.issue() for key, provider in providers.items()}
+    kept["providers"] = {name: provider.keep() for name, provider in providers.items()}
+    kept["base_urls"] = {"wechatpay": f"{url}/wechatpay", "alipay": f"{url}/alipay/gateway.do"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(kept, indent=1))
+    part.replace(path)
