@@ -37,3 +37,45 @@ class CaptchaNeeded(DomainError):
     code = "customers.captcha_needed"
     message = _("Please solve the puzzle first.")
     status = 403
+
+
+class CardUnknown(DomainError):
+    code = "customers.card_unknown"
+    message = _("Nobody has this card.")
+    status = 404
+
+
+class CardFrozen(DomainError):
+    code = "customers.card_frozen"
+    message = _("This card is frozen.")
+    status = 403
+
+
+class CardTaken(DomainError):
+    code = "customers.card_taken"
+    message = _("A card with this number is registered already.")
+    status = 409
+
+
+class AccountUnknown(DomainError):
+    code = "customers.account_unknown"
+    message = _("There is no such account.")
+    status = 404
+
+
+class PinWrong(DomainError):
+    code = "customers.pin_wrong"
+    message = _("The PIN is wrong.")
+    status = 403
+
+
+class VinUnknown(DomainError):
+    code = "customers.vin_unknown"
+    message = _("No vehicle with this VIN starts by plugging in.")
+    status = 404
+
+
+class VehicleTaken(DomainError):
+    code = "customers.vehicle_taken"
+    message = _("A vehicle with this plate or VIN is registered already.")
+    status = 409

@@ -56,6 +56,7 @@ class StopReason(models.TextChoices):
 
 class RecordState(models.TextChoices):
     STORED = "stored", _("stored")
+    WAITING = "waiting", _("waits for the record of the other gun")
     SETTLED = "settled", _("settled")
     HELD = "held", _("held for review")
     QUARANTINED = "quarantined", _("quarantined")

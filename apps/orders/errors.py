@@ -20,6 +20,18 @@ class StationClosed(DomainError):
     status = 409
 
 
+class GunsApart(DomainError):
+    code = "orders.guns_apart"
+    message = _("One car charges over several guns of one charger only.")
+    status = 409
+
+
+class Unsettled(DomainError):
+    code = "orders.unsettled"
+    message = _("An earlier charge is not settled yet.")
+    status = 409
+
+
 class NotStartable(DomainError):
     code = "orders.not_startable"
     message = _("The charge could not be started. Please try again.")

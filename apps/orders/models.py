@@ -70,6 +70,10 @@ class Order(TimeStamped):
     verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
     findings = models.JSONField(_("audit findings"), default=list, blank=True)
     vin = models.CharField(_("VIN"), max_length=17, blank=True)
+    card_no = models.CharField(_("card's chip number"), max_length=16, blank=True)
+    parallel_seq = models.CharField(
+        _("parallel number"), max_length=12, blank=True, help_text=_("of a charge over several guns")
+    )
     abort_words = models.JSONField(_("why the battery or the charger ended it"), default=list, blank=True)
 
     class Meta:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from apps.common.ids import Actor
 from apps.orders import live
-from apps.orders.enums import MOVES, OrderState
+from apps.orders.enums import LIVE, MOVES, OrderState
 from apps.orders.errors import IllegalMove
 from apps.orders.models import Order, OrderEvent
 
@@ -39,6 +39,8 @@ def move(order: Order, to: OrderState, kind: str, actor: Actor, at: datetime, **
     if to not in MOVES[before]:
         raise IllegalMove(f"{order.order_no}: {before} → {to}")
     order.state = to
+    if order.parallel_seq and to not in LIVE:
+        order.legs.filter(is_live=True).update(is_live=False)
     _event(order, kind=kind, before=before, actor=actor, at=at, data=data)
 
 

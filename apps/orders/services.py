@@ -5,27 +5,30 @@ The moves are those of docs/flows/charging.md. Lock order everywhere: connector 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
 from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
-from apps.common.time import now
+from apps.common.time import SHANGHAI, now
 from apps.customers.models import Customer, CustomerState
 from apps.orders.enums import OrderSource, OrderState, StopReason
-from apps.orders.errors import CustomerBlocked, NotStartable, OrderNotFound, StationClosed
-from apps.orders.models import Order
+from apps.orders.errors import CustomerBlocked, GunsApart, NotStartable, OrderNotFound, StationClosed
+from apps.orders.guns import guns_of, shares
+from apps.orders.models import Order, ParallelLeg
 from apps.orders.moves import begin, move, note
 from apps.piles import gateway
 from apps.piles import services as piles
-from apps.piles.commands import StartCharge, StopCharge
-from apps.piles.enums import AlarmKind, CommandKind, ConnectorState, PileState
+from apps.piles.commands import StartCharge, StartParallel, StopCharge
+from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import ConnectorBusy, ConnectorFaulty, ConnectorOffline, PileDisabled
-from apps.piles.models import Connector
+from apps.piles.models import Connector, PileCommand
 from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.selectors import lock_connector
 from apps.pricing.errors import NoPrice
@@ -53,6 +56,7 @@ def start_charge(
     preset_amount: Decimal | None = None,
     actor: Actor | None = None,
     source: OrderSource = OrderSource.APP,
+    further_connectors: Sequence[str] = (),
     at: datetime | None = None,
 ) -> Order:
     """Start a charge on a connector, once per customer and `request_key`.
@@ -60,43 +64,109 @@ def start_charge(
     Under the connector's lock: connector free and online, price known, no debt, money held (`preset_amount` yuan, or
     all that is available up to the tenant's maximum); both tariffs are frozen; after commit the pile is asked to start
     with the hold as its balance. Returns the order in STARTING; what the pile answers moves it on. A repeated request
-    returns the first order. Raises errors of piles, pricing and wallet, CustomerBlocked, StationClosed, KeyReused.
+    returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
+    one hold, shared out evenly as the guns' balances. Raises errors of piles, pricing and wallet, CustomerBlocked,
+    StationClosed, GunsApart, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
+
+    def same_request(connectors: list[Connector]) -> Order | None:
+        order = Order.objects.filter(customer=customer, request_key=request_key).first()
+        if order is not None:
+            asked = ([connector.pk for connector in connectors], preset_amount)
+            if ([gun.connector.pk for gun in guns_of(order)], order.preset_amount) != asked:
+                raise KeyReused
+        return order
+
+    order, _ = open_order(
+        customer=customer,
+        codes=[connector_code, *further_connectors],
+        request_key=request_key,
+        preset_amount=preset_amount,
+        source=source,
+        actor=who,
+        at=moment,
+        earlier=same_request,
+        asks_pile=True,
+    )
+    return order
+
+
+def open_order(
+    *,
+    customer: Customer,
+    codes: Sequence[str],
+    request_key: str,
+    source: OrderSource,
+    actor: Actor,
+    at: datetime,
+    earlier: Callable[[list[Connector]], Order | None],
+    asks_pile: bool,
+    preset_amount: Decimal | None = None,
+    parallel_seq: str = "",
+    card_no: str = "",
+    vin: str = "",
+) -> tuple[Order, bool]:
+    """Make an order in STARTING on the guns of `codes`, the main one first, and say whether it is new.
+
+    `earlier` is asked under the connectors' locks and may return an order to be taken instead, or raise.
+    `asks_pile`: the pile is sent its start after commit; without, it is the pile that asked and is known to be there.
+    Raises as `start_charge` does.
+    """
     if customer.state != CustomerState.ACTIVE:
         raise CustomerBlocked
+    if len({code[:-2] for code in codes}) > 1 or len(set(codes)) != len(codes):
+        raise GunsApart
     for _ in range(NUMBER_TRIES):
         try:
             with transaction.atomic():
-                connector = lock_connector(code=connector_code)
-                order = _same_request(customer, request_key, connector, preset_amount)
-                if order is not None:
-                    return order
-                _check_connector(connector)
+                locked = {code: lock_connector(code=code) for code in sorted(codes)}
+                connectors = [locked[code] for code in codes]
+                if (order := earlier(connectors)) is not None:
+                    return order, False
+                for connector in connectors:
+                    _check_connector(connector, speaks=not asks_pile)
                 order = _create(
                     customer=customer,
-                    connector=connector,
+                    connectors=connectors,
                     request_key=request_key,
                     preset_amount=preset_amount,
                     source=source,
-                    actor=who,
-                    at=moment,
+                    parallel_seq=parallel_seq,
+                    card_no=card_no,
+                    vin=vin,
+                    actor=actor,
+                    at=at,
                 )
-                command = StartCharge(
-                    transaction_no=order.transaction_no,
-                    connector_no=connector.connector_no,
-                    balance=order.hold_amount,
-                    logical_card_no=f"{customer.pk:016d}",
-                )
-                gateway.send(pile=connector.pile, command=command, actor=who)
+                if asks_pile:
+                    _send_start(order, actor)
         except IntegrityError as error:
             if (reason := _lost_race(error)) is not None:
                 raise reason from error
         else:
-            log.info("start_requested", order_no=order.order_no, connector_code=connector.code)
-            return order
+            log.info("start_requested", order_no=order.order_no, connector_code=codes[0], source=source)
+            return order, True
     raise NotStartable
+
+
+def _send_start(order: Order, actor: Actor) -> None:
+    """Send 0x34, or one 0xA4 to each gun, after commit."""
+    pile = order.connector.pile
+    guns = guns_of(order)
+    for gun, balance in zip(guns, shares(order.hold_amount, len(guns)), strict=True):
+        words = {
+            "transaction_no": gun.transaction_no,
+            "connector_no": gun.connector.connector_no,
+            "balance": balance,
+            "logical_card_no": f"{order.customer_id:016d}",
+        }
+        command = (
+            StartParallel(**words, parallel_seq=order.parallel_seq)
+            if order.parallel_seq
+            else StartCharge(**words)
+        )
+        gateway.send(pile=pile, command=command, actor=actor)
 
 
 def _lost_race(error: IntegrityError) -> Exception | None:
@@ -104,76 +174,77 @@ def _lost_race(error: IntegrityError) -> Exception | None:
     text = str(error)
     if "order_request_unique" in text:
         return KeyReused()
-    if "order_one_live" in text:
+    if "one_live" in text:  # order_one_live, leg_one_live, connector_one_live
         return ConnectorBusy()
     if "order_no" in text or "transaction_no" in text:
         return None
     return error
 
 
-def _same_request(
-    customer: Customer, request_key: str, connector: Connector, preset_amount: Decimal | None
-) -> Order | None:
-    order = Order.objects.filter(customer=customer, request_key=request_key).first()
-    if order is not None and (order.connector_id, order.preset_amount) != (connector.pk, preset_amount):
-        raise KeyReused
-    return order
-
-
-def _check_connector(connector: Connector) -> None:
+def _check_connector(connector: Connector, *, speaks: bool) -> None:
     pile, status = connector.pile, connector.status
     if pile.station.state != StationState.OPEN:
         raise StationClosed
     if pile.state != PileState.IN_SERVICE:
         raise PileDisabled
-    if not pile.is_online or status.state == ConnectorState.OFFLINE:
+    if not speaks and (not pile.is_online or status.state == ConnectorState.OFFLINE):
         raise ConnectorOffline
     if status.state == ConnectorState.FAULT:
         raise ConnectorFaulty
     if status.state == ConnectorState.CHARGING:
-        raise ConnectorBusy  # an order that runs without charging yet is found by the database (order_one_live)
+        raise ConnectorBusy  # an order that runs without charging yet is found by the database (…_one_live)
 
 
 def _create(
     *,
     customer: Customer,
-    connector: Connector,
+    connectors: list[Connector],
     request_key: str,
     preset_amount: Decimal | None,
     source: OrderSource,
+    parallel_seq: str,
+    card_no: str,
+    vin: str,
     actor: Actor,
     at: datetime,
 ) -> Order:
-    """Hold the money and write the order, in STARTING, with its first two events."""
-    pile = connector.pile
+    """Hold the money and write the order, in STARTING, with its first two events and its further guns."""
+    main, *further = connectors
+    pile = main.pile
     version = effective_version(pile_id=pile.pk, station_id=pile.station_id, at=at)
     if version is None:
         raise NoPrice
     tariff = version.to_tariff().to_json()
     order = Order(
         order_no=dated_number("C", at=at),
-        transaction_no=transaction_number(pile.pile_code, connector.connector_no, at=at),
+        transaction_no=transaction_number(pile.pile_code, main.connector_no, at=at),
         request_key=request_key,
         source=source,
         customer=customer,
         station_id=pile.station_id,
-        connector=connector,
+        connector=main,
         price_version=version,
         tariff=tariff,
         retail_tariff=tariff,
         preset_amount=preset_amount,
+        parallel_seq=parallel_seq or (f"{at.astimezone(SHANGHAI):%y%m%d%H%M%S}" if further else ""),
+        card_no=card_no,
+        vin=vin,
         created_at=at,
         start_sent_at=at,
     )
     hold = wallet.open_hold(
-        customer=customer, order_no=order.order_no, amount=preset_amount, maximum=_hold_maximum(), at=at
+        customer=customer, order_no=order.order_no, amount=preset_amount, maximum=hold_maximum(), at=at
     )
     order.hold_amount = hold.amount
     begin(order, actor, at)
+    for connector in further:
+        number = transaction_number(pile.pile_code, connector.connector_no, at=at)
+        ParallelLeg.objects.create(order=order, connector=connector, transaction_no=number)
     return order
 
 
-def _hold_maximum() -> Decimal:
+def hold_maximum() -> Decimal:
     """The tenant's largest hold, yuan. A request knows its tenant already."""
     tenant = getattr(connection, "tenant", None)
     if not isinstance(tenant, Tenant):
@@ -185,23 +256,23 @@ def _hold_maximum() -> Decimal:
 
 
 def start_answered(answer: StartAnswer, *, at: datetime | None = None) -> None:
-    """Follow a pile's answer to a start (0x33).
+    """Follow a pile's answer to a start (0x33, 0xA3).
 
     "Success" keeps STARTING until the pile reports charging. "Not plugged in" keeps STARTING too: a second answer may
     come within PLUG_TIMEOUT. Any other refusal fails the order. A success that comes after the order has failed is
-    answered with a stop.
+    answered with a stop. Of several guns all must accept; one that refuses while another charges ends the charge.
     """
     moment = at or now()
     piles.command_answered(
         pile_code=answer.pile_code,
-        kind=CommandKind.START,
+        kind=CommandKind.START_PARALLEL if answer.is_parallel else CommandKind.START,
         connector_no=answer.connector_no,
         transaction_no=answer.transaction_no,
         accepted=answer.accepted,
         result={"reason": answer.reason},
     )
     with transaction.atomic():
-        order = _lock(answer.transaction_no, f"{answer.pile_code}{answer.connector_no}")
+        order = lock_order(answer.transaction_no, f"{answer.pile_code}{answer.connector_no}")
         if order is None:
             return
         actor = Actor("pile", answer.pile_code, answer.pile_code)
@@ -209,7 +280,8 @@ def start_answered(answer: StartAnswer, *, at: datetime | None = None) -> None:
             order.start_answered_at = moment
             order.waiting_for_plug = not answer.accepted and answer.reason == "not_plugged"
             if answer.accepted:
-                note(order, "start_accepted", actor, moment)
+                if not order.parallel_seq or _all_accepted(order):
+                    note(order, "start_accepted", actor, moment)
             elif order.waiting_for_plug:
                 note(order, "waiting_for_plug", actor, moment)
             else:
@@ -218,13 +290,29 @@ def start_answered(answer: StartAnswer, *, at: datetime | None = None) -> None:
         elif order.state == OrderState.FAILED and answer.accepted:
             note(order, "start_accepted_too_late", actor, moment)
             send_stop(order, SYSTEM)
+        elif order.state == OrderState.CHARGING and order.parallel_seq and not answer.accepted:
+            order.stop_requested_at = moment
+            order.stop_reason = StopReason.START_FAILED
+            move(order, OrderState.STOPPING, "gun_refused", actor, moment, reason=answer.reason)
+            order.save()
+            send_stop(order, SYSTEM)
+
+
+def _all_accepted(order: Order) -> bool:
+    """Whether every gun of a parallel charge has accepted its start."""
+    asked = PileCommand.objects.filter(
+        pile_id=order.connector.pile_id,
+        kind=CommandKind.START_PARALLEL,
+        payload__transaction_no__in=[gun.transaction_no for gun in guns_of(order)],
+    )
+    return not asked.exclude(state=CommandState.DONE).exists()
 
 
 def stop_answered(answer: StopAnswer, *, at: datetime | None = None) -> None:
     """Follow a pile's answer to a stop (0x35). The order closes by its record, not by this answer.
 
     Only a cancelled order whose pile was still waiting for the plug ends here: the pile never started, so no record
-    can come, and whatever came all the same would be settled as a late record.
+    can come, and whatever came all the same would be settled as a late record. Of several guns the last answer counts.
     """
     moment = at or now()
     piles.command_answered(
@@ -234,12 +322,14 @@ def stop_answered(answer: StopAnswer, *, at: datetime | None = None) -> None:
         accepted=answer.accepted,
         result={"reason": answer.reason},
     )
+    code = f"{answer.pile_code}{answer.connector_no}"
     with transaction.atomic():
         order = (
             Order.objects.select_for_update(of=["self"])
             .select_related("connector__pile")
             .filter(
-                connector__code=f"{answer.pile_code}{answer.connector_no}",
+                Q(connector__code=code)
+                | Q(pk__in=ParallelLeg.objects.filter(connector__code=code, is_live=True).values("order")),
                 state__in=[OrderState.STARTING, OrderState.STOPPING],
                 stop_requested_at__isnull=False,
             )
@@ -251,13 +341,23 @@ def stop_answered(answer: StopAnswer, *, at: datetime | None = None) -> None:
         actor = Actor("pile", answer.pile_code, answer.pile_code)
         confirmed = answer.accepted or answer.reason == "not_charging"
         note(order, "stop_confirmed" if confirmed else "stop_refused", actor, moment, reason=answer.reason)
-        if confirmed:
+        if confirmed and not (order.parallel_seq and _stops_open(order)):
             order.stop_confirmed_at = moment
             if order.state == OrderState.STARTING:
                 move(order, OrderState.FAILED, "cancelled", actor, moment)
                 order.fail_reason = StopReason.CANCELLED
                 wallet.release_hold(order_no=order.order_no, at=at)
         order.save()
+
+
+def _stops_open(order: Order) -> bool:
+    """Whether another gun of a parallel charge has not answered its stop yet."""
+    return PileCommand.objects.filter(
+        pile_id=order.connector.pile_id,
+        kind=CommandKind.STOP,
+        payload__transaction_no__in=[gun.transaction_no for gun in guns_of(order)],
+        state__in=[CommandState.PENDING, CommandState.SENT],
+    ).exists()
 
 
 def connector_changed(
@@ -273,17 +373,25 @@ def connector_changed(
     A pile that charges for an order which has failed is stopped and an alarm raised.
     """
     with transaction.atomic():
-        order = _lock(transaction_no, connector_code)
+        order = lock_order(transaction_no, connector_code)
         if order is None:
             return
         actor = Actor("pile", order.connector.pile.pile_code, order.connector.pile.pile_code)
         if state == ConnectorState.CHARGING:
             _charging_seen(order, actor, reported_at, energy_kwh)
+            ended = None
         elif order.state in {OrderState.CHARGING, OrderState.STOPPING} and order.ended_at is None:
-            order.ended_at = reported_at
-            note(order, "charging_ended", actor, reported_at, state=state, energy_kwh=energy_kwh)
+            ended = reported_at
+            facts = {"state": state, "energy_kwh": energy_kwh}
+            if any(gun.charges for gun in guns_of(order) if gun.transaction_no != transaction_no):
+                note(order, "gun_ended", actor, reported_at, connector=connector_code, **facts)
+            else:
+                order.ended_at = reported_at
+                note(order, "charging_ended", actor, reported_at, **facts)
         else:
             return
+        if order.parallel_seq:
+            order.legs.filter(transaction_no=transaction_no).update(ended_at=ended)
         order.save()
 
 
@@ -367,15 +475,17 @@ def stop_charge(
 
 
 def send_stop(order: Order, actor: Actor) -> None:
-    """Send 0x36 for an order's connector after commit."""
-    command = StopCharge(connector_no=order.connector.connector_no, transaction_no=order.transaction_no)
-    gateway.send(pile=order.connector.pile, command=command, actor=actor)
+    """Send 0x36 for each gun of an order after commit."""
+    for gun in guns_of(order):
+        command = StopCharge(connector_no=gun.connector.connector_no, transaction_no=gun.transaction_no)
+        gateway.send(pile=order.connector.pile, command=command, actor=actor)
 
 
-def _lock(transaction_no: str, connector_code: str) -> Order | None:
-    return (
-        Order.objects.select_for_update(of=["self"])
-        .select_related("connector__pile")
-        .filter(transaction_no=transaction_no, connector__code=connector_code)
-        .first()
-    )
+def lock_order(transaction_no: str, connector_code: str) -> Order | None:
+    """Lock and return the order of a transaction number that a gun names, the main gun or a further one."""
+    orders = Order.objects.select_for_update(of=["self"]).select_related("connector__pile")
+    order = orders.filter(transaction_no=transaction_no, connector__code=connector_code).first()
+    if order is None:
+        legs = ParallelLeg.objects.filter(transaction_no=transaction_no, connector__code=connector_code)
+        order = orders.filter(pk__in=legs.values("order")).first()
+    return order

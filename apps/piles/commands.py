@@ -64,9 +64,61 @@ class ReadRealtime(Command):
     connector_no: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartParallel(StartCharge):
+    """Start one gun of a charge over several; all carry the same `parallel_seq` (yyMMddHHmmss)."""
+
+    kind = CommandKind.START_PARALLEL
+    parallel_seq: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBalance(Command):
+    """Tell a gun that charges its new balance, yuan: the whole of it, not the difference."""
+
+    kind = CommandKind.SET_BALANCE
+    connector_no: str
+    balance: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncCards(Command):
+    """Write cards into a pile's own list: [logical number, chip number] each."""
+
+    kind = CommandKind.SYNC_CARDS
+    cards: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearCards(Command):
+    """Delete cards from a pile's own list, by chip number."""
+
+    kind = CommandKind.CLEAR_CARDS
+    physical_nos: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryCards(Command):
+    """Ask a pile which of these cards are in its own list, by chip number."""
+
+    kind = CommandKind.QUERY_CARDS
+    physical_nos: list[str]
+
+
 COMMANDS: dict[str, type[Command]] = {
     command.kind.value: command
-    for command in (StartCharge, StopCharge, SetBillingModel, SyncTime, ReadRealtime)
+    for command in (
+        StartCharge,
+        StopCharge,
+        SetBillingModel,
+        SyncTime,
+        ReadRealtime,
+        StartParallel,
+        SetBalance,
+        SyncCards,
+        ClearCards,
+        QueryCards,
+    )
 }
 
 

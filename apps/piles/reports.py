@@ -25,13 +25,53 @@ class ConnectorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAnswer:
-    """A pile's answer to a start. `reason`: none, wrong_pile, already_charging, fault, offline, not_plugged, other."""
+    """A pile's answer to a start, of one gun of several where `is_parallel`.
+
+    `reason`: none, wrong_pile, already_charging, fault, offline, not_plugged, other.
+    """
 
     pile_code: str
     connector_no: str
     transaction_no: str
     accepted: bool
     reason: str = "none"
+    is_parallel: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PileStartRequest:
+    """Somebody wants to charge who stands at the pile with a card, at its keys with an account, or in a known car.
+
+    `kind`: card, account, vin, other. `numbers`: what the pile may mean by the card or VIN, likelier first; of an
+    account its digits. `password`: how the protocol hides what was typed (`customers.cards.pin_digest`), "" for
+    nothing. Requests of one charge over several guns carry the pile's `parallel_seq`, one of them is the main gun's.
+    """
+
+    pile_code: str
+    connector_no: str
+    kind: str
+    numbers: tuple[str, ...]
+    wants_password: bool = False
+    password: str = ""
+    parallel_seq: str = ""
+    is_main: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PileStartAnswer:
+    """What the pile is told: go ahead with `balance` yuan, or why not. The number is valid in both cases.
+
+    `reason`: none, no_account, frozen, balance_low, card_unsettled, pile_disabled, not_allowed, wrong_password,
+    capacity, vin_unknown, pile_unsettled, no_cards.
+    """
+
+    pile_code: str
+    connector_no: str
+    transaction_no: str
+    accepted: bool
+    reason: str = "none"
+    balance: Decimal = Decimal("0.00")
+    logical_card_no: str = "0" * 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,23 +221,27 @@ def command_answered(
     pile_code: str,
     kind: CommandKind,
     accepted: bool,
-    connector_no: str = "",
+    connector_no: str | None = "",
     transaction_no: str = "",
     result: dict[str, Any] | None = None,
 ) -> PileCommand | None:
     """Close the newest open command that a pile's answer fits, and return it; None for an answer nobody awaits.
 
     Answers are matched by pile, connector, kind and transaction, never by sequence: some piles reverse it. A start
-    refused for want of a plug may be answered a second time, so a refused start may still become done.
+    refused for want of a plug may be answered a second time, so a refused start may still become done. An answer that
+    does not say of which connector it is (None) belongs to the oldest open command.
     """
-    open_states = [*OPEN_COMMANDS, CommandState.REFUSED] if kind == CommandKind.START else list(OPEN_COMMANDS)
+    starts = kind in {CommandKind.START, CommandKind.START_PARALLEL}
+    open_states = [*OPEN_COMMANDS, CommandState.REFUSED] if starts else list(OPEN_COMMANDS)
     with transaction.atomic():
         rows = PileCommand.objects.select_for_update().filter(
-            pile__pile_code=pile_code, kind=kind, connector_no=connector_no, state__in=open_states
+            pile__pile_code=pile_code, kind=kind, state__in=open_states
         )
+        if connector_no is not None:
+            rows = rows.filter(connector_no=connector_no)
         if transaction_no:
             rows = rows.filter(payload__transaction_no=transaction_no)
-        row = rows.order_by("-id").first()
+        row = rows.order_by("id" if connector_no is None else "-id").first()
         if row is None:
             return None
         row.state = CommandState.DONE if accepted else CommandState.REFUSED

@@ -17,6 +17,7 @@ from ykc_server.translate.reports import (
     transaction_no,
     transaction_report,
 )
+from ykc_server.translate.starts import parallel_start_answer, start_request, start_request_ack
 
 __all__ = [
     "NotTranslatable",
@@ -26,8 +27,11 @@ __all__ = [
     "connector_report",
     "connector_state",
     "login_facts",
+    "parallel_start_answer",
     "prices",
     "start_answer",
+    "start_request",
+    "start_request_ack",
     "stop_answer",
     "time_sync",
     "transaction_no",

@@ -10,8 +10,8 @@ from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
 from ykc_server.protocol import Message
 from ykc_server.protocol import messages as wire
 from ykc_server.session import Prices
-
-WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+from ykc_server.translate.reports import WIRE_CLASSES
+from ykc_server.translate.starts import start_command
 
 
 class NotTranslatable(ValueError):
@@ -69,4 +69,6 @@ def command_message(command: Command, pile_code: str) -> Message:
             return time_sync(bytes.fromhex(pile_code))
         case ReadRealtime():
             return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
+    if (message := start_command(command, pile_code)) is not None:
+        return message
     raise NotTranslatable(f"no frame for {command.kind}")

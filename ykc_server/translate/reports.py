@@ -13,6 +13,7 @@ from ykc_server.protocol import messages as wire
 from ykc_server.protocol.codes import GunStatus, OneIsSuccess, StartFailure, StopFailure
 from ykc_server.session import Gun
 
+WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
 START_REASONS = {
     StartFailure.NONE: "none",
     StartFailure.WRONG_PILE_NO: "wrong_pile",

@@ -1,0 +1,182 @@
+"""Starts at the pile, parallel charging, balances and offline cards, over real sockets."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from apps.common.ids import SYSTEM
+from apps.common.time import now
+from apps.customers import cards
+from apps.customers.models import Customer
+from apps.orders.enums import OrderState
+from apps.orders.models import Order
+from apps.pricing.services import assign, create_template
+from apps.wallet import services as wallet
+from tests.factories import TARIFF, a_customer
+from tests.ykc_server.harness import CODE, make_pile, realtime, run, running
+from ykc_server.protocol.messages import ParallelStartRequest, StartRequest
+
+CARD = "00000000D14B0A54"
+VIN = "LSVAU2180N2183294"
+
+
+def make_site(guns: int = 1):
+    """A pile with prices."""
+    pile = make_pile(guns=guns)
+    version = create_template(name="平日", tariff=TARIFF, actor=SYSTEM)
+    assign(version=version, station=pile.station, starts_at=now() - timedelta(hours=1), actor=SYSTEM)
+    return pile
+
+
+def a_card(balance: str = "60.00") -> Customer:
+    customer = a_customer(balance, phone="+8613800138000")
+    cards.add_card(customer=customer, logical_no="12345678", physical_no=CARD)
+    return customer
+
+
+def request(**changes) -> StartRequest:
+    values = {
+        "pile_no": CODE,
+        "gun_no": "01",
+        "start_type": "card",
+        "need_password": "no",
+        "account_or_card": CARD,
+        "password": "",
+        "vin": "",
+        "sequence": b"\x31\x32",
+    }
+    return StartRequest.make(**values | changes)
+
+
+def refused(answer) -> str:
+    assert (answer.auth_result, answer.value("account_balance")) == (0, Decimal("0.00"))
+    assert answer.value("transaction_no")[:16] == f"{CODE}01"
+    return f"{answer.fail_reason:02X}"
+
+
+def test_a_card_starts_and_its_gun_charges(committed):
+    make_site()
+    a_card()
+    schema = committed.schema_name
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(request())
+            answer = await wire.expect("start_request_ack")
+            order = await host.query(schema, Order.objects.get)
+            wire.send(realtime(status="charging", gun_plugged="yes", transaction_no=order.transaction_no))
+            await host.until(schema, lambda: Order.objects.get().state == OrderState.CHARGING)
+            return answer, order
+
+    answer, order = run(go())
+    assert answer.sequence == b"\x31\x32"
+    assert (answer.auth_result, answer.fail_reason) == (1, 0)
+    assert answer.value("transaction_no") == order.transaction_no
+    assert answer.value("logical_card_no") == "0000000012345678"
+    assert answer.value("account_balance") == Decimal("60.00")
+
+
+def test_the_order_of_a_cards_bytes_and_of_a_vins_characters_does_not_matter(committed):
+    make_site(guns=2)
+    cards.add_vehicle(customer=a_card("900.00"), vin=VIN, plug_and_charge=True)
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(request(account_or_card="00000000540A4BD1"))
+            by_card = await wire.expect("start_request_ack")
+            car = {"start_type": "vin", "account_or_card": "0", "gun_no": "02"}
+            wire.send(request(**car, vin=VIN))
+            by_vin = await wire.expect("start_request_ack")
+            wire.send(request(**car, vin=VIN[::-1]))
+            the_other_way = await wire.expect("start_request_ack")
+            return by_card, by_vin, the_other_way
+
+    by_card, by_vin, the_other_way = run(go())
+    assert (by_card.auth_result, by_vin.auth_result) == (1, 1)
+    assert by_vin.transaction_no == the_other_way.transaction_no
+
+
+def test_refusals_and_an_account_with_its_pin(committed):
+    make_site()
+    customer = a_card("0")
+    cards.set_pin(customer=customer, pin="2468")
+    account = {"start_type": "account", "need_password": "yes", "account_or_card": "13800138000"}
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+
+            async def ask(**changes):
+                wire.send(request(**changes))
+                return await wire.expect("start_request_ack")
+
+            reasons = [
+                refused(await ask(account_or_card="AABBCCDD")),
+                refused(await ask()),
+                refused(await ask(need_password="yes", password=cards.pin_digest("1"))),
+                refused(await ask(start_type="vin", vin=VIN)),
+                refused(await ask(**account)),
+                refused(await ask(**account, password=cards.pin_digest("2468"))),
+                refused(await ask(start_type=7)),
+            ]
+            await host.query(committed.schema_name, lambda: _top_up(customer))
+            return reasons, await ask(**account, password=cards.pin_digest("2468"))
+
+    reasons, answer = run(go())
+    assert reasons == ["01", "03", "07", "09", "07", "03", "0B"]
+    assert (answer.auth_result, answer.value("account_balance")) == (1, Decimal("20.00"))
+
+
+def _top_up(customer: Customer) -> None:
+    recharge = wallet.create_recharge(
+        customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
+    )
+    wallet.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+
+
+def parallel(gun: str, role: str, **changes) -> ParallelStartRequest:
+    values = request(gun_no=gun).values() | {"gun_role": role, "parallel_seq": "261123160000"}
+    return ParallelStartRequest.make(**values | changes)
+
+
+def test_two_guns_ask_together_and_get_one_verdict(committed):
+    make_site(guns=2)
+    a_card("60.01")
+    schema = committed.schema_name
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(parallel("02", "auxiliary"), parallel("01", "main"))
+            answers = [await wire.expect("parallel_start_request_ack") for _ in range(2)]
+            order = await host.query(schema, lambda: Order.objects.prefetch_related("legs").get())
+            return {answer.value("gun_no"): answer for answer in answers}, order, order.legs.all()[0]
+
+    answers, order, leg = run(go())
+    assert [answer.auth_result for answer in answers.values()] == [1, 1]
+    assert answers["01"].value("transaction_no") == order.transaction_no
+    assert answers["02"].value("transaction_no") == leg.transaction_no
+    assert answers["01"].value("account_balance") == Decimal("30.01")
+    assert answers["02"].value("account_balance") == Decimal("30.00")
+    assert {answer.value("parallel_seq") for answer in answers.values()} == {"261123160000"}
+    assert (order.state, order.hold_amount) == (OrderState.STARTING, Decimal("60.01"))
+
+
+def test_a_refusal_of_one_gun_is_that_of_all_and_one_gun_alone_is_refused(committed, monkeypatch):
+    monkeypatch.setattr("ykc_server.handlers.starts.LONE_S", 0.3)
+    make_site(guns=2)
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(parallel("01", "main"), parallel("02", "auxiliary"))
+            both = [await wire.expect("parallel_start_request_ack") for _ in range(2)]
+            wire.send(parallel("01", "main"))
+            return both, await wire.expect("parallel_start_request_ack")
+
+    both, alone = run(go())
+    assert [(answer.auth_result, answer.fail_reason) for answer in both] == [(0, 1), (0, 1)]
+    assert (alone.auth_result, alone.fail_reason) == (0, 6)
