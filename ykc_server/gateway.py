@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from apps.common.time import now as wall_clock
+from apps.orders import battery as orders_battery
 from apps.piles import services as piles
 from apps.piles.commands import from_payload
 from apps.piles.enums import AlarmKind, CommandKind
@@ -29,6 +30,8 @@ from ykc_server.pool import DatabasePool
 from ykc_server.protocol.messages import ReadRealtime
 from ykc_server.routes import Route, Routes
 from ykc_server.session import Gun, Session
+from ykc_server.telemetry import TelemetryWriter
+from ykc_server.teller import Teller
 
 if TYPE_CHECKING:
     from ykc_server.consumer import PileConsumer
@@ -60,7 +63,9 @@ class Gateway:
         self.logins = Logins(self)
         self.records = RecordWriter(self)
         self.statuses = StatusWriter(self)
+        self.telemetry = TelemetryWriter(self)
         self.changes = Changes(self)
+        self.battery_reports = Teller(self, orders_battery.battery_reported)
         self.counters: Counter[str] = Counter()
         self.sessions: dict[str, dict[str, PileConsumer]] = defaultdict(dict)
         self.half_open: set[PileConsumer] = set()
@@ -84,7 +89,14 @@ class Gateway:
         self.channel = await self.channel_layer.new_channel("ykc.gateway.")
         self.routes = Routes(self.channel)
         await self.routes.announce()
-        loops = (self.records.run, self.statuses.run, self._receive_commands, self._tick, self._renew_routes)
+        loops = (
+            self.records.run,
+            self.statuses.run,
+            self.telemetry.run,
+            self._receive_commands,
+            self._tick,
+            self._renew_routes,
+        )
         self._loops = [asyncio.create_task(loop(), name=loop.__qualname__) for loop in loops]
 
     async def stop(self) -> bool:
@@ -113,6 +125,7 @@ class Gateway:
     async def _finish(self) -> None:
         await self.records.drain()
         await self.statuses.flush()
+        await self.telemetry.flush()
         while waiting := [*self._tasks, *([self._offline] if self._offline else [])]:
             await asyncio.wait(waiting)
 
@@ -378,12 +391,11 @@ class Gateway:
             self._replace(consumer)
 
 
-class Changes:
-    """Tells the piles service of guns whose state changed: the latest word of each, one tenant beside the other."""
+class Changes(Teller[ConnectorReport]):
+    """Tells the piles service of guns whose state changed."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._waiting: dict[str, dict[Gun, ConnectorReport]] = {}
+        super().__init__(gateway, _tell)
 
     def note(self, gun: Gun) -> None:
         """A gun's report differs from the one before."""
@@ -392,23 +404,7 @@ class Changes:
         if word == gun.told:
             return
         gun.told = word
-        schema = gun.session.schema
-        if schema in self._waiting:
-            self._waiting[schema][gun] = translate.connector_report(gun)
-        else:
-            self._waiting[schema] = {gun: translate.connector_report(gun)}
-            self._gateway.spawn(self._work(schema))
-
-    async def _work(self, schema: str) -> None:
-        try:
-            while reports := self._waiting[schema]:
-                self._waiting[schema] = {}
-                try:
-                    await self._gateway.pool.run_surely(schema, _tell, list(reports.values()))
-                except Exception:
-                    log.exception("changes_not_told", schema=schema, count=len(reports))
-        finally:
-            del self._waiting[schema]
+        self.put(gun.session.schema, gun, translate.connector_report(gun))
 
 
 def _tell(reports: list[ConnectorReport]) -> None:

@@ -28,12 +28,14 @@ class Gun:
 
     __slots__ = (
         "asked",
+        "charge",
         "connector_id",
         "connector_no",
         "has_fault",
         "last",
         "pushed_at",
         "reported_at",
+        "row_head",
         "session",
         "told",
     )
@@ -48,6 +50,8 @@ class Gun:
         self.told: tuple[ConnectorState, str, int] | None = None  # what the piles service was told last
         self.pushed_at = 0.0
         self.asked = False  # 0x12 was sent and is not answered
+        self.charge = b""  # transaction number of the telemetry row that was packed last
+        self.row_head = b""  # what all telemetry rows of that charge begin with
 
 
 class Session:

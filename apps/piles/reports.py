@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from apps.piles.enums import ConnectorState
@@ -82,6 +83,36 @@ class StopAnswer:
     connector_no: str
     accepted: bool
     reason: str = "none"
+
+
+class BatteryReportKind(StrEnum):
+    """What a charger passes on of its talk with the car's battery; also the name of the order's event."""
+
+    HANDSHAKE = "battery_handshake"
+    CONFIG = "battery_config"
+    END = "battery_end"
+    TALK_ERROR = "talk_error"
+    BATTERY_ABORT = "battery_abort"
+    CHARGER_ABORT = "charger_abort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatteryReport:
+    """Something the battery said, or why it or the charger ended a charge.
+
+    `facts`: numbers as strings, by name. `words`: (text, state) as gettext source strings; `is_fault` when they tell
+    of a fault and not of an ordinary end.
+    """
+
+    pile_code: str
+    connector_no: str
+    transaction_no: str
+    kind: BatteryReportKind
+    vin: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    words: tuple[tuple[str, str], ...] = ()
+    is_fault: bool = False
+    reported_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from apps.piles.enums import CommandKind
 from ykc_server import translate
 from ykc_server.handlers.registry import on
 from ykc_server.protocol import DECODE
+from ykc_server.protocol.codes import GunStatus
 from ykc_server.protocol.messages import Realtime, RemoteStartAck, RemoteStopAck
 from ykc_server.session import Session
 
@@ -33,6 +34,8 @@ def realtime(pile: PileConsumer, frame: bytes) -> bytes | None:
     gun.last = m
     gun.reported_at = time.time()
     pile.gateway.statuses.dirty.add(gun)
+    if m.status == GunStatus.CHARGING:
+        pile.gateway.telemetry.realtime(gun, m)
     if (
         last is None
         or m.status != last.status

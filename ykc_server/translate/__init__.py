@@ -1,5 +1,6 @@
 """Wire messages ↔ piles.reports / piles.commands. The only package that knows both vocabularies."""
 
+from ykc_server.translate.battery import battery_report
 from ykc_server.translate.commands import (
     NotTranslatable,
     billing_model,
@@ -21,6 +22,7 @@ from ykc_server.translate.starts import parallel_start_answer, start_request, st
 
 __all__ = [
     "NotTranslatable",
+    "battery_report",
     "billing_model",
     "clock_offset_s",
     "command_message",

@@ -1,0 +1,82 @@
+"""What the car's battery and the charger said to each other, kept with the order."""
+
+from __future__ import annotations
+
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
+
+from apps.common.ids import Actor
+from apps.orders.models import Order, OrderEvent
+from apps.orders.moves import note
+from apps.piles.enums import AlarmKind
+from apps.piles.reports import BatteryReport, BatteryReportKind
+from apps.piles.services import raise_alarm
+
+log = structlog.get_logger(__name__)
+
+EVENTS_OF_A_KIND = 5
+"""Piles repeat what they say; one that says something else each time must not fill the order."""
+
+
+def battery_reported(reports: list[BatteryReport]) -> None:
+    """Keep each report with the order of its transaction number; reports without an order are passed over.
+
+    May be called again with the same reports. Raises OperationalError and InterfaceError only.
+    """
+    for report in reports:
+        try:
+            _keep(report)
+        except (OperationalError, InterfaceError):
+            raise  # the database is away: all are told again later
+        except Exception:
+            log.exception("battery_report_not_kept", pile_code=report.pile_code, kind=report.kind)
+
+
+@transaction.atomic
+def _keep(report: BatteryReport) -> None:
+    code = f"{report.pile_code}{report.connector_no}"
+    order = (
+        Order.objects.select_for_update(of=["self"])
+        .filter(
+            Q(transaction_no=report.transaction_no, connector__code=code)
+            | Q(
+                pk__in=Order.objects.filter(
+                    legs__transaction_no=report.transaction_no, legs__connector__code=code
+                ).values("pk")
+            )
+        )
+        .first()
+    )
+    if order is None:
+        return
+    data = _data(report)
+    told = OrderEvent.objects.filter(order=order, kind=report.kind).values_list("data", flat=True)
+    if data in told or len(told) >= EVENTS_OF_A_KIND:
+        return
+    note(order, report.kind, Actor("pile", report.pile_code, report.pile_code), report.reported_at, **data)
+    order.vin = order.vin or report.vin
+    if report.words:
+        order.abort_words += [
+            entry
+            for text, state in report.words
+            if (entry := {"by": report.kind, "text": text, "state": state}) not in order.abort_words
+        ]
+    order.save(update_fields=["vin", "abort_words", "updated_at"])
+    if report.is_fault:
+        raise_alarm(
+            kind=AlarmKind.BATTERY,
+            pile_code=report.pile_code,
+            connector_no=report.connector_no,
+            subject=order.order_no,
+            detail={"by": report.kind, "words": [list(words) for words in report.words]},
+        )
+
+
+def _data(report: BatteryReport) -> dict[str, object]:
+    data: dict[str, object] = dict(report.facts)
+    if report.vin:
+        data["vin"] = report.vin
+    if report.kind not in (BatteryReportKind.HANDSHAKE, BatteryReportKind.CONFIG, BatteryReportKind.END):
+        data["words"] = [list(words) for words in report.words]
+    return data
