@@ -105,7 +105,8 @@ def transaction_report(m: wire.TransactionRecord) -> TransactionReport:
                 loss_energy_kwh=m.value(f"{name}_loss_kwh"),
                 amount=m.value(f"{name}_amount"),
             )
-            for name in WIRE_CLASSES
+            for name in RateClass
+            if f"{name}_price" in m.spec.fields
         },
         meter_start=m.value("meter_start"),
         meter_end=m.value("meter_end"),
