@@ -2,6 +2,7 @@
 
 import os
 
+from celery.schedules import crontab
 from tenant_schemas_celery.app import CeleryApp
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
@@ -12,12 +13,13 @@ app.autodiscover_tasks()
 
 # Beat runs in the public schema and only fans out: one small task per active tenant (apps.tenancy.tasks).
 app.conf.beat_schedule = {
-    name: {"task": "tenancy.fan_out", "schedule": seconds, "args": [name]}
-    for name, seconds in {
+    name: {"task": "tenancy.fan_out", "schedule": when, "args": [name]}
+    for name, when in {
         "orders.settle_pending": 15.0,
         "orders.watch_orders": 10.0,
         "piles.expire_commands": 10.0,
         "piles.watch_silent_piles": 30.0,
         "pricing.push_due_prices": 30.0,
+        "piles.keep_partitions": crontab(hour="3", minute="30"),
     }.items()
 }

@@ -16,7 +16,7 @@ Report = TypeVar("Report")
 
 
 class Teller(Generic[Report]):
-    """Calls `tell(reports)` in the pool with what came since its last call; a subject's later word replaces the earlier.
+    """Calls `tell(reports)` in the pool with what came since its last call; of a subject only the latest word counts.
 
     At most one call per tenant runs at a time, so what waits is bounded by the subjects.
     """

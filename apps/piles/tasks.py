@@ -19,3 +19,11 @@ def watch_silent_piles() -> None:
     from apps.piles import services
 
     services.watch_silent_piles(silent_after=timedelta(seconds=90))
+
+
+@shared_task(name="piles.keep_partitions")
+def keep_partitions() -> None:
+    """Make the partitions of the months to come, drop those that are old."""
+    from apps.piles import partitions
+
+    partitions.keep_partitions()

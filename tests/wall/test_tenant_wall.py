@@ -148,6 +148,7 @@ TASKS = {
     "orders.settle_pending",
     "orders.watch_orders",
     "piles.expire_commands",
+    "piles.keep_partitions",
     "piles.watch_silent_piles",
     "pricing.push_due_prices",
     "tenancy.fan_out",
