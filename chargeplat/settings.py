@@ -254,6 +254,11 @@ PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
 YKC_HEARTBEAT_TIMEOUT_S = 45  # three missed heartbeats of 10 s, with room (YKC V1.6, connection rules)
 YKC_LOGIN_TIMEOUT_S = 30
 YKC_MAX_CONNECTIONS_PER_ADDRESS = env.int("YKC_MAX_CONNECTIONS_PER_ADDRESS", default=20_000)
+YKC_LOGIN_BURST = env.int("YKC_LOGIN_BURST", default=1_000)  # logins that lead to nothing, per address; 0: any
+YKC_LOGINS_PER_MINUTE = env.int("YKC_LOGINS_PER_MINUTE", default=600)  # so many come back
+YKC_TLS_PORT = env.int("YKC_TLS_PORT", default=0)  # 0: no TLS
+YKC_TLS_CERTIFICATE = env.str("YKC_TLS_CERTIFICATE", default="")
+YKC_TLS_KEY = env.str("YKC_TLS_KEY", default="")
 YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
 
 # --- Charging ---------------------------------------------------------------------------------------------

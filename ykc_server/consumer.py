@@ -16,8 +16,18 @@ import structlog
 from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
+from ykc_server.dialects import Manner, cipher_of
 from ykc_server.handlers import GATE, HOT, SLOW
-from ykc_server.protocol import DECODE, EncryptedFrame, FrameBuffer, Message, ProtocolError
+from ykc_server.protocol import (
+    DECODE,
+    Cipher,
+    EncryptedFrame,
+    FieldError,
+    FrameBuffer,
+    Message,
+    ProtocolError,
+    open_frame,
+)
 
 if TYPE_CHECKING:
     from ykc_server.gateway import Gateway
@@ -39,9 +49,12 @@ class PileConsumer(AsyncConsumer):
     __slots__ = (
         "_sequence",
         "buffer",
+        "challenge",
+        "cipher",
         "closed",
         "gate",
         "gateway",
+        "manner",
         "rubbish",
         "seen",
         "session",
@@ -63,6 +76,9 @@ class PileConsumer(AsyncConsumer):
         self.rubbish = 0
         self.struck_at = 0.0
         self._sequence = 0
+        self.cipher: Cipher | None = None
+        self.manner: Manner | None = None  # None for a pile that takes frames as they are
+        self.challenge: asyncio.Future[bool] | None = None  # whether this connection still answers
 
     async def __call__(
         self,
@@ -110,10 +126,14 @@ class PileConsumer(AsyncConsumer):
         if frames and not self.closed:
             if self.session is not None:  # before login, nothing but the login puts off the time-out
                 self.seen = self.gateway.now
+                if self.challenge is not None and not self.challenge.done():
+                    self.challenge.set_result(True)
             self.handle(frames)
 
     def handle(self, frames: list[bytes]) -> None:
         """Answer plain frames at once, queue the others; one write for all answers."""
+        if self.cipher is not None and not self.gate:
+            frames = self._open(frames, self.cipher)
         if self.gate:
             self._keep(frames)
             return
@@ -142,7 +162,21 @@ class PileConsumer(AsyncConsumer):
             else:
                 self.pass_over(frame, "unknown_type" if logged_in else "before_login")
         if answers and not self.closed:
-            self.transport.write(answers[0] if len(answers) == 1 else b"".join(answers))
+            data = answers[0] if len(answers) == 1 else b"".join(answers)
+            self.transport.write(data if self.manner is None else self.manner.apply(data))
+
+    def _open(self, frames: list[bytes], cipher: Cipher) -> list[bytes]:
+        """Decrypt what came encrypted. From its first encrypted frame on, a pile is answered so."""
+        opened = []
+        for frame in frames:
+            if frame[4] and (self.manner is None or self.manner.cipher is None):
+                self.manner = Manner(self.manner is not None and self.manner.crc_swapped, cipher)
+            try:
+                opened.append(open_frame(frame, cipher))
+            except EncryptedFrame as error:
+                self._refuse(frame, error)
+                break
+        return opened
 
     def _keep(self, frames: list[bytes]) -> None:
         if self.waiting is None:
@@ -190,9 +224,22 @@ class PileConsumer(AsyncConsumer):
     # -- what handlers use
 
     def write(self, data: bytes) -> None:
-        """Send bytes, unless the connection has ended."""
-        if not self.closed:
-            self.transport.write(data)
+        """Send whole frames in the pile's manner, unless the connection has ended."""
+        if self.closed:
+            return
+        if self.manner is not None:
+            try:
+                data = self.manner.apply(data)
+            except FieldError as error:
+                log.error("frame_not_sent", pile_code=self.pile_code, error=str(error))
+                return
+        self.transport.write(data)
+
+    def speak(self, session: Session) -> None:
+        """From now on speak the session's dialect. A cipher is used once the pile has used it."""
+        self.cipher = cipher_of(session.dialect, session.pile_code) if session.dialect.cipher else None
+        swapped = session.dialect.wants_swapped_crc
+        self.manner = Manner(swapped, None) if swapped else None
 
     def next_sequence(self) -> bytes:
         """Return the sequence number of the next frame that we start: from 0 upward, low byte first."""
@@ -207,8 +254,8 @@ class PileConsumer(AsyncConsumer):
     def pass_over(self, frame: bytes, why: str) -> None:
         """Count a frame that is not answered; some are logged."""
         if frame[4]:
-            error = EncryptedFrame(f"encryption flag {frame[4]:02X} is not supported", offset=4, frame=frame)
-            self._refuse(frame, error)
+            reason = f"encryption flag {frame[4]:02X} and no cipher is configured for the pile"
+            self._refuse(frame, EncryptedFrame(reason, offset=4, frame=frame))
             return
         self.gateway.count(why)
         self.gateway.sampled("frame_passed_over", why=why, pile_code=self.pile_code, frame=frame.hex())
@@ -243,6 +290,12 @@ class PileConsumer(AsyncConsumer):
     def pile_code(self) -> str:
         """Code of the pile, "" before login."""
         return self.session.pile_code if self.session else ""
+
+    @property
+    def address(self) -> str:
+        """IP address of the other end, "" where there is none."""
+        peer = self.transport.get_extra_info("peername")
+        return str(peer[0]).removeprefix("::ffff:") if peer else ""
 
     @property
     def peer(self) -> str:

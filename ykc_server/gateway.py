@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,18 @@ from apps.common.time import now as wall_clock
 from apps.orders import battery as orders_battery
 from apps.piles import services as piles
 from apps.piles.commands import from_payload
-from apps.piles.enums import AlarmKind, CommandKind
+from apps.piles.enums import CommandKind
 from apps.piles.models import Pile
 from apps.piles.reports import ConnectorReport
 from ykc_server import translate
+from ykc_server.dialects import columns
+from ykc_server.floods import LoginLimit
 from ykc_server.ingest import RecordWriter, StatusWriter
 from ykc_server.logins import Logins
+from ykc_server.newcomers import Newcomers
 from ykc_server.pool import DatabasePool
 from ykc_server.protocol.messages import ReadRealtime
+from ykc_server.rivals import Rivals
 from ykc_server.routes import Route, Routes
 from ykc_server.session import Gun, Session
 from ykc_server.telemetry import TelemetryWriter
@@ -66,6 +71,9 @@ class Gateway:
         self.telemetry = TelemetryWriter(self)
         self.changes = Changes(self)
         self.battery_reports = Teller(self, orders_battery.battery_reported)
+        self.rivals = Rivals(self)
+        self.newcomers = Newcomers(self)
+        self.login_limit = LoginLimit(settings.YKC_LOGIN_BURST, settings.YKC_LOGINS_PER_MINUTE)
         self.counters: Counter[str] = Counter()
         self.sessions: dict[str, dict[str, PileConsumer]] = defaultdict(dict)
         self.half_open: set[PileConsumer] = set()
@@ -93,6 +101,7 @@ class Gateway:
             self.records.run,
             self.statuses.run,
             self.telemetry.run,
+            self.newcomers.run,
             self._receive_commands,
             self._tick,
             self._renew_routes,
@@ -188,32 +197,34 @@ class Gateway:
         older = by_code.get(session.pile_code)
         by_code[session.pile_code] = consumer
         consumer.session = session
-        consumer.seen = self.now
+        consumer.seen = session.since = self.now
         self.count("logins")
+        consumer.speak(session)
         if older is not None and older is not consumer:
-            self._replace(older)
+            self.rivals.replace(older, consumer.peer)
 
     def holds(self, session: Session) -> bool:
         """Whether a login is still the present one of its pile in this process."""
         consumer = self.sessions[session.schema].get(session.pile_code)
         return consumer is not None and consumer.session is session
 
-    def _replace(self, older: PileConsumer) -> None:
-        session: Session = older.session  # type: ignore[assignment]
-        self.count("logins_replaced")
-        if self.now - older.seen <= HEARTBEAT_S:
-            # It was alive a moment ago: two devices with one code, or somebody who pretends to be the pile.
-            log.warning("second_login", pile_code=session.pile_code, schema=session.schema, peer=older.peer)
-            self.spawn(
-                self.pool.run_surely(
-                    session.schema,
-                    piles.raise_alarm,
-                    kind=AlarmKind.DUPLICATE_LOGIN,
-                    pile_code=session.pile_code,
-                    detail={"peer": older.peer},
-                )
+    def learn(self, session: Session, **learnt: bool) -> None:
+        """A pile showed how it speaks (fields of Dialect): keep it, here and in its row."""
+        session.dialect = self.logins.dialect(replace(session.dialect, **learnt))
+        self.spawn(
+            self.pool.run_surely(
+                session.schema, piles.dialect_learnt, pile_code=session.pile_code, **columns(learnt)
             )
-        older.abort()
+        )
+
+    def unheard(self, session: Session) -> None:
+        """A pile that sends its checksums high byte first said nothing after our answer to its login.
+
+        Perhaps it took the answer for torn: the next one is in the other order, and so on in turn.
+        """
+        if session.dialect.sends_swapped_crc:
+            self.count("logins_unheard")
+            self.learn(session, wants_swapped_crc=not session.dialect.wants_swapped_crc)
 
     def disconnected(self, consumer: PileConsumer) -> None:
         """A connection ended; its pile is offline, unless it is back on another connection."""
@@ -222,6 +233,10 @@ class Gateway:
         if session is None:
             return
         self.statuses.drop(session)
+        if consumer.challenge is not None and not consumer.challenge.done():
+            consumer.challenge.set_result(False)
+        if consumer.seen <= session.since:
+            self.unheard(session)
         by_code = self.sessions[session.schema]
         if by_code.get(session.pile_code) is consumer:
             del by_code[session.pile_code]
@@ -333,7 +348,11 @@ class Gateway:
                 if message["type"] == "pile.command":
                     self._command(message)
                 elif message["type"] == "pile.close":
-                    self._close_older(message)
+                    self.rivals.close(message)
+                elif message["type"] == "pile.challenge":
+                    self.spawn(self.rivals.answer(message))
+                elif message["type"] == "pile.challenged":
+                    self.rivals.answered(message)
             except asyncio.CancelledError:
                 raise
             except Exception:
@@ -348,7 +367,9 @@ class Gateway:
             return
         try:
             command = from_payload(message["kind"], message["payload"])
-            frame = translate.command_message(command, message["pile_code"]).encode(consumer.next_sequence())
+            five_prices = consumer.session.dialect.five_prices
+            asked = translate.command_message(command, message["pile_code"], five_prices=five_prices)
+            frame = asked.encode(consumer.next_sequence())
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the command's row must say so
             log.error("command_not_sent", command_id=command_id, kind=message["kind"], error=str(error))
             self.spawn(self._undelivered(schema, command_id, f"untranslatable: {error}"[:100]))
@@ -374,21 +395,6 @@ class Gateway:
             connector_no=connector_no,
             accepted=True,
         )
-
-    async def close_elsewhere(self, route: Route, channel: str, connection_id: str) -> None:
-        """Have the process that held a pile before close its connection."""
-        message = {
-            "type": "pile.close",
-            "schema": route.schema,
-            "pile_code": route.pile_code,
-            "connection_id": connection_id,
-        }
-        await self.channel_layer.send(channel, message)
-
-    def _close_older(self, message: dict[str, Any]) -> None:
-        consumer = self.sessions.get(message["schema"], {}).get(message["pile_code"])
-        if consumer and consumer.session and consumer.session.connection_id == message["connection_id"]:
-            self._replace(consumer)
 
 
 class Changes(Teller[ConnectorReport]):

@@ -70,6 +70,14 @@ class Routes:
                     others[route] = (channel, connection_id)
         return others
 
+    async def holder(self, schema: str, pile_code: str) -> tuple[str, str] | None:
+        """Return the channel of the living process that holds a pile, and the connection's id; None for nobody."""
+        value = await self._redis.hget(routes_key(schema), pile_code)  # type: ignore[misc]
+        channel, _, connection_id = (value or "").partition("|")
+        if not connection_id or not await self._redis.exists(process_key(channel)):
+            return None
+        return channel, connection_id
+
     async def forget(self, routes: Iterable[Route]) -> None:
         """Delete the routes of lost connections, where no newer connection has taken them."""
         arguments: dict[str, list[str]] = defaultdict(list)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from apps.piles.enums import ConnectorState
 
 if TYPE_CHECKING:
+    from ykc_server.protocol import Dialect
     from ykc_server.protocol.messages import Realtime
 
 
@@ -16,11 +17,13 @@ class Prices:
     """A price version as it goes over the wire; one object for all piles that have it. Versions never change.
 
     `fields` holds the raw fields of the billing model without pile number and model number; None when the version
-    has a fifth rate class, which frames 0x0A and 0x58 cannot carry.
+    has a fifth rate class, which frames 0x0A and 0x58 cannot carry. `five` holds those of 0x85, for piles that know
+    a fifth class.
     """
 
     billing_model_no: str
     fields: dict[str, int | bytes] | None
+    five: dict[str, int | bytes]
 
 
 class Gun:
@@ -60,6 +63,7 @@ class Session:
     __slots__ = (
         "asked",
         "connection_id",
+        "dialect",
         "guns",
         "pile_code",
         "pile_id",
@@ -82,6 +86,7 @@ class Session:
         connectors: list[tuple[int, str]],
         prices: Prices | None,
         since: float,
+        dialect: Dialect,
     ) -> None:
         self.schema = schema
         self.pile_id = pile_id
@@ -93,4 +98,5 @@ class Session:
         self.prices = prices
         self.prices_at = since
         self.since = since
+        self.dialect = dialect  # one object for all piles that speak alike
         self.asked = False  # guns that had not reported were sent 0x12

@@ -155,6 +155,12 @@ def connector_changed(*, report: ConnectorReport) -> None:
         transaction.on_commit(partial(signals.connector_changed.send, sender=None, report=report))
 
 
+def dialect_learnt(*, pile_code: str, **columns: bool | str) -> None:
+    """Keep how a pile showed that it speaks: five_prices, takes_qr, crc_order."""
+    Pile.objects.filter(pile_code=pile_code).update(**columns, updated_at=now())
+    log.info("dialect_learnt", pile_code=pile_code, **columns)
+
+
 def clock_reported(*, pile_code: str, offset_s: Decimal) -> None:
     """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as its answer 0x55 says."""
     Pile.objects.filter(pile_code=pile_code).update(clock_offset_s=offset_s)
@@ -270,7 +276,7 @@ def raise_alarm(
     subject: str = "",
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Open an alarm, or count it again when the same one is open."""
+    """Open an alarm, or count it again, with its latest detail, when the same one is open."""
     alarm, created = Alarm.objects.get_or_create(
         kind=kind,
         pile_code=pile_code,
@@ -280,7 +286,8 @@ def raise_alarm(
         defaults={"detail": detail or {}},
     )
     if not created:
-        Alarm.objects.filter(pk=alarm.pk).update(count=F("count") + 1, updated_at=now())
+        latest = {"detail": detail} if detail else {}
+        Alarm.objects.filter(pk=alarm.pk).update(count=F("count") + 1, updated_at=now(), **latest)
 
 
 def close_alarm(*, kind: AlarmKind, pile_code: str = "", connector_no: str = "", subject: str = "") -> None:

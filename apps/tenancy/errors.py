@@ -61,3 +61,9 @@ class RouteTaken(DomainError):
     code = "tenancy.route_taken"
     message = _("%(key)s is registered by another operator.")
     status = 409
+
+
+class NewcomerGone(DomainError):
+    code = "tenancy.newcomer_gone"
+    message = _("Device %(key)s is no longer waiting.")
+    status = 409

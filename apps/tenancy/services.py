@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models import Count, F
 from django_tenants.clone import CLONE_SCHEMA_FUNCTION, CloneSchema
 from django_tenants.utils import schema_exists
 
 from apps.common.schema import current_schema, schema_context
+from apps.common.time import now
 from apps.tenancy import hosts
-from apps.tenancy.errors import CodeTaken, HostTaken, RouteTaken, SchemaExists, TemplateBehind, TenantInvalid
-from apps.tenancy.models import Domain, InboundRoute, Tenant, TenantState
+from apps.tenancy.errors import (
+    CodeTaken,
+    HostTaken,
+    NewcomerGone,
+    RouteTaken,
+    SchemaExists,
+    TemplateBehind,
+    TenantInvalid,
+)
+from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
 from apps.tenancy.selectors import host_name, schema_names, schemas_behind, tenant_of_schema
 
 PLATFORM_CODE = "platform"
 _SCHEMA_WORK = 7_203_377  # any number that no other advisory lock of ours has
 _HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 _ROUTES_PER_INSERT = 2000
+_NEWCOMER_WORK = 7_203_378
+NEWCOMERS = 5_000
+NEWCOMERS_PER_ADDRESS = 200
+NEWCOMER_DAYS = 30
 
 
 def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
@@ -164,6 +181,103 @@ def claim_routes(*, kind: str, keys: Iterable[str]) -> None:
 def release_route(*, kind: str, key: str) -> None:
     """Give up an outside key of the current schema's tenant; nothing happens if it is not this tenant's."""
     InboundRoute.objects.filter(kind=kind, key=key, tenant__schema_name=current_schema()).delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A device that nobody has registered, as one process saw it since it last told: code, last time, how often."""
+
+    key: str
+    at: datetime
+    times: int
+    address: str
+    facts: dict[str, str]
+
+
+def newcomers_seen(*, kind: str, seen: Sequence[Sighting]) -> int:
+    """Keep first-seen devices for somebody to approve; return how many of `seen` were kept.
+
+    Bounded, because anybody can dial in: NEWCOMERS_PER_ADDRESS codes of one address and NEWCOMERS in all; those not
+    seen for NEWCOMER_DAYS make room. Codes that were registered meanwhile are left out. With a single tenant open
+    for business a device is offered to it, otherwise the platform has to assign it. Public schema.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(%s)", [_NEWCOMER_WORK])
+        Newcomer.objects.filter(last_seen_at__lt=now() - timedelta(days=NEWCOMER_DAYS)).delete()
+        keys = [sighting.key for sighting in seen]
+        taken = set(InboundRoute.objects.filter(kind=kind, key__in=keys).values_list("key", flat=True))
+        known = set(Newcomer.objects.filter(kind=kind, key__in=keys).values_list("key", flat=True))
+        room = NEWCOMERS - Newcomer.objects.count()
+        of_address = Newcomer.objects.filter(
+            address__in={sighting.address for sighting in seen if sighting.address}
+        )
+        counts = Counter(dict(of_address.order_by().values_list("address").annotate(Count("id"))))
+        tenant = _only_tenant()
+        rows = []
+        for sighting in sorted(seen, key=lambda sighting: sighting.key):
+            if sighting.key in taken:
+                continue
+            if sighting.key not in known:
+                if room <= 0 or counts[sighting.address] >= NEWCOMERS_PER_ADDRESS:
+                    continue
+                room -= 1
+                counts[sighting.address] += 1
+            rows.append(
+                Newcomer(
+                    kind=kind,
+                    key=sighting.key,
+                    first_seen_at=sighting.at,
+                    last_seen_at=sighting.at,
+                    times=sighting.times,
+                    address=sighting.address or None,
+                    facts=sighting.facts,
+                    tenant=tenant,
+                )
+            )
+        fresh = [row for row in rows if row.key not in known]
+        Newcomer.objects.bulk_create(fresh)
+        for row in rows:
+            if row.key in known:
+                Newcomer.objects.filter(kind=kind, key=row.key).update(
+                    last_seen_at=row.last_seen_at,
+                    times=F("times") + row.times,
+                    address=row.address,
+                    facts=row.facts,
+                )
+    return len(rows)
+
+
+def offer_newcomer(*, newcomer: Newcomer, tenant: Tenant) -> Tenant | None:
+    """Offer a first-seen device to a tenant, whose staff may then approve it. Returns whom it was offered to before.
+
+    Raises NewcomerGone when it was approved or dropped meanwhile.
+    """
+    with transaction.atomic():
+        row = (
+            Newcomer.objects.select_for_update(of=["self"])
+            .select_related("tenant")
+            .filter(pk=newcomer.pk)
+            .first()
+        )
+        if row is None:
+            raise NewcomerGone(key=newcomer.key)
+        before = row.tenant
+        row.tenant = tenant
+        row.save(update_fields=["tenant"])
+    return before
+
+
+def drop_newcomer(*, kind: str, key: str) -> None:
+    """Forget a first-seen device: it was approved, or nobody wants it. It is listed again when it dials again."""
+    Newcomer.objects.filter(kind=kind, key=key).delete()
+
+
+def _only_tenant() -> Tenant | None:
+    open_tenants = Tenant.objects.filter(state=TenantState.ACTIVE).exclude(
+        schema_name=settings.PUBLIC_SCHEMA_NAME
+    )[:2]
+    return open_tenants[0] if len(open_tenants) == 1 else None
 
 
 def schema_of(code: str) -> str:

@@ -11,11 +11,14 @@ from ykc_server import translate
 from ykc_server.handlers.registry import on
 from ykc_server.protocol import DECODE
 from ykc_server.protocol.codes import GunStatus
-from ykc_server.protocol.messages import Realtime, RemoteStartAck, RemoteStopAck
+from ykc_server.protocol.messages import Realtime, RemoteStartAck, RemoteStopAck, TransactionRecordFivePrices
 from ykc_server.session import Session
 
 if TYPE_CHECKING:
     from ykc_server.consumer import PileConsumer
+
+FIVE_PRICES_LENGTH = TransactionRecordFivePrices.spec.body_size + 4
+"""A record is told by its length to be of five rate classes, never by the version that the pile claims."""
 
 
 @on(0x13)
@@ -70,4 +73,7 @@ def transaction_record(pile: PileConsumer, frame: bytes) -> None:
     """Queue the record; the group commit answers 0x40 once it is stored (YKC V1.6, 7.5)."""
     if frame[4]:
         DECODE[frame[5]](frame)  # raises EncryptedFrame
+    session: Session = pile.session  # type: ignore[assignment]
+    if frame[1] == FIVE_PRICES_LENGTH and frame[5] == 0x3B and not session.dialect.five_prices:
+        pile.gateway.learn(session, five_prices=True)
     pile.gateway.records.put(pile, frame)

@@ -49,13 +49,17 @@ async def billing_verify(pile: PileConsumer, m: BillingVerify) -> None:
 
 @on(0x09)
 async def billing_request(pile: PileConsumer, m: BillingRequest) -> None:
-    """Give the pile the prices in force. A pile without a price gets no answer and must not charge (YKC V1.6, 7.1)."""
+    """Give the pile the prices in force. A pile without a price gets no answer and must not charge (YKC V1.6, 7.1).
+
+    A pile that knows five rate classes gets 0x85 in place of 0x0A.
+    """
     session: Session = pile.session  # type: ignore[assignment]
-    known = await _prices_of(pile)
-    if known is None or known.fields is None:
+    known, five_prices = await _prices_of(pile), session.dialect.five_prices
+    if known is None or (known.fields is None and not five_prices):
         pile.gateway.sampled("pile_without_prices", pile_code=session.pile_code, schema=session.schema)
         return
-    pile.write(translate.billing_model(BillingRequestAck, m.pile_no, known).encode(m.sequence))
+    answer = translate.billing_model(BillingRequestAck, m.pile_no, known, five_prices=five_prices)
+    pile.write(answer.encode(m.sequence))
     await pile.gateway.pool.run_surely(
         session.schema,
         pricing.model_delivered,

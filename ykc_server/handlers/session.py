@@ -11,7 +11,7 @@ from apps.piles import services as piles
 from apps.piles.enums import CommandKind
 from ykc_server import translate
 from ykc_server.handlers.registry import on
-from ykc_server.logins import Unavailable
+from ykc_server.logins import TooMany, Unavailable
 from ykc_server.protocol import DECODE
 from ykc_server.protocol.codes import ZeroIsSuccess
 from ykc_server.protocol.messages import Login, LoginAck, TimeSyncAck, answer_heartbeat
@@ -34,7 +34,12 @@ async def login(pile: PileConsumer, m: Login) -> None:
         pile.close()
         return
     try:
-        session = await pile.gateway.logins.resolve(pile, code, translate.login_facts(m))
+        session = await pile.gateway.logins.resolve(pile, m)
+    except TooMany:
+        pile.gateway.count("logins_limited")
+        pile.gateway.sampled("login_limited", pile_code=code, peer=pile.peer)
+        pile.close()
+        return
     except Unavailable as error:
         # No answer: 01 would tell a registered pile that it is unknown. It dials again.
         log.warning("login_not_answered", pile_code=code, error=str(error))
@@ -44,10 +49,11 @@ async def login(pile: PileConsumer, m: Login) -> None:
         pile.gateway.forget(session)
     elif session is None:
         pile.gateway.count("logins_refused")
-        pile.gateway.sampled("login_refused", pile_code=code, peer=pile.peer)
         pile.write(LoginAck(pile_no=m.pile_no, result=ZeroIsSuccess.FAIL).encode(m.sequence))
         pile.close()
     else:
+        if pile.session is not None:
+            pile.gateway.unheard(session)  # it logs in again instead of going on
         pile.gateway.enter(pile, session)
         accepted = LoginAck(pile_no=m.pile_no, result=ZeroIsSuccess.SUCCESS).encode(m.sequence)
         pile.write(accepted + translate.time_sync(m.pile_no).encode(pile.next_sequence()))

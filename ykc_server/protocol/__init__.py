@@ -23,7 +23,15 @@ Field names and tables are those of the specification, one class each in `messag
 
 from ykc_server.protocol import messages as _messages  # noqa: F401 -- fills the registry
 from ykc_server.protocol.connection import Connection
-from ykc_server.protocol.dialect import CIPHERS, Cipher, Dialect, learn, open_frame, seal_message
+from ykc_server.protocol.dialect import (
+    CIPHERS,
+    Cipher,
+    Dialect,
+    learn,
+    open_frame,
+    seal_frame,
+    seal_message,
+)
 from ykc_server.protocol.errors import (
     BadLength,
     BadStart,
@@ -58,5 +66,6 @@ __all__ = [
     "decode",
     "learn",
     "open_frame",
+    "seal_frame",
     "seal_message",
 ]

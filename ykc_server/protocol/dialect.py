@@ -131,11 +131,18 @@ def seal_message(message: Message, dialect: Dialect, sequence: bytes | None = No
     Raises:
         FieldError: a value does not fit, the cipher is unknown, or its text is too long.
     """
-    frame = message.encode(sequence, dialect.wants_swapped_crc)
-    cipher = dialect.open_cipher()
+    return seal_frame(message.encode(sequence), dialect.open_cipher(), dialect.wants_swapped_crc)
+
+
+def seal_frame(frame: bytes, cipher: Cipher | None, crc_swapped: bool) -> bytes:
+    """Return a whole frame in clear as a pile wants it: encrypted if there is a cipher, in its CRC order.
+
+    Raises:
+        FieldError: the cipher's text is too long.
+    """
     if cipher is None:
-        return frame
+        return seal(frame[2:-CRC_SIZE], crc_swapped)
     body = cipher.encrypt(frame[HEADER_SIZE:-CRC_SIZE])
     if len(body) > MAX_BODY:
         raise FieldError("cipher", f"body is longer than {MAX_BODY} bytes")
-    return seal(frame[2:4] + b"\1" + frame[5:6] + body, dialect.wants_swapped_crc)
+    return seal(frame[2:4] + b"\1" + frame[5:6] + body, crc_swapped)

@@ -19,9 +19,10 @@ class NotTranslatable(ValueError):
 
 
 def prices(billing_model_no: str, tariff: Tariff) -> Prices:
-    """Return a tariff as the fields of 0x0A and 0x58."""
-    if RateClass.DEEP_VALLEY in tariff.slots:
-        return Prices(billing_model_no, None)
+    """Return a tariff as the fields of 0x0A and 0x58, and as those of 0x85.
+
+    A tariff of four classes gives a pile of five the valley's prices for its fifth, which no half hour has.
+    """
     fields: dict[str, int | bytes] = {
         "loss_ratio": 0,
         "slot_rate_codes": bytes(rate_class.code for rate_class in tariff.slots),
@@ -30,14 +31,26 @@ def prices(billing_model_no: str, tariff: Tariff) -> Prices:
         price = tariff.prices[rate_class]
         fields[f"{rate_class}_electricity_price"] = int(price.electricity / PRICE_UNIT)
         fields[f"{rate_class}_service_price"] = int(price.service / PRICE_UNIT)
-    return Prices(billing_model_no, fields)
+    deepest = tariff.prices.get(RateClass.DEEP_VALLEY, tariff.prices[RateClass.VALLEY])
+    five = fields | {
+        "deep_valley_electricity_price": int(deepest.electricity / PRICE_UNIT),
+        "deep_valley_service_price": int(deepest.service / PRICE_UNIT),
+    }
+    return Prices(billing_model_no, None if RateClass.DEEP_VALLEY in tariff.slots else fields, five)
 
 
-def billing_model(kind: type[wire.BillingModel], pile_no: bytes, known: Prices) -> Message:
-    """Return 0x0A or 0x58 with these prices for one pile. Raises NotTranslatable for five rate classes."""
-    if known.fields is None:
+def billing_model(
+    kind: type[wire.BillingModel], pile_no: bytes, known: Prices, *, five_prices: bool = False
+) -> Message:
+    """Return 0x0A or 0x58 (`kind`) with these prices for one pile, or 0x85 for one that knows five classes.
+
+    Raises NotTranslatable for five rate classes and a pile that knows four.
+    """
+    fields: dict[str, Any] | None = known.fields
+    if five_prices:
+        kind, fields = wire.BillingSetFivePrices, known.five
+    if fields is None:
         raise NotTranslatable("five_rate_classes")
-    fields: dict[str, Any] = known.fields
     return kind(pile_no=pile_no, billing_model_no=bytes.fromhex(known.billing_model_no), **fields)
 
 
@@ -46,8 +59,11 @@ def time_sync(pile_no: bytes) -> Message:
     return wire.TimeSync(pile_no=pile_no, time=wire.TimeSync.spec.fields["time"].raw(now()))
 
 
-def command_message(command: Command, pile_code: str) -> Message:
-    """Return the frame of a command for a pile. Raises NotTranslatable, FieldError or TariffError."""
+def command_message(command: Command, pile_code: str, *, five_prices: bool = False) -> Message:
+    """Return the frame of a command for a pile, which may know five rate classes.
+
+    Raises NotTranslatable, FieldError or TariffError.
+    """
     match command:
         case StartCharge():
             return wire.RemoteStart.make(
@@ -62,9 +78,8 @@ def command_message(command: Command, pile_code: str) -> Message:
             return wire.RemoteStop.make(pile_no=pile_code, gun_no=command.connector_no)
         case SetBillingModel():
             tariff = Tariff.from_json(command.tariff)
-            return billing_model(
-                wire.BillingSet, bytes.fromhex(pile_code), prices(command.billing_model_no, tariff)
-            )
+            known = prices(command.billing_model_no, tariff)
+            return billing_model(wire.BillingSet, bytes.fromhex(pile_code), known, five_prices=five_prices)
         case SyncTime():
             return time_sync(bytes.fromhex(pile_code))
         case ReadRealtime():
