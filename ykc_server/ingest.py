@@ -32,7 +32,6 @@ from apps.piles.services import raise_alarm
 from ykc_server import translate
 from ykc_server.protocol import DECODE, ProtocolError
 from ykc_server.protocol.message import seal
-from ykc_server.protocol.messages import TransactionRecordFivePrices
 from ykc_server.session import Gun, Session
 
 if TYPE_CHECKING:
@@ -326,8 +325,7 @@ def make_row(record: Record) -> Row:
     )
     try:
         m: Any = DECODE[frame[5]](frame)
-        if not isinstance(m, TransactionRecordFivePrices):  # settling knows four rate classes
-            row.report = json.dumps(translate.transaction_report(m).to_json())
+        row.report = json.dumps(translate.transaction_report(m).to_json())
     except (ProtocolError, ValueError, ArithmeticError) as error:
         log.warning("record_undecodable", pile_code=session.pile_code, frame=frame.hex(), error=str(error))
     if row.pile_code != session.pile_code:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -167,7 +168,7 @@ def test_records_that_cannot_be_read(committed):
 
 
 def test_five_prices_and_the_record_of_v17(committed):
-    """Known by length and by type. Settling knows four rate classes, so a fifth is a person's to judge."""
+    """Known by length and by type; a pile that sent five prices knows a fifth rate class from then on."""
     make_pile()
     plain = record()
     values = {name: field.json(getattr(plain, name)) for name, field in plain.spec.fields.items()}
@@ -187,7 +188,9 @@ def test_five_prices_and_the_record_of_v17(committed):
             return await host.query(committed.schema_name, rows())
 
     stored = {row.frame_type: row for row in run(go())}
-    assert (stored[0x3B].state, stored[0x3B].reason) == (RecordState.QUARANTINED, "undecodable")
+    five_classes = TransactionReport.from_json(stored[0x3B].report).periods
+    assert set(five_classes) == {"sharp", "peak", "flat", "valley", "deep_valley"}
+    assert five_classes["deep_valley"].energy_kwh == Decimal("1.0000")
     report = TransactionReport.from_json(stored[0x3D].report)
     assert (str(report.meter_end), set(report.periods)) == ("110.0000", {"sharp", "peak", "flat", "valley"})
 

@@ -90,7 +90,7 @@ def stop_answer(m: wire.RemoteStopAck) -> StopAnswer:
 
 
 def transaction_report(m: wire.TransactionRecord) -> TransactionReport:
-    """0x3B in domain words; times that are no time are None."""
+    """0x3B or 0x3D in domain words, of four rate classes or five; times that are no time are None."""
     return TransactionReport(
         transaction_no=m.value("transaction_no"),
         pile_code=m.value("pile_no"),
