@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,15 @@ log = structlog.get_logger(__name__)
 WRITE_LIMIT = 65_536
 """Bytes that may wait for a pile that does not read; then nothing more is read from it until it does."""
 BACKLOG = 4_096
+HANDSHAKE_TIMEOUT_S = 10.0
+"""A connection whose TLS handshake is not finished by then ends; the limits of connections count it only after that."""
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Return the server side of TLS 1.2 or later from PEM files. Raises OSError or ssl.SSLError."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key or None)
+    return context
 
 
 class PileProtocol(asyncio.Protocol):
@@ -100,25 +110,36 @@ class YkcServer:
         self._in_all = in_all
         self._connections: Counter[str] = Counter()
         self._total = 0
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
 
-    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
-        """Begin to listen; returns the port (asked for with 0). Raises OSError."""
-        self._listener = await asyncio.get_running_loop().create_server(
-            lambda: PileProtocol(self), host, port, reuse_port=reuse_port, reuse_address=True, backlog=BACKLOG
+    async def listen(
+        self, host: str, port: int, *, reuse_port: bool = False, tls: ssl.SSLContext | None = None
+    ) -> int:
+        """Begin to listen, also on a further port; returns the port (asked for with 0). Raises OSError."""
+        handshake = {"ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S} if tls else {}
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: PileProtocol(self),
+            host,
+            port,
+            reuse_port=reuse_port,
+            reuse_address=True,
+            backlog=BACKLOG,
+            ssl=tls,
+            **handshake,
         )
-        bound: socket.socket = self._listener.sockets[0]
+        self._listeners.append(listener)
+        bound: socket.socket = listener.sockets[0]
         return int(bound.getsockname()[1])
 
     def close(self) -> None:
         """Stop listening; connections stay."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
     async def closed(self) -> None:
         """Wait until the last connection has ended."""
-        if self._listener is not None:
-            await self._listener.wait_closed()
+        for listener in self._listeners:
+            await listener.wait_closed()
 
     def admit(self, address: str) -> bool:
         """Whether one more connection of an address is welcome; counts it if so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -112,12 +113,13 @@ class RunningGateway:
     """A gateway that listens on a free port."""
 
     def __init__(self, gateway: Gateway, port: int) -> None:
-        self.gateway, self.port = gateway, port
+        self.gateway, self.port, self.tls_port = gateway, port, 0
         self.started = now()
         self.wires: list[Wire] = []
 
-    async def dial(self) -> Wire:
-        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", self.port)))
+    async def dial(self, tls: ssl.SSLContext | None = None) -> Wire:
+        port = self.tls_port if tls else self.port
+        self.wires.append(Wire(*await asyncio.open_connection("127.0.0.1", port, ssl=tls)))
         return self.wires[-1]
 
     async def pile(self, code: str = CODE) -> Wire:
@@ -136,13 +138,19 @@ class RunningGateway:
 
 @asynccontextmanager
 async def running(
-    *, per_address: int = 20_000, in_all: int = 20_000, **options: Any
+    *,
+    per_address: int = 20_000,
+    in_all: int = 20_000,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
 ) -> AsyncIterator[RunningGateway]:
     gateway = Gateway(tick_s=0.02, **options)
-    gateway.renew_every_s = 0.05
+    gateway.renew_every_s = gateway.newcomers.every_s = 0.05
     server = YkcServer(APPLICATION, gateway, per_address=per_address, in_all=in_all)
     await gateway.start()
     running_gateway = RunningGateway(gateway, await server.listen("127.0.0.1", 0))
+    if tls is not None:
+        running_gateway.tls_port = await server.listen("127.0.0.1", 0, tls=tls)
     try:
         yield running_gateway
     finally:
@@ -190,18 +198,19 @@ async def redis(function: Callable[[Redis], Awaitable[Any]]) -> Any:
         await client.aclose()
 
 
-def login(code: str = CODE) -> Login:
-    return Login.make(
-        pile_no=code,
-        pile_type=0,
-        gun_count=1,
-        protocol_version=0x10,
-        software_version="V4.1.50",
-        network_type=1,
-        sim_no="89860000000000000001",
-        operator=4,
-        sequence=b"\x01\x02",
-    )
+def login(code: str = CODE, **changes: Any) -> Login:
+    values: dict[str, Any] = {
+        "pile_no": code,
+        "pile_type": 0,
+        "gun_count": 1,
+        "protocol_version": 0x10,
+        "software_version": "V4.1.50",
+        "network_type": 1,
+        "sim_no": "89860000000000000001",
+        "operator": 4,
+        "sequence": b"\x01\x02",
+    }
+    return Login.make(**values | changes)
 
 
 def heartbeat(

@@ -6,11 +6,14 @@ import os
 import resource
 import signal
 from argparse import ArgumentParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand
+
+if TYPE_CHECKING:
+    from ykc_server.server import YkcServer
 
 SPARE_FILES = 256  # files that are not pile connections
 
@@ -46,6 +49,8 @@ class Command(BaseCommand):
         )
         await gateway.start()
         port = await server.listen(host, port, reuse_port=True)
+        if settings.YKC_TLS_PORT:
+            await self.listen_with_tls(server, host)
         # A full collection walks every tracked object and would hold up answers for as long: what is here stays, and
         # connections leave few traces.
         gc.collect()
@@ -56,6 +61,23 @@ class Command(BaseCommand):
         await stop.wait()
         server.close()
         return await gateway.stop()
+
+    async def listen_with_tls(self, server: "YkcServer", host: str) -> None:
+        """Listen on the TLS port too; SIGHUP reads the certificate anew, for connections that begin from then on."""
+        from ykc_server.server import tls_context
+
+        files = (settings.YKC_TLS_CERTIFICATE, settings.YKC_TLS_KEY)
+        context = tls_context(*files)
+
+        def renew() -> None:
+            try:
+                context.load_cert_chain(files[0], files[1] or None)
+            except OSError as error:  # half written, or gone: the old one stays
+                self.stderr.write(f"certificate not read: {error}")
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
+        port = await server.listen(host, settings.YKC_TLS_PORT, reuse_port=True, tls=context)
+        self.stdout.write(f"ykc gateway ready for TLS on {host}:{port}")
 
 
 def allow_files() -> int:
