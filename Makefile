@@ -1,7 +1,7 @@
 # What people and CI type. Nothing else needs to be installed or typed first: every target makes the environment.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs
+.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs fuzz scenario frames
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -38,6 +38,9 @@ format: .venv/.stamp ## let ruff format and mend what it can
 
 bench: .venv/.stamp ## speed and memory of the gateway against a bare echo
 	@$(PY) manage.py bench_ykc
+
+fuzz: .venv/.stamp ## a million mutated frames over buffer, decoders and inspector
+	@$(PY) -m tests.fuzz
 
 seed: .venv/.stamp ## 30 days of demo business into the running database
 	@$(PY) manage.py seed_demo --days 30

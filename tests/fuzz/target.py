@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 from ykc_server import translate
+from ykc_server.ingest import Record, make_row
 from ykc_server.inspector import describe, inspect_frame
-from ykc_server.protocol import Dialect, FrameBuffer, Message, ProtocolError, check_frame, decode, learn, open_frame
+from ykc_server.protocol import (
+    Dialect,
+    FrameBuffer,
+    Message,
+    ProtocolError,
+    check_frame,
+    decode,
+    learn,
+    open_frame,
+)
 from ykc_server.protocol import messages as wire
 from ykc_server.protocol.frame import MAX_FRAME
 from ykc_server.protocol.message import seal
 from ykc_server.protocol.words import words
+from ykc_server.session import Gun, Session
+from ykc_server.translate import connector_report
 
-PATIENCE_LINES = 2_000
+PATIENCE_LINES = 1_000
 """Lines of code that any input may cost, be it empty."""
-LINES_PER_BYTE = 150
-"""Lines of code that one more byte may cost: the inspector looks at a byte many times, but never at all of them."""
-STREAM_LINES_PER_BYTE = 40
+LINES_PER_BYTE = 40
+"""Lines of code that one more byte may cost: inspector, decoder and translator together look at it so often."""
+STREAM_LINES_PER_BYTE = 12
+MOMENT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
-TRANSLATORS: dict[type[Message], Callable[[Any], Any]] = {
-    wire.Login: translate.login_facts,
-    wire.RemoteStartAck: translate.start_answer,
-    wire.RemoteStopAck: translate.stop_answer,
-    wire.TimeSyncAck: translate.clock_offset_s,
-    wire.TransactionRecord: lambda m: translate.transaction_report(m).to_json(),
-}
+
+def a_gun() -> Gun:
+    """A gun of a pile that is logged in."""
+    session = Session(
+        schema="t_alpha", pile_id=1, station_id=1, pile_code="32010600213533", connection_id="1-1",
+        connectors=[(1, "01")], prices=None, since=0.0,
+    )  # fmt: skip
+    return session.guns[b"\x01"]
+
+
+def _realtime(m: wire.Realtime) -> None:
+    gun = a_gun()
+    gun.last = m
+    connector_report(gun)
+
+
+TRANSLATORS: list[tuple[type[Message], Callable[[Any], Any]]] = [
+    (wire.Login, translate.login_facts),
+    (wire.Realtime, _realtime),
+    (wire.RemoteStartAck, translate.start_answer),
+    (wire.RemoteStopAck, translate.stop_answer),
+    (wire.TimeSyncAck, translate.clock_offset_s),
+    (wire.StartRequest, translate.start_request),
+    (wire.ParallelRemoteStartAck, translate.parallel_start_answer),
+    *(
+        (cls, lambda m: translate.battery_report(a_gun(), m))
+        for cls in (
+            wire.BmsHandshake,
+            wire.BmsConfig,
+            wire.ChargingEnd,
+            wire.BmsError,
+            wire.BmsAbort,
+            wire.ChargerAbort,
+        )
+    ),
+]
+RECORDS = (0x3B, 0x3D)
 
 
 def try_frame(frame: bytes) -> str:
@@ -41,12 +86,12 @@ def try_frame(frame: bytes) -> str:
     assert place == len(frame)
     try:
         crc = check_frame(frame)
+        if frame[5] in RECORDS and not frame[4]:
+            row = make_row(Record(None, a_gun().session, frame, MOMENT, 0.0))
+            assert row.state == "stored" or row.reason
         message = decode(open_frame(frame, None))
     except ProtocolError as error:
-        assert inspection.error
-        assert 0 <= error.offset <= len(frame)
-        assert error.frame == frame
-        return error.code
+        return _refused(frame, error, inspection.error)
     assert bool(inspection.error) is (crc == "bad")
     assert list(message.values()) == list(message.spec.fields)
     described = describe(frame)
@@ -55,9 +100,17 @@ def try_frame(frame: bytes) -> str:
     learn(Dialect(), message, crc_swapped=crc == "swapped")
     # Nothing of a frame is lost on its way through a message.
     assert encoded(message) in (None, seal(frame[2:-2]))
-    if translator := TRANSLATORS.get(type(message)):
-        translator(message)
+    for cls, translator in TRANSLATORS:
+        if isinstance(message, cls):
+            translator(message)
     return "decoded"
+
+
+def _refused(frame: bytes, error: ProtocolError, told: str) -> str:
+    assert told
+    assert 0 <= error.offset <= len(frame)
+    assert error.frame == frame
+    return error.code
 
 
 def encoded(message: Message) -> bytes | None:
@@ -78,10 +131,8 @@ def try_stream(pieces: Iterable[bytes]) -> int:
             assert check_frame(frame) != "bad"
             handed_out += len(frame)
             frames += 1
-            try:
+            with contextlib.suppress(ProtocolError):
                 decode(frame)
-            except ProtocolError:
-                pass
         assert buffer.waiting < MAX_FRAME
         # Every byte is in a frame, thrown away and counted, or waiting.
         assert fed == handed_out + buffer.dropped + buffer.waiting

@@ -17,7 +17,9 @@ def test_any_bytes_are_decoded_or_refused(seed):
     assert sum(ends.values()) - ends["framed"] == FRAMES // PARTS
     assert ends["framed"] > 1_000
     # All ways to end were taken, so that nothing hides behind a check that refuses everything.
-    assert min(ends[end] for end in ("decoded", "short_body", "unknown_frame", "encrypted", "bad_length")) > 50
+    assert (
+        min(ends[end] for end in ("decoded", "short_body", "unknown_frame", "encrypted", "bad_length")) > 50
+    )
 
 
 def test_the_corpus_has_every_frame_and_is_the_same_each_time():
@@ -47,7 +49,7 @@ def test_a_flood_costs_so_much_for_each_byte_and_leaves_nothing_behind(data):
     buffer = FrameBuffer()
     with Lines() as lines:
         assert buffer.feed(data) == []
-    assert lines.count <= 20 * len(data)
+    assert lines.count <= 15 * len(data)
     assert buffer.waiting < MAX_FRAME
     assert buffer.dropped + buffer.waiting == len(data)
 
@@ -60,8 +62,8 @@ def test_byte_by_byte_costs_no_more_than_a_few_lines_each():
 
 
 def test_what_is_found_names_the_frame(monkeypatch):
+    monkeypatch.setattr("tests.fuzz.target.try_frame", lambda frame: 1 // 0)
     with pytest.raises(ZeroDivisionError) as found:
-        monkeypatch.setattr("tests.fuzz.target.try_frame", lambda frame: 1 // 0)
         fuzz(Mutator(0), 1)
     assert found.value.__notes__ == [f"frame {Mutator(0).frame().hex().upper()}"]
 
