@@ -27,13 +27,13 @@ def main() -> int:
     django.setup()
     from tests.fuzz.target import fuzz
 
-    sys.stdout.write(f"seed {options.seed}" + "\n")
+    sys.stdout.write(f"seed {options.seed}\n")
     mutator, began, done = Mutator(options.seed), time.monotonic(), 0
     while done < options.frames:
         ends = fuzz(mutator, min(STEP, options.frames - done))
         done += min(STEP, options.frames - done)
         told = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
-        sys.stdout.write(f"{done} frames, {time.monotonic() - began:.0f} s: {told}" + "\n")
+        sys.stdout.write(f"{done} frames, {time.monotonic() - began:.0f} s: {told}\n")
         sys.stdout.flush()
     return 0
 
