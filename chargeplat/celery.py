@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
         "piles.expire_commands": 10.0,
         "piles.watch_silent_piles": 30.0,
         "pricing.push_due_prices": 30.0,
+        "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
     }.items()
 }

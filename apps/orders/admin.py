@@ -34,8 +34,8 @@ from apps.customers.models import Customer
 from apps.orders import services
 from apps.orders.enums import OrderState, RecordState, StopReason, Verdict
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
-from apps.orders.selectors import progress
-from apps.orders.wording import event_words, failure_words, finding_words, quarantine_words
+from apps.orders.selectors import curve_of, progress
+from apps.orders.wording import abort_words, event_words, failure_words, finding_words, quarantine_words
 from apps.piles.models import Connector
 from apps.pricing.bar import CLASS_NAMES, bar
 from apps.pricing.tariff import RateClass
@@ -152,6 +152,8 @@ class OrderAdmin(ReadOnlyAdmin):
             "failure": failure_words(order.fail_reason) if order.fail_reason else "",
             "length": order.ended_at - order.started_at if order.started_at and order.ended_at else None,
             "events": [event_row(event) for event in order.events.all()],
+            "abort_words": abort_words(order.abort_words),
+            "curve": curve_panel(order),
             "lines": [line_row(line) for line in order.lines.all()],
             "pile_total": sum((line.pile_amount for line in order.lines.all() if line.pile_amount), start=0),
             "bar": bar(tariff, order.started_at or order.created_at),
@@ -246,6 +248,31 @@ class OrderAdmin(ReadOnlyAdmin):
     def verdict_shown(self, obj: Order) -> str:
         """The verdict as a label."""
         return shown.state(obj, VERDICT_TONES, "verdict")
+
+
+def curve_panel(order: Order) -> dict[str, Any] | None:
+    """Return a charge's curve for chart and table; None while nothing is known of it."""
+    points = curve_of(order)
+    if not points:
+        return None
+    names = [
+        _("power (kW)"),
+        _("SOC (%)"),
+        _("voltage (V)"),
+        _("current (A)"),
+        _("energy (kWh)"),
+        _("temperature (°C)"),
+    ]
+    start = order.charging_at or order.started_at or order.created_at
+    return {
+        "chart": {
+            "names": [str(name) for name in names],
+            "minutes": [round(point[0] / 60, 1) for point in points],
+            "series": [[point[place] for point in points] for place in range(1, len(names) + 1)],
+        },
+        "names": names,
+        "rows": [{"at": start + timedelta(seconds=point[0]), "values": point[1:]} for point in points],
+    }
 
 
 def event_row(event: OrderEvent) -> dict[str, Any]:

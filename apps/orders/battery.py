@@ -1,17 +1,24 @@
-"""What the car's battery and the charger said to each other, kept with the order."""
+"""What the car's battery and the charger said and measured, kept with the order."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from apps.common.ids import Actor
-from apps.orders.models import Order, OrderEvent
+from apps.common.time import now
+from apps.orders.models import Order, OrderCurve, OrderEvent
 from apps.orders.moves import note
+from apps.orders.selectors import curve_from_telemetry
 from apps.piles.enums import AlarmKind
 from apps.piles.reports import BatteryReport, BatteryReportKind
 from apps.piles.services import raise_alarm
+
+CURVES_MISSING_SINCE = timedelta(days=14)
+CURVES_AT_ONCE = 2_000
 
 log = structlog.get_logger(__name__)
 
@@ -80,3 +87,24 @@ def _data(report: BatteryReport) -> dict[str, object]:
     if report.kind not in (BatteryReportKind.HANDSHAKE, BatteryReportKind.CONFIG, BatteryReportKind.END):
         data["words"] = [list(words) for words in report.words]
     return data
+
+
+def store_curve(*, order_no: str) -> OrderCurve | None:
+    """Thin an order's telemetry into its stored curve, anew when there is one; None when there is no such order."""
+    order = Order.objects.filter(order_no=order_no).first()
+    if order is None:
+        return None
+    stored, _ = OrderCurve.objects.update_or_create(
+        order=order, defaults={"points": curve_from_telemetry(order)}
+    )
+    return stored
+
+
+def store_missing_curves(*, at: datetime | None = None) -> int:
+    """Store the curves of orders settled lately that have none: nobody heard of their settlement."""
+    since = (at or now()) - CURVES_MISSING_SINCE
+    missing = Order.objects.filter(settled_at__gte=since, curve__isnull=True).order_by("id")
+    numbers = list(missing.values_list("order_no", flat=True)[:CURVES_AT_ONCE])
+    for order_no in numbers:
+        store_curve(order_no=order_no)
+    return len(numbers)

@@ -1,4 +1,4 @@
-"""Events of lower apps that orders follow: enqueue one task, nothing else."""
+"""Events that orders follow, of lower apps and their own: enqueue one task, nothing else."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 
 from apps.orders import tasks
+from apps.orders.signals import order_settled
 from apps.piles.reports import ConnectorReport
 from apps.piles.signals import connector_changed
+
+CURVE_AFTER_S = 15
+"""The last rows of telemetry are stored within seconds of their frames; the record may be settled before."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,3 +35,13 @@ def follow_connector(report: ConnectorReport, **_kwargs: Any) -> None:
     except (OperationalError, OSError) as error:
         # The broker is away: the watchdog reads the connector's status.
         log.warning("task_not_queued", task="orders.connector_changed", error=str(error))
+
+
+@receiver(order_settled)
+def keep_curve(order_no: str, **_kwargs: Any) -> None:
+    """Enqueue the thinning of an order's telemetry."""
+    try:
+        tasks.store_curve.apply_async([order_no], countdown=CURVE_AFTER_S)
+    except (OperationalError, OSError) as error:
+        # The broker is away: `store_missing_curves` finds the order.
+        log.warning("task_not_queued", task="orders.store_curve", error=str(error))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import QuerySet
 
 from apps.customers.models import Customer
+from apps.orders.curve import Point, Sample, curve
 from apps.orders.enums import OrderState
 from apps.orders.errors import OrderNotFound
-from apps.orders.models import Order
-from apps.piles.models import ConnectorStatus
+from apps.orders.models import Order, OrderCurve
+from apps.piles.models import ConnectorStatus, Telemetry
 
+SAMPLES_READ = 100_000
+"""Rows of telemetry of one charge at most; a day at the usual pace is a sixth of it."""
+_AROUND = timedelta(days=1)
 _DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
@@ -101,4 +105,24 @@ def progress(*, order: Order) -> Progress:
         started_at=order.started_at or order.charging_at,
         reported_at=reported_at,
         sequence=int(newest.timestamp() * 1000),
+    )
+
+
+def curve_of(order: Order) -> list[Point]:
+    """Return the points of an order's curve: the stored ones, or what its telemetry shows up to now."""
+    stored = OrderCurve.objects.filter(order=order).values_list("points", flat=True).first()
+    return stored if stored is not None else curve_from_telemetry(order)
+
+
+def curve_from_telemetry(order: Order) -> list[Point]:
+    """Return an order's curve as its telemetry shows it, while that is kept."""
+    numbers = [order.transaction_no, *order.legs.values_list("transaction_no", flat=True)]
+    rows = Telemetry.objects.filter(transaction_no__in=numbers, at__gte=order.created_at - _AROUND)
+    if order.ended_at is not None:
+        rows = rows.filter(at__lte=order.ended_at + _AROUND)
+    samples = rows.order_by("at").values_list(*Sample._fields)[:SAMPLES_READ]
+    return curve(
+        map(Sample._make, samples),
+        transaction_no=order.transaction_no,
+        start=order.charging_at or order.started_at,
     )

@@ -35,3 +35,19 @@ def connector_changed(
         energy_kwh=energy_kwh,
         reported_at=datetime.fromisoformat(reported_at),
     )
+
+
+@shared_task(name="orders.store_curve")
+def store_curve(order_no: str) -> None:
+    """Keep what a settled charge looked like."""
+    from apps.orders import battery
+
+    battery.store_curve(order_no=order_no)
+
+
+@shared_task(name="orders.store_missing_curves")
+def store_missing_curves() -> None:
+    """Keep what settled charges looked like whose task was lost."""
+    from apps.orders import battery
+
+    battery.store_missing_curves()

@@ -59,6 +59,11 @@ QUARANTINE = {
     "differs_from_first": _("The order has another record already."),
     "order_closed": _("The order was closed before."),
 }
+ENDED_BY = {
+    "battery_abort": _("battery"),
+    "charger_abort": _("charger"),
+    "talk_error": _("talk of battery and charger"),
+}
 _TIMES = frozenset({"start", "end", "seen", "received"})
 
 
@@ -92,3 +97,14 @@ def _word(name: str, value: str) -> str:
     if name == "rate_class":
         return str(CLASS_NAMES[RateClass(value)])
     return value
+
+
+def abort_words(entries: list[dict[str, str]]) -> list[str]:
+    """Return `Order.abort_words` in the reader's language, each with who says so."""
+    lines = []
+    for entry in entries:
+        said = gettext(entry["text"])
+        if entry.get("state"):
+            said = f"{said}: {gettext(entry['state'])}"
+        lines.append(f"{ENDED_BY.get(entry.get('by', ''), '')} – {said}")
+    return lines

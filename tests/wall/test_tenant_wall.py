@@ -146,6 +146,8 @@ SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 TASKS = {
     "orders.connector_changed",
     "orders.settle_pending",
+    "orders.store_curve",
+    "orders.store_missing_curves",
     "orders.watch_orders",
     "piles.expire_commands",
     "piles.keep_partitions",
@@ -493,7 +495,8 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "plugged",
             "1.0000",
             "2026-01-01T00:00:00+08:00",
-        ]
+        ],
+        "orders.store_curve": [beta.settled.order_no],
     }
     for name in sorted(TASKS - {"tenancy.fan_out"}):
         current_app.tasks[name].apply_async(arguments.get(name, []), headers={"_schema_name": "t_alpha"})
