@@ -25,7 +25,7 @@ def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> di
 def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVersion | None:
     """Return the version in force for one pile at `at`, or None; one query, as every start needs it."""
     assignment = (
-        PriceAssignment.objects.select_related("version__template")
+        PriceAssignment.objects.select_related("version")
         .filter(Q(pile_id=pile_id) | Q(station_id=station_id), starts_at__lte=at)
         .order_by(F("pile").asc(nulls_last=True), "-starts_at", "-id")
         .first()

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, Q
+from django.db import connection
 
 from apps.common.money import ZERO, to_fen
 from apps.common.time import business_day, now
 from apps.wallet.enums import DEBIT_NORMAL, WALLET_ACCOUNTS, AccountKind, JournalKind
-from apps.wallet.models import Account, JournalEntry, Posting, Wallet
+from apps.wallet.models import JournalEntry, Wallet
 
 WALLET_COLUMNS = {
     AccountKind.CUSTOMER_PRINCIPAL: "principal",
@@ -27,6 +27,47 @@ WALLET_COLUMNS = {
     AccountKind.CUSTOMER_DEBT: "debt",
 }
 """Which column of Wallet caches which account."""
+
+
+LEGS = """
+    SELECT leg.*, account.id AS account_id
+      FROM unnest(%(kinds)s::text[], %(channels)s::text[], %(owners)s::bigint[], %(amounts)s::numeric[])
+           AS leg (kind, channel, wallet_id, amount)
+      LEFT JOIN LATERAL (
+           SELECT id FROM wallet_account
+            WHERE kind = leg.kind AND wallet_id = leg.wallet_id AND channel = leg.channel
+            UNION ALL
+           SELECT id FROM wallet_account
+            WHERE leg.wallet_id IS NULL AND wallet_id IS NULL AND kind = leg.kind AND channel = leg.channel
+      ) AS account ON true"""
+WRITE = f"""
+WITH entry AS (
+    INSERT INTO wallet_journalentry (key, kind, wallet_id, reference, posted_at, business_day, memo)
+    VALUES (%(key)s, %(kind)s, %(wallet)s, %(reference)s, %(posted_at)s, %(business_day)s, %(memo)s)
+        ON CONFLICT (key) DO NOTHING RETURNING id),
+leg AS ({LEGS}),
+made AS (
+    INSERT INTO wallet_account (kind, channel, wallet_id)
+    SELECT kind, channel, wallet_id FROM leg WHERE account_id IS NULL AND EXISTS (SELECT FROM entry)
+        ON CONFLICT (kind, wallet_id, channel) DO NOTHING RETURNING id, kind, channel),
+posted AS (
+    INSERT INTO wallet_posting (entry_id, account_id, amount)
+    SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount
+      FROM entry CROSS JOIN leg LEFT JOIN made ON made.kind = leg.kind AND made.channel = leg.channel
+     WHERE coalesce(leg.account_id, made.id) IS NOT NULL RETURNING id),
+moved AS (
+    UPDATE wallet_wallet
+       SET principal = principal + %(principal)s, bonus = bonus + %(bonus)s, debt = debt + %(debt)s,
+           held_principal = held_principal + %(held_principal)s, held_bonus = held_bonus + %(held_bonus)s,
+           updated_at = %(now)s
+     WHERE id = %(wallet)s AND EXISTS (SELECT FROM entry) RETURNING id)
+SELECT (SELECT id FROM entry), (SELECT count(*) FROM posted)
+"""  # noqa: S608 - the texts above
+WRITE_THE_REST = f"""
+INSERT INTO wallet_posting (entry_id, account_id, amount)
+SELECT %(entry)s, leg.account_id, leg.amount FROM ({LEGS}) AS leg
+ WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = %(entry)s AND p.account_id = leg.account_id)
+"""  # noqa: S608 - the texts above
 
 
 class UnbalancedEntry(ValueError):
@@ -69,9 +110,6 @@ def post(
     the same key changes nothing and returns the first entry. Raises UnbalancedEntry, AmountError for parts of a fen,
     and IntegrityError when a balance would fall below zero.
     """
-    existing = JournalEntry.objects.filter(key=key).first()
-    if existing is not None:
-        return existing
     sums: dict[tuple[AccountKind, str], Decimal] = defaultdict(lambda: ZERO)
     for line in lines:
         to_fen(line.amount)
@@ -79,10 +117,8 @@ def post(
     if sum(sums.values(), ZERO) != 0:
         raise UnbalancedEntry(f"{key}: lines sum to {sum(sums.values(), ZERO)}")
     moves = {place: amount for place, amount in sums.items() if amount}
-    if not moves:
-        return None
     moment = at or now()
-    entry = JournalEntry.objects.create(
+    entry = JournalEntry(
         key=key,
         kind=kind,
         wallet=wallet,
@@ -91,35 +127,47 @@ def post(
         business_day=business_day(moment),
         memo=memo,
     )
-    accounts = _accounts(wallet, list(moves))
-    Posting.objects.bulk_create(
-        Posting(entry=entry, account=accounts[place], amount=amount) for place, amount in moves.items()
-    )
-    cached = {
-        WALLET_COLUMNS[account]: amount if account in DEBIT_NORMAL else -amount
-        for (account, _), amount in moves.items()
-        if account in WALLET_ACCOUNTS
-    }
-    if cached:
-        Wallet.objects.filter(pk=wallet.pk).update(
-            **{column: F(column) + change for column, change in cached.items()}, updated_at=now()
-        )
-        for column, change in cached.items():
-            setattr(wallet, column, getattr(wallet, column) + change)
+    if not moves or not _write(entry, wallet, moves):
+        return JournalEntry.objects.filter(key=key).first()
+    for (account, _), amount in moves.items():
+        if account in WALLET_ACCOUNTS:
+            column = WALLET_COLUMNS[account]
+            setattr(wallet, column, getattr(wallet, column) + _change(account, amount))
     return entry
 
 
-def _accounts(
-    wallet: Wallet, places: list[tuple[AccountKind, str]]
-) -> dict[tuple[AccountKind, str], Account]:
-    """Return the accounts of (kind, channel) pairs, made at first sight; one query when all are there."""
-    kinds = [kind for kind, _ in places]
-    rows = Account.objects.filter(Q(wallet=wallet) | Q(wallet=None), kind__in=kinds)
-    accounts = {(AccountKind(row.kind), row.channel): row for row in rows}
-    for kind, channel in places:
-        if (kind, channel) not in accounts:
-            owner = wallet if kind in WALLET_ACCOUNTS else None
-            accounts[kind, channel], _ = Account.objects.get_or_create(
-                kind=kind, wallet=owner, channel=channel
-            )
-    return accounts
+def _change(account: AccountKind, amount: Decimal) -> Decimal:
+    """How a posting moves the balance of its account as people read it."""
+    return amount if account in DEBIT_NORMAL else -amount
+
+
+def _write(entry: JournalEntry, wallet: Wallet, moves: dict[tuple[AccountKind, str], Decimal]) -> bool:
+    """Write entry, missing accounts, postings and balances in one statement. False if the key was posted before."""
+    changes = dict.fromkeys(WALLET_COLUMNS.values(), ZERO)
+    for (account, _), amount in moves.items():
+        if account in WALLET_ACCOUNTS:
+            changes[WALLET_COLUMNS[account]] += _change(account, amount)
+    values = {
+        "key": entry.key,
+        "kind": entry.kind,
+        "wallet": wallet.pk,
+        "reference": entry.reference,
+        "posted_at": entry.posted_at,
+        "business_day": entry.business_day,
+        "memo": entry.memo,
+        "kinds": [account.value for account, _ in moves],
+        "channels": [channel for _, channel in moves],
+        "owners": [wallet.pk if account in WALLET_ACCOUNTS else None for account, _ in moves],
+        "amounts": list(moves.values()),
+        "now": now(),
+        **changes,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(WRITE, values)
+        entry_id, posted = cursor.fetchone()
+        if entry_id is None:
+            return False
+        entry.pk = entry_id
+        if posted < len(moves):  # another transaction made one of the tenant's accounts at the same moment
+            cursor.execute(WRITE_THE_REST, {**values, "entry": entry_id})
+    return True

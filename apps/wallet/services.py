@@ -19,7 +19,7 @@ from apps.wallet.channels.sandbox import SandboxChannel
 from apps.wallet.enums import AccountKind, HoldState, JournalKind, RechargeState
 from apps.wallet.errors import AmountNotAllowed, HasDebt, InsufficientBalance, KeyReused, RechargeNotFound
 from apps.wallet.ledger import credit, debit
-from apps.wallet.models import Debt, Hold, Recharge, Wallet
+from apps.wallet.models import Debt, Hold, JournalEntry, Posting, Recharge, Wallet
 from apps.wallet.payment import Payment, PayOrder, pay
 
 log = structlog.get_logger(__name__)
@@ -124,7 +124,7 @@ def charge(
         held = hold if hold is not None and hold.state == HoldState.OPEN else None
         held_principal = held.principal if held else ZERO
         held_bonus = held.bonus if held else ZERO
-        done = ledger.JournalEntry.objects.filter(key=key).first()
+        done = JournalEntry.objects.filter(key=key).first()
         if done is not None or (hold is not None and hold.state == HoldState.SETTLED):
             return _payment_of(order_no)
         payment = pay(
@@ -169,7 +169,7 @@ def charge(
 def _payment_of(order_no: str) -> Payment:
     """What the charge of an order took, read from its journal entry."""
     sums = dict.fromkeys(AccountKind, ZERO)
-    rows = ledger.Posting.objects.filter(entry__key=f"charge:{order_no}").values_list(
+    rows = Posting.objects.filter(entry__key=f"charge:{order_no}").values_list(
         "account__kind", "amount"
     )
     for kind, amount in rows:

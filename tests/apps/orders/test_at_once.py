@@ -100,3 +100,23 @@ def test_a_stop_and_the_record_at_once():
     order.refresh_from_db()
     assert order.state == "completed"
     assert differences() == []
+
+
+def test_the_first_top_ups_of_a_tenant_at_once():
+    """Each finds the channel's account missing; one makes it, all are booked."""
+    customers = [factories.a_customer("0") for _ in range(4)]
+    recharges = [
+        wallet.create_recharge(
+            customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
+        ).recharge_no
+        for customer in customers
+    ]
+    calls = [
+        lambda number=number: wallet.recharge_paid(
+            recharge_no=number, amount=Decimal("20.00"), channel_trade_no=f"T{number}"
+        ).state
+        for number in recharges
+    ]
+    assert at_once(*calls) == ["paid"] * 4
+    assert [wallet.wallet_of(customer=customer).principal for customer in customers] == [Decimal("20.00")] * 4
+    assert differences() == []
