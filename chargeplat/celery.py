@@ -19,6 +19,7 @@ app.conf.beat_schedule = {
         "orders.watch_orders": 10.0,
         "piles.expire_commands": 10.0,
         "piles.watch_silent_piles": 30.0,
+        "piles.sync_cards": 60.0,
         "pricing.push_due_prices": 30.0,
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

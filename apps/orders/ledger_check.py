@@ -99,7 +99,18 @@ CHECKS: dict[str, str] = {
     "settled order without its record": """
         select o.order_no as subject, count(r.id) as records
         from orders_order o left join orders_transactionrecord r on r.order_id = o.id and r.state = 'settled'
-        where o.state = 'completed' group by o.order_no having count(r.id) <> 1""",
+        where o.state = 'completed' group by o.id
+        having count(r.id) <> 1 + (select count(*) from orders_parallelleg l where l.order_id = o.id)""",
+    "connector with two live charges": """
+        select c.code as subject, count(*) as charges
+        from (select connector_id from orders_order where state in ('pending', 'starting', 'charging', 'stopping')
+            union all select connector_id from orders_parallelleg where is_live) used
+        join piles_connector c on c.id = used.connector_id
+        group by c.code having count(*) > 1""",
+    "live gun of an order that is over": """
+        select o.order_no as subject, o.state
+        from orders_parallelleg l join orders_order o on o.id = l.order_id
+        where l.is_live and o.state not in ('pending', 'starting', 'charging', 'stopping')""",
     # --- top-ups
     "top-up differs from the ledger": """
         with booked as (

@@ -12,6 +12,7 @@ from apps.orders import tasks
 from apps.orders.signals import order_settled
 from apps.piles.reports import ConnectorReport
 from apps.piles.signals import connector_changed
+from apps.wallet.signals import recharge_paid
 
 CURVE_AFTER_S = 15
 """The last rows of telemetry are stored within seconds of their frames; the record may be settled before."""
@@ -45,3 +46,13 @@ def keep_curve(order_no: str, **_kwargs: Any) -> None:
     except (OperationalError, OSError) as error:
         # The broker is away: `store_missing_curves` finds the order.
         log.warning("task_not_queued", task="orders.store_curve", error=str(error))
+
+
+@receiver(recharge_paid)
+def follow_recharge(recharge_no: str, **_kwargs: Any) -> None:
+    """Enqueue the top-up for the customer's running orders."""
+    try:
+        tasks.raise_holds.delay(recharge_no)
+    except (OperationalError, OSError) as error:
+        # The broker is away: the watchdog finds the top-up.
+        log.warning("task_not_queued", task="orders.raise_holds", error=str(error))

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 
 import structlog
 from django.db import transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
@@ -16,10 +19,13 @@ from apps.orders import signals
 from apps.orders.audit import ClassFacts, Finding, RecordFacts, audit
 from apps.orders.audit import Verdict as AuditVerdict
 from apps.orders.enums import OrderState, RecordState, Verdict
-from apps.orders.models import BillLine, Order, TransactionRecord
+from apps.orders.guns import guns_of
+from apps.orders.models import BillLine, Order, ParallelLeg, TransactionRecord
 from apps.orders.moves import move, note
+from apps.orders.offline import order_of_offline_card
 from apps.orders.settlement import Bill, SettlementError, billable_energies, settle
 from apps.piles.enums import AlarmKind
+from apps.piles.models import Connector
 from apps.piles.reports import TransactionReport
 from apps.piles.services import close_alarm, raise_alarm
 from apps.pricing.tariff import RateClass
@@ -83,25 +89,78 @@ def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionR
     moment = at or now()
     with transaction.atomic():
         number = TransactionRecord.objects.values_list("transaction_no", flat=True).get(pk=record_id)
-        order = (
-            Order.objects.select_for_update(of=["self"])
-            .select_related("connector__pile", "customer")
-            .filter(transaction_no=number)
-            .first()
-        )
+        order = _lock_order(number)
         record = TransactionRecord.objects.select_for_update().get(pk=record_id)
         if record.state != RecordState.STORED:
             return record
+        made = order_of_offline_card(record, moment) if order is None else None
         reason, alarm = _why_not(record, order)
-        if reason:
+        if made is not None:
+            order = made
+        elif reason:
             _quarantine(record, reason, alarm, moment)
             return record
         assert order is not None
         record.order = order
         record.processed_at = moment
-        _settle(order, record, moment, at)
-        record.save()
+        records = _records(order, record)
+        if len(records) < len(guns_of(order)):
+            _wait(order, record, moment)
+            record.save()
+            return record
+        _settle(order, records, moment, at)
+        for settled in records:
+            settled.save()
     return record
+
+
+def _lock_order(transaction_no: str) -> Order | None:
+    """Lock and return the order of a transaction number, of its main gun or a further one."""
+    orders = Order.objects.select_for_update(of=["self"]).select_related("connector__pile", "customer")
+    order = orders.filter(transaction_no=transaction_no).first()
+    if order is None:
+        legs = ParallelLeg.objects.filter(transaction_no=transaction_no)
+        order = orders.filter(pk__in=legs.values("order")).first()
+    return order
+
+
+def _records(order: Order, record: TransactionRecord) -> list[TransactionRecord]:
+    """Return the records that an order is settled by, that of its main gun first: this one, and those that wait."""
+    if not order.parallel_seq:
+        return [record]
+    waiting = order.records.select_for_update().filter(state__in=[RecordState.WAITING, RecordState.HELD])
+    found = {row.transaction_no: row for row in waiting} | {record.transaction_no: record}
+    return [found[gun.transaction_no] for gun in guns_of(order) if gun.transaction_no in found]
+
+
+def _wait(order: Order, record: TransactionRecord, moment: datetime) -> None:
+    """Keep a record of one gun until those of the others are there; its gun is free from now on."""
+    record.state = RecordState.WAITING
+    order.legs.filter(transaction_no=record.transaction_no).update(
+        is_live=False, ended_at=Coalesce("ended_at", Value(record.received_at))
+    )
+    pile = Actor("pile", record.pile_code, record.pile_code)
+    note(order, "gun_record_arrived", pile, moment, record=record.pk, connector=record.connector_no)
+
+
+def settle_without_the_rest(order: Order, at: datetime) -> bool:
+    """Close a failed start over several guns of which only some ever sent a record. Returns whether it was.
+
+    The order is locked. A gun that never started sends none: records without energy say that nothing happened. With
+    energy it is a person's to decide (ABNORMAL).
+    """
+    records = list(order.records.select_for_update().filter(state=RecordState.WAITING))
+    if not records:
+        return False
+    if any(TransactionReport.from_json(record.report).total_energy_kwh for record in records):
+        move(order, OrderState.SETTLING, "record_arrived", SYSTEM, at)
+        move(order, OrderState.ABNORMAL, "record_missing", SYSTEM, at)
+        state = RecordState.HELD
+    else:
+        note(order, "nothing_charged", SYSTEM, at)
+        state = RecordState.SETTLED
+    order.records.filter(pk__in=[record.pk for record in records]).update(state=state)
+    return True
 
 
 def _why_not(record: TransactionRecord, order: Order | None) -> tuple[str, AlarmKind]:
@@ -110,9 +169,11 @@ def _why_not(record: TransactionRecord, order: Order | None) -> tuple[str, Alarm
         return "undecodable", AlarmKind.UNKNOWN_RECORD
     if order is None:
         return "unknown_transaction", AlarmKind.UNKNOWN_RECORD
-    if order.connector.code != f"{record.pile_code}{record.connector_no}":
+    guns = {gun.transaction_no: gun.connector.code for gun in guns_of(order)}
+    if guns.get(record.transaction_no) != f"{record.pile_code}{record.connector_no}":
         return "other_connector", AlarmKind.FOREIGN_RECORD
-    if TransactionRecord.objects.filter(order=order).exclude(pk=record.pk).exists():
+    known = TransactionRecord.objects.filter(order=order, transaction_no=record.transaction_no)
+    if known.exclude(pk=record.pk).exists():
         return "differs_from_first", AlarmKind.DIFFERING_RECORD
     if order.state not in SETTLEABLE:
         return "order_closed", AlarmKind.DIFFERING_RECORD
@@ -134,20 +195,34 @@ def _quarantine(record: TransactionRecord, reason: str, alarm: AlarmKind, at: da
     log.warning("record_quarantined", transaction_no=record.transaction_no, reason=reason)
 
 
-def _settle(order: Order, record: TransactionRecord, moment: datetime, at: datetime | None) -> None:
-    report = TransactionReport.from_json(record.report)
-    pile = Actor("pile", record.pile_code, record.pile_code)
-    move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=record.pk)
-    order.started_at = report.start_time or order.charging_at
-    order.ended_at = report.end_time or record.received_at
-    order.stop_code = report.stop_code
+def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at: datetime | None) -> None:
+    """Bill an order by its record, or by those of all its guns: energies are added by class, then billed once."""
+    reports = [TransactionReport.from_json(record.report) for record in records]
+    main, first = records[0], reports[0]
+    pile = Actor("pile", main.pile_code, main.pile_code)
+    if order.state != OrderState.SETTLING:  # as an order is made that a record begins
+        move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=records[-1].pk)
+    starts = [report.start_time for report in reports if report.start_time]
+    order.started_at = min(starts, default=order.charging_at)
+    order.ended_at = max(
+        report.end_time or record.received_at for report, record in zip(reports, records, strict=True)
+    )
+    order.stop_code = first.stop_code
     order.waiting_for_plug = False
-    facts = _facts(order, record, report)
-    result = audit(facts, order.frozen_tariff())
-    findings = list(result.findings)
-    verdict = Verdict(result.verdict.value)
+    guns = {gun.transaction_no: gun.connector for gun in guns_of(order)}
+    facts = [
+        _facts(order, guns[record.transaction_no], record, report)
+        for record, report in zip(records, reports, strict=True)
+    ]
+    audits = [audit(fact, order.frozen_tariff()) for fact in facts]
+    findings = [finding for result in audits for finding in result.findings]
+    verdict = Verdict(max((result.verdict for result in audits), key=list(AuditVerdict).index).value)
+    energies: dict[RateClass, Decimal] = {}
+    for fact in facts:
+        for rate_class, energy in billable_energies(fact.metered, fact.loss).items():
+            energies[rate_class] = energies.get(rate_class, Decimal(0)) + energy
     try:
-        bill = settle(billable_energies(facts.metered, facts.loss), order.frozen_retail_tariff())
+        bill = settle(energies, order.frozen_retail_tariff())
     except SettlementError as error:
         bill = None
         verdict = Verdict.HELD
@@ -156,19 +231,25 @@ def _settle(order: Order, record: TransactionRecord, moment: datetime, at: datet
     order.verdict = verdict
     order.findings = [finding.to_json() for finding in findings]
     if bill is None or verdict == Verdict.HELD:
-        _hold_for_review(order, record, bill, moment)
+        _hold_for_review(order, bill, moment)
+        state = RecordState.HELD
     else:
-        _charge(order, record, report, bill=bill, moment=moment, at=at)
+        _charge(order, reports, bill=bill, moment=moment, at=at)
+        state = RecordState.SETTLED
+    for record in records:
+        record.state = state
     order.save()
     close_alarm(
         kind=AlarmKind.MISSING_RECORD,
-        pile_code=record.pile_code,
-        connector_no=record.connector_no,
+        pile_code=main.pile_code,
+        connector_no=main.connector_no,
         subject=order.order_no,
     )
 
 
-def _facts(order: Order, record: TransactionRecord, report: TransactionReport) -> RecordFacts:
+def _facts(
+    order: Order, connector: Connector, record: TransactionRecord, report: TransactionReport
+) -> RecordFacts:
     """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
     return RecordFacts(
         classes={
@@ -188,24 +269,22 @@ def _facts(order: Order, record: TransactionRecord, report: TransactionReport) -
         start_time=report.start_time or order.charging_at or order.created_at,
         end_time=report.end_time or record.received_at,
         received_at=record.received_at,
-        power_kw=order.connector.power_kw,
+        power_kw=connector.power_kw,
         charging_since=order.charging_at,
     )
 
 
-def _hold_for_review(order: Order, record: TransactionRecord, bill: Bill | None, moment: datetime) -> None:
+def _hold_for_review(order: Order, bill: Bill | None, moment: datetime) -> None:
     """Leave the money held and the decision to a person; what the bill would be is kept as a proposal."""
     proposal = (
         {"electricity_fee": str(bill.electricity_fee), "service_fee": str(bill.service_fee)} if bill else {}
     )
     move(order, OrderState.ABNORMAL, "held_for_review", SYSTEM, moment, proposal=proposal)
-    record.state = RecordState.HELD
 
 
 def _charge(
     order: Order,
-    record: TransactionRecord,
-    report: TransactionReport,
+    reports: list[TransactionReport],
     *,
     bill: Bill,
     moment: datetime,
@@ -227,7 +306,14 @@ def _charge(
             service_price=line.service_price,
             electricity_fee=line.electricity_fee,
             service_fee=line.service_fee,
-            pile_amount=report.periods[line.rate_class.value].amount,
+            pile_amount=sum(
+                (
+                    report.periods[line.rate_class.value].amount
+                    for report in reports
+                    if line.rate_class.value in report.periods
+                ),
+                Decimal(0),
+            ),
         )
         for line in bill.lines
     )
@@ -242,6 +328,5 @@ def _charge(
     if order.verdict == Verdict.FLAGGED:
         note(order, "flagged", SYSTEM, moment, findings=[finding["code"] for finding in order.findings])
     move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(bill.total))
-    record.state = RecordState.SETTLED
     transaction.on_commit(partial(signals.order_settled.send, sender=None, order_no=order.order_no))
     log.info("order_settled", order_no=order.order_no, payable=str(bill.total), verdict=order.verdict)

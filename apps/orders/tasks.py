@@ -51,3 +51,11 @@ def store_missing_curves() -> None:
     from apps.orders import battery
 
     battery.store_missing_curves()
+
+
+@shared_task(name="orders.raise_holds")
+def raise_holds(recharge_no: str) -> None:
+    """Let the holds of running orders grow after a top-up."""
+    from apps.orders import balance
+
+    balance.raise_holds(recharge_no=recharge_no)

@@ -14,12 +14,15 @@ from django.db.models import Q
 
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
-from apps.orders.enums import OrderState
-from apps.orders.models import Order
+from apps.orders.balance import raise_missed_holds
+from apps.orders.enums import OrderState, RecordState
+from apps.orders.guns import OrderGun, guns_of
+from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import move, note
 from apps.orders.services import PLUG_TIMEOUT, START_TIMEOUT, connector_changed, fail_start, send_stop
+from apps.orders.settling import settle_without_the_rest
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState
-from apps.piles.models import ConnectorStatus, PileCommand
+from apps.piles.models import PileCommand
 from apps.piles.services import raise_alarm
 
 log = structlog.get_logger(__name__)
@@ -43,6 +46,18 @@ def watch_orders(*, at: datetime | None = None) -> int:
             changed += _watch(order_no, moment)
         except Exception:
             log.exception("watch_failed", order_no=order_no)
+    overdue = TransactionRecord.objects.filter(
+        state=RecordState.WAITING,
+        order__state=OrderState.FAILED,
+        received_at__lte=moment - RECORD_TIMEOUT,
+    )
+    for order_id in list(overdue.values_list("order_id", flat=True).distinct()):
+        with transaction.atomic():
+            order = Order.objects.select_for_update().get(pk=order_id)
+            if order.state == OrderState.FAILED and settle_without_the_rest(order, moment):
+                order.save()
+                changed += 1
+    changed += raise_missed_holds()
     return changed
 
 
@@ -50,35 +65,39 @@ def _watch(order_no: str, at: datetime) -> bool:
     with transaction.atomic():
         order = (
             Order.objects.select_for_update(of=["self"], skip_locked=True)
-            .select_related("connector__pile")
+            .select_related("connector__pile", "connector__status")
             .filter(order_no=order_no, state__in=WATCHED)
             .first()
         )
         if order is None:
             return False
-        status = ConnectorStatus.objects.get(connector_id=order.connector_id)
-        if _follow(order, status):
+        guns = guns_of(order)
+        if any(_follow(order, gun, guns) for gun in guns):
             return True
         changed = (
-            _watch_start(order, at) if order.state == OrderState.STARTING else _watch_end(order, status, at)
+            _watch_start(order, guns, at)
+            if order.state == OrderState.STARTING
+            else _watch_end(order, guns, at)
         )
         if changed:
             order.save()
         return changed
 
 
-def _follow(order: Order, status: ConnectorStatus) -> bool:
-    """Catch up on a change of the connector whose task was lost."""
-    if status.transaction_no != order.transaction_no or status.reported_at is None:
+def _follow(order: Order, gun: OrderGun, guns: list[OrderGun]) -> bool:
+    """Catch up on a change of a gun whose task was lost."""
+    status = gun.connector.status
+    if status.transaction_no != gun.transaction_no or status.reported_at is None:
         return False
     charging = status.state == ConnectorState.CHARGING
     began = charging and order.state == OrderState.STARTING
-    ended = not charging and order.state != OrderState.STARTING and order.ended_at is None
+    over = not any(other.charges for other in guns)
+    ended = over and order.state != OrderState.STARTING and order.ended_at is None
     if not (began or ended) or status.state == ConnectorState.OFFLINE:
         return False
     connector_changed(
-        transaction_no=order.transaction_no,
-        connector_code=order.connector.code,
+        transaction_no=gun.transaction_no,
+        connector_code=gun.connector.code,
         state=status.state,
         energy_kwh=str(status.energy_kwh),
         reported_at=status.reported_at,
@@ -86,14 +105,14 @@ def _follow(order: Order, status: ConnectorStatus) -> bool:
     return True
 
 
-def _watch_start(order: Order, at: datetime) -> bool:
+def _watch_start(order: Order, guns: list[OrderGun], at: datetime) -> bool:
     assert order.start_sent_at is not None
     waited = at - order.start_sent_at
     undelivered = PileCommand.objects.filter(
         pile=order.connector.pile,
-        kind=CommandKind.START,
+        kind__in=[CommandKind.START, CommandKind.START_PARALLEL],
         state=CommandState.UNDELIVERED,
-        payload__transaction_no=order.transaction_no,
+        payload__transaction_no__in=[gun.transaction_no for gun in guns],
     ).exists()
     if undelivered:
         fail_start(order, "undelivered", SYSTEM, at)
@@ -106,11 +125,11 @@ def _watch_start(order: Order, at: datetime) -> bool:
     return True
 
 
-def _watch_end(order: Order, status: ConnectorStatus, at: datetime) -> bool:
-    pile = order.connector.pile
-    here = status.transaction_no == order.transaction_no and status.state == ConnectorState.CHARGING
-    if pile.is_online and here:
-        return _repeat_stop(order, at)
+def _watch_end(order: Order, guns: list[OrderGun], at: datetime) -> bool:
+    pile, status = order.connector.pile, order.connector.status
+    charging = [gun for gun in guns if gun.charges]
+    if pile.is_online and charging:
+        return _repeat_stop(order, charging, at)
     since = order.ended_at or order.stop_requested_at
     if pile.is_online and status.state != ConnectorState.OFFLINE:
         if since is None:  # the connector reports another transaction or none: the end was never reported
@@ -133,7 +152,7 @@ def _watch_end(order: Order, status: ConnectorStatus, at: datetime) -> bool:
     return True
 
 
-def _repeat_stop(order: Order, at: datetime) -> bool:
+def _repeat_stop(order: Order, guns: list[OrderGun], at: datetime) -> bool:
     """Send the stop again while the pile goes on charging."""
     if order.state != OrderState.STOPPING:
         return False
@@ -141,7 +160,7 @@ def _repeat_stop(order: Order, at: datetime) -> bool:
         Q(created_at__gt=at - STOP_REPEAT),
         pile=order.connector.pile,
         kind=CommandKind.STOP,
-        connector_no=order.connector.connector_no,
+        connector_no__in=[gun.connector.connector_no for gun in guns],
     ).exclude(state=CommandState.UNDELIVERED)
     if recent.exists():
         return False

@@ -127,7 +127,10 @@ class PeriodReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionReport:
-    """A transaction record (交易记录) in domain words; `periods` by rate class name."""
+    """A transaction record (交易记录) in domain words; `periods` by rate class name.
+
+    `card_numbers`: the chip numbers that the pile may mean by its card number, likelier first; none without a card.
+    """
 
     transaction_no: str
     pile_code: str
@@ -145,6 +148,7 @@ class TransactionReport:
     start_mode: int
     stop_code: str
     physical_card_no: str
+    card_numbers: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-safe values: decimals as strings, times in ISO 8601."""

@@ -27,3 +27,11 @@ def keep_partitions() -> None:
     from apps.piles import partitions
 
     partitions.keep_partitions()
+
+
+@shared_task(name="piles.sync_cards")
+def sync_cards() -> None:
+    """Go on writing and deleting offline cards where a frame or its answer was lost."""
+    from apps.piles import cards
+
+    cards.sync_all()

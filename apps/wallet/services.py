@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -13,7 +14,7 @@ from apps.common.ids import dated_number
 from apps.common.money import ZERO, to_fen
 from apps.common.time import now
 from apps.customers.models import Customer
-from apps.wallet import ledger
+from apps.wallet import ledger, signals
 from apps.wallet.channels import channel_for
 from apps.wallet.channels.sandbox import SandboxChannel
 from apps.wallet.enums import AccountKind, HoldState, JournalKind, RechargeState
@@ -79,6 +80,45 @@ def open_hold(
             ],
             at=at,
         )
+    return hold
+
+
+def raise_hold(*, order_no: str, reason: str, maximum: Decimal, at: datetime | None = None) -> Hold | None:
+    """Add all that is available to an open hold, up to `maximum` yuan in all, principal before bonus.
+
+    Once per order and `reason` (the number of the top-up that brought the money). Returns the hold, or None when
+    nothing was added: the hold is closed or full, nothing is available, or it was done before.
+    """
+    key = f"raise:{order_no}:{reason}"
+    with transaction.atomic():
+        found = Hold.objects.filter(order_no=order_no).select_related("wallet").first()
+        if found is None:
+            return None
+        wallet = lock_wallet(customer_id=found.wallet.customer_id)
+        hold = Hold.objects.select_for_update().get(pk=found.pk)
+        more = min(wallet.available, maximum - hold.amount)
+        if hold.state != HoldState.OPEN or wallet.debt or more <= 0:
+            return None
+        if ledger.JournalEntry.objects.filter(key=key).exists():
+            return None
+        principal = min(more, wallet.principal)
+        bonus = more - principal
+        ledger.post(
+            key=key,
+            kind=JournalKind.HOLD,
+            wallet=wallet,
+            reference=order_no,
+            lines=[
+                debit(AccountKind.CUSTOMER_PRINCIPAL, principal),
+                debit(AccountKind.CUSTOMER_BONUS, bonus),
+                credit(AccountKind.HELD_PRINCIPAL, principal),
+                credit(AccountKind.HELD_BONUS, bonus),
+            ],
+            at=at,
+        )
+        hold.principal += principal
+        hold.bonus += bonus
+        hold.save(update_fields=["principal", "bonus", "updated_at"])
     return hold
 
 
@@ -268,6 +308,7 @@ def recharge_paid(
             at=at,
         )
         _recover_debts(wallet, recharge_no, at)
+        transaction.on_commit(partial(signals.recharge_paid.send, sender=None, recharge_no=recharge_no))
     log.info("recharge_paid", recharge_no=recharge_no, amount=str(amount))
     return recharge
 

@@ -145,12 +145,14 @@ SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 
 TASKS = {
     "orders.connector_changed",
+    "orders.raise_holds",
     "orders.settle_pending",
     "orders.store_curve",
     "orders.store_missing_curves",
     "orders.watch_orders",
     "piles.expire_commands",
     "piles.keep_partitions",
+    "piles.sync_cards",
     "piles.watch_silent_piles",
     "pricing.push_due_prices",
     "tenancy.fan_out",

@@ -11,6 +11,7 @@ from apps.piles.reports import ConnectorReport, PeriodReport, StartAnswer, StopA
 from apps.pricing.tariff import RateClass
 from ykc_server.protocol import messages as wire
 from ykc_server.protocol.codes import GunStatus, OneIsSuccess, StartFailure, StopFailure
+from ykc_server.protocol.identity import card_candidates
 from ykc_server.session import Gun
 
 WIRE_CLASSES = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
@@ -117,6 +118,7 @@ def transaction_report(m: wire.TransactionRecord) -> TransactionReport:
         start_mode=int(m.start_mode),
         stop_code=f"{m.stop_reason:02X}",
         physical_card_no=m.value("physical_card_no"),
+        card_numbers=list(card_candidates(m.value("physical_card_no"))),
     )
 
 

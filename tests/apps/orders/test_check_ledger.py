@@ -31,6 +31,10 @@ DAMAGE = {
     " where state = 'completed'",
     "order differs from the ledger": "delete from orders_order where state = 'completed'",
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
+    "connector with two live charges": "insert into orders_parallelleg"
+    " (order_id, connector_id, transaction_no, is_live) select id, connector_id, '1', true from orders_order where state = 'charging'",
+    "live gun of an order that is over": "insert into orders_parallelleg"
+    " (order_id, connector_id, transaction_no, is_live) select id, connector_id, '1', true from orders_order where state = 'completed'",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
 }
 
