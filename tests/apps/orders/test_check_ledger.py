@@ -13,6 +13,10 @@ from tests import factories
 
 pytestmark = pytest.mark.usefixtures("tenant")
 
+A_LEG = (
+    "insert into orders_parallelleg (order_id, connector_id, transaction_no, is_live)"
+    " select id, connector_id, '1', true from orders_order"
+)
 # What breaks each check. Triggers and constraints refuse most of it, so they are off while it is done.
 DAMAGE = {
     "entry does not sum to zero": "update wallet_posting set amount = amount + 1"
@@ -31,10 +35,8 @@ DAMAGE = {
     " where state = 'completed'",
     "order differs from the ledger": "delete from orders_order where state = 'completed'",
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
-    "connector with two live charges": "insert into orders_parallelleg"
-    " (order_id, connector_id, transaction_no, is_live) select id, connector_id, '1', true from orders_order where state = 'charging'",
-    "live gun of an order that is over": "insert into orders_parallelleg"
-    " (order_id, connector_id, transaction_no, is_live) select id, connector_id, '1', true from orders_order where state = 'completed'",
+    "connector with two live charges": A_LEG + " where state = 'charging'",
+    "live gun of an order that is over": A_LEG + " where state = 'completed'",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
 }
 
