@@ -250,7 +250,7 @@ RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDE
 
 # --- Piles ------------------------------------------------------------------------------------------------
 PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
-YKC_HEARTBEAT_TIMEOUT_S = 45  # three missed heartbeats of 10 s, with room (YKC V1.6, connection rules)
+YKC_HEARTBEAT_TIMEOUT_S = 35  # three missed heartbeats of 10 s, with room for a slow network (YKC V1.6, 7.1)
 YKC_LOGIN_TIMEOUT_S = 30
 YKC_MAX_CONNECTIONS_PER_ADDRESS = env.int("YKC_MAX_CONNECTIONS_PER_ADDRESS", default=20_000)
 YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
