@@ -251,7 +251,7 @@ RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDE
 
 # --- Piles ------------------------------------------------------------------------------------------------
 PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
-YKC_HEARTBEAT_TIMEOUT_S = 45  # three missed heartbeats of 10 s, with room (YKC V1.6, connection rules)
+YKC_HEARTBEAT_TIMEOUT_S = 35  # three missed heartbeats of 10 s, with room for a slow network (YKC V1.6, 7.1)
 YKC_LOGIN_TIMEOUT_S = 30
 YKC_MAX_CONNECTIONS_PER_ADDRESS = env.int("YKC_MAX_CONNECTIONS_PER_ADDRESS", default=20_000)
 YKC_LOGIN_BURST = env.int("YKC_LOGIN_BURST", default=1_000)  # logins that lead to nothing, per address; 0: any

@@ -393,6 +393,36 @@ def test_a_refund_that_never_arrived_is_not_found(alipay_channel: Alipay, alipay
     assert found.state == RefundState.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    ("name", "field"), [("out_request_no", "out_refund_no"), ("out_trade_no", "out_trade_no")]
+)
+def test_a_signed_answer_about_another_refund_is_a_mismatch(
+    name: str, field: str, alipay_channel: Alipay, alipay_server: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {
+        "code": "10000",
+        "out_trade_no": "RC0000000001",
+        "out_request_no": "RF1",
+        "refund_status": "REFUND_SUCCESS",
+        "refund_amount": "20.00",
+    }
+    provider = alipay_server[0]
+
+    def answer(changed: dict[str, str]) -> None:
+        node = "alipay_trade_fastpay_refund_query_response"
+        answering(
+            monkeypatch, provider, alipay._signed_reply(node, content | changed, provider.keys[-1]).body
+        )
+
+    answer({})
+    found = alipay_channel.query_refund(out_trade_no="RC0000000001", out_refund_no="RF1")
+    assert found.state == RefundState.DONE
+    answer({name: "OTHER"})
+    with pytest.raises(Mismatch) as caught:
+        alipay_channel.query_refund(out_trade_no="RC0000000001", out_refund_no="RF1")
+    assert caught.value.field == field
+
+
 # --- Bills --------------------------------------------------------------------------------------------------
 
 

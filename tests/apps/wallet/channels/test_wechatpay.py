@@ -198,6 +198,27 @@ def test_an_answer_about_another_order_is_a_mismatch(
         assert caught.value.field == name
 
 
+@pytest.mark.parametrize("name", ["out_refund_no", "out_trade_no", "amount"])
+def test_an_answer_about_another_refund_is_a_mismatch(
+    name: str,
+    wechatpay_channel: WechatPay,
+    wechatpay_server: Sandbox,
+    wechatpay_console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    order = an_order()
+    wechatpay_channel.create(order)
+    wechatpay_console.pay(order.out_trade_no, notify="no")
+    provider, genuine = wechatpay_server[0], wechatpay_server[0]._refund_content
+    others = {"amount": {"refund": 1999, "total": 5000, "currency": "CNY"}}.get(name, "RC_OTHER")
+    monkeypatch.setattr(
+        provider, "_refund_content", lambda refund, status: genuine(refund, status) | {name: others}
+    )
+    with pytest.raises(Mismatch) as caught:
+        wechatpay_channel.refund(a_refund(order, "20.00"))
+    assert caught.value.field == name
+
+
 # --- Keys that change ---------------------------------------------------------------------------------------
 
 
@@ -396,6 +417,20 @@ def test_a_signed_notice_that_cannot_be_read(
     headers = provider._signature(*provider.public_keys[-1], envelope, bad=False)
     with pytest.raises(Unknown, match="malformed"):
         wechatpay_channel.parse_notice(headers, envelope)
+
+
+def test_the_notice_of_another_merchants_refund(
+    wechatpay_channel: WechatPay, wechatpay_server: Sandbox, wechatpay_console: Console
+) -> None:
+    provider = wechatpay_server[0]
+    api_v3_key = wechatpay_channel._credentials.api_v3_key
+    resource = wechatpay._sealed(api_v3_key, {"mchid": "1900099999", "refund_status": "SUCCESS"}, "refund")
+    body = json.dumps(
+        {"id": "E1", "event_type": "REFUND.SUCCESS", "resource": resource | {"original_type": "refund"}}
+    ).encode()
+    headers = provider._signature(*provider.public_keys[-1], body, bad=False)
+    with pytest.raises(Mismatch, match="mchid"):
+        wechatpay_channel.parse_notice(headers, body)
 
 
 # --- Refunds and bills --------------------------------------------------------------------------------------
