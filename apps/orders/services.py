@@ -6,6 +6,7 @@ The moves are those of docs/flows/charging.md. Lock order everywhere: connector 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -155,16 +156,14 @@ def _send_start(order: Order, actor: Actor) -> None:
     pile = order.connector.pile
     guns = guns_of(order)
     for gun, balance in zip(guns, shares(order.hold_amount, len(guns)), strict=True):
-        words = {
-            "transaction_no": gun.transaction_no,
-            "connector_no": gun.connector.connector_no,
-            "balance": balance,
-            "logical_card_no": f"{order.customer_id:016d}",
-        }
+        alone = StartCharge(
+            transaction_no=gun.transaction_no,
+            connector_no=gun.connector.connector_no,
+            balance=balance,
+            logical_card_no=f"{order.customer_id:016d}",
+        )
         command = (
-            StartParallel(**words, parallel_seq=order.parallel_seq)
-            if order.parallel_seq
-            else StartCharge(**words)
+            StartParallel(**asdict(alone), parallel_seq=order.parallel_seq) if order.parallel_seq else alone
         )
         gateway.send(pile=pile, command=command, actor=actor)
 
