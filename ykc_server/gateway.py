@@ -19,11 +19,13 @@ from redis.exceptions import RedisError
 
 from apps.common.time import now as wall_clock
 from apps.orders import battery as orders_battery
+from apps.piles import gateway as pile_gateway
 from apps.piles import services as piles
-from apps.piles.commands import from_payload
+from apps.piles.commands import UpdateFirmware, from_payload
 from apps.piles.enums import CommandKind
 from apps.piles.models import Pile
 from apps.piles.reports import ConnectorReport
+from apps.piles.selectors import update_credentials
 from ykc_server import translate
 from ykc_server.dialects import columns
 from ykc_server.floods import LoginLimit
@@ -74,6 +76,8 @@ class Gateway:
         self.rivals = Rivals(self)
         self.newcomers = Newcomers(self)
         self.login_limit = LoginLimit(settings.YKC_LOGIN_BURST, settings.YKC_LOGINS_PER_MINUTE)
+        self.locks = Teller(self, piles.locks_reported)
+        self.welcome = Teller(self, pile_gateway.welcome)
         self.counters: Counter[str] = Counter()
         self.sessions: dict[str, dict[str, PileConsumer]] = defaultdict(dict)
         self.half_open: set[PileConsumer] = set()
@@ -360,19 +364,21 @@ class Gateway:
                 await asyncio.sleep(0.2)
 
     def _command(self, message: dict[str, Any]) -> None:
-        schema, command_id = message["schema"], message["command_id"]
+        schema = message["schema"]
         consumer = self.sessions[schema].get(message["pile_code"]) if schema in self.sessions else None
         if consumer is None or consumer.session is None:
-            self.spawn(self._undelivered(schema, command_id, "offline"))
+            self.spawn(self._undelivered(message, "offline"))
             return
         try:
             command = from_payload(message["kind"], message["payload"])
+            if isinstance(command, UpdateFirmware):
+                self.spawn(self._update(consumer, consumer.session, message, command))
+                return
             five_prices = consumer.session.dialect.five_prices
             asked = translate.command_message(command, message["pile_code"], five_prices=five_prices)
             frame = asked.encode(consumer.next_sequence())
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the command's row must say so
-            log.error("command_not_sent", command_id=command_id, kind=message["kind"], error=str(error))
-            self.spawn(self._undelivered(schema, command_id, f"untranslatable: {error}"[:100]))
+            self._untranslatable(message, error)
             return
         if message["kind"] == CommandKind.READ_REALTIME:
             gun = consumer.session.guns.get(bytes.fromhex(message["payload"]["connector_no"]))
@@ -380,12 +386,54 @@ class Gateway:
                 gun.asked = True
         consumer.write(frame)
         self.count("commands")
-        self.spawn(self.pool.run_surely(schema, piles.command_sent, command_id=command_id))
+        self.spawn(self._sent(message, frame))
 
-    async def _undelivered(self, schema: str, command_id: int, reason: str) -> None:
-        await self.pool.run_surely(schema, piles.command_undelivered, command_id=command_id, reason=reason)
+    async def _update(
+        self, consumer: PileConsumer, session: Session, message: dict[str, Any], command: UpdateFirmware
+    ) -> None:
+        """Send 0x94. The update server's credentials exist in its frame alone, and the frame is kept without them."""
+        try:
+            known = await self.pool.run_surely(
+                message["schema"], update_credentials, server_id=command.server_id
+            )
+            credentials = translate.Credentials(*known)
+            update = translate.update_message(command, message["pile_code"], credentials)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the command's row must say so
+            self._untranslatable(message, error)
+            return
+        if consumer.closed or consumer.session is not session:
+            await self._undelivered(message, "offline")
+            return
+        sequence = consumer.next_sequence()
+        consumer.write(update.encode(sequence))
+        self.count("commands")
+        await self._sent(message, translate.masked(update).encode(sequence))
 
-    async def answered(self, session: Session, kind: CommandKind, connector_no: str) -> None:
+    def _untranslatable(self, message: dict[str, Any], error: Exception) -> None:
+        log.error(
+            "command_not_sent", command_id=message["command_id"], kind=message["kind"], error=str(error)
+        )
+        self.spawn(self._undelivered(message, f"untranslatable: {error}"[:100]))
+
+    async def _sent(self, message: dict[str, Any], frame: bytes) -> None:
+        await self.pool.run_surely(
+            message["schema"],
+            piles.command_sent,
+            command_id=message["command_id"],
+            frame=frame,
+            tries=message["tries"],
+        )
+
+    async def _undelivered(self, message: dict[str, Any], reason: str) -> None:
+        await self.pool.run_surely(
+            message["schema"],
+            piles.command_undelivered,
+            command_id=message["command_id"],
+            reason=reason,
+            tries=message["tries"],
+        )
+
+    async def answered(self, session: Session, kind: CommandKind, connector_no: str, frame: bytes) -> None:
         """A plain handler saw the answer to a command."""
         await self.pool.run_surely(
             session.schema,
@@ -394,6 +442,7 @@ class Gateway:
             kind=kind,
             connector_no=connector_no,
             accepted=True,
+            answer=frame,
         )
 
 

@@ -269,6 +269,7 @@ def start_answered(answer: StartAnswer, *, at: datetime | None = None) -> None:
         transaction_no=answer.transaction_no,
         accepted=answer.accepted,
         result={"reason": answer.reason},
+        answer=answer.frame,
     )
     with transaction.atomic():
         order = lock_order(answer.transaction_no, f"{answer.pile_code}{answer.connector_no}")
@@ -320,6 +321,7 @@ def stop_answered(answer: StopAnswer, *, at: datetime | None = None) -> None:
         connector_no=answer.connector_no,
         accepted=answer.accepted,
         result={"reason": answer.reason},
+        answer=answer.frame,
     )
     code = f"{answer.pile_code}{answer.connector_no}"
     with transaction.atomic():

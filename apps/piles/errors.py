@@ -37,3 +37,15 @@ class PileDisabled(DomainError):
     code = "piles.disabled"
     message = _("This charger is out of service.")
     status = 409
+
+
+class NothingToSend(DomainError):
+    code = "piles.nothing_to_send"
+    message = _("There is nothing to send to these piles.")
+    status = 409
+
+
+class PowerCapTooLow(DomainError):
+    code = "piles.power_cap_too_low"
+    message = _("These piles together cannot be limited below %(least)s kW.")
+    status = 409

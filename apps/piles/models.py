@@ -194,7 +194,22 @@ class PileCommand(TimeStamped):
         verbose_name = _("pile command")
         verbose_name_plural = _("pile commands")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["pile", "kind", "state"], name="command_open")]
+        indexes = [
+            models.Index(fields=["pile", "kind", "state"], name="command_open"),
+            models.Index(
+                fields=["deadline"],
+                condition=models.Q(state__in=["pending", "sent"]),
+                name="command_waiting",
+            ),
+        ]
+        permissions = [
+            ("set_work", _("Can lock piles and limit their power")),
+            ("reboot_pile", _("Can reboot piles")),
+            ("update_pile", _("Can update the firmware of piles")),
+            ("move_lock", _("Can move ground locks")),
+            ("set_qr", _("Can set QR codes")),
+            ("push_prices", _("Can push prices to piles")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pile_id}{self.connector_no}"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from apps.piles.enums import ConnectorState
+from apps.piles.enums import ConnectorState, LockState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class StartAnswer:
     accepted: bool
     reason: str = "none"
     is_parallel: bool = False
+    frame: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,21 @@ class StopAnswer:
     connector_no: str
     accepted: bool
     reason: str = "none"
+    frame: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockReport:
+    """What a ground lock says of itself. `fault` is "" or arm_stuck, arm_forced, or a code that nobody knows."""
+
+    connector_id: int
+    pile_code: str
+    connector_no: str
+    state: LockState
+    is_occupied: bool
+    battery_percent: int
+    fault: str
+    reported_at: datetime
 
 
 class BatteryReportKind(StrEnum):

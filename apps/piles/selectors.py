@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import Count, Q, QuerySet
 
-from apps.piles.enums import ConnectorState, PileState
+from apps.common.errors import NotFound
+from apps.common.schema import current_schema
+from apps.piles.enums import CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import PileNotFound
-from apps.piles.models import Connector
+from apps.piles.models import CommandBatch, Connector, Pile, PileCommand, UpdateServer
+from apps.tenancy.models import Tenant
 
 
 def connector_by_code(*, code: str) -> Connector:
@@ -57,3 +62,47 @@ def gun_counts(*, station_ids: list[int]) -> dict[int, dict[str, int]]:
         station[row["pile__kind"]] = row["total"]
         station[f"{row['pile__kind']}_idle"] = row["idle"]
     return counts
+
+
+def update_credentials(*, server_id: int) -> tuple[str, str]:
+    """Return user name and password of an update server, for the frame that needs them. Raises NotFound."""
+    server = UpdateServer.objects.filter(pk=server_id).first()
+    if server is None:
+        raise NotFound
+    return server.username, server.password
+
+
+def qr_prefixes(*, piles: Iterable[Pile]) -> dict[int, str]:
+    """Return {pile id: what its QR codes begin with}: the station's word, else the tenant's; "" where neither has one.
+
+    The piles' stations are read with them (`select_related`).
+    """
+    tenant = Tenant.objects.filter(schema_name=current_schema()).values_list("qr_prefix", flat=True).first()
+    return {pile.pk: pile.station.qr_prefix or tenant or "" for pile in piles}
+
+
+def locked_piles(*, pile_ids: Iterable[int]) -> set[int]:
+    """Return which of the piles the last work parameters that they took (0x52) have locked."""
+    last = (
+        PileCommand.objects.filter(
+            pile_id__in=list(pile_ids), kind=CommandKind.SET_WORK, state=CommandState.DONE
+        )
+        .order_by("pile_id", "-id")
+        .distinct("pile_id")
+        .values_list("pile_id", "payload")
+    )
+    return {pile_id for pile_id, payload in last if payload["is_locked"]}
+
+
+FAILED = (CommandState.REFUSED, CommandState.UNDELIVERED, CommandState.EXPIRED)
+
+
+def batch_progress(*, batches: Iterable[CommandBatch]) -> dict[int, dict[str, int]]:
+    """Return {batch id: {"total", "done", "failed", "open": number of commands}} in one query."""
+    found = {batch.pk: {"total": 0, "done": 0, "failed": 0, "open": 0} for batch in batches}
+    rows = PileCommand.objects.filter(batch_id__in=list(found)).order_by()
+    for batch_id, state, number in rows.values_list("batch_id", "state").annotate(Count("id")):
+        word = "done" if state == CommandState.DONE else "failed" if state in FAILED else "open"
+        found[batch_id][word] += number
+        found[batch_id]["total"] += number
+    return found

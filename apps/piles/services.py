@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
@@ -18,8 +18,8 @@ from apps.common.time import now
 from apps.piles import signals
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import PileCodeTaken
-from apps.piles.models import Alarm, Connector, ConnectorStatus, Pile, PileCommand
-from apps.piles.reports import ConnectorReport
+from apps.piles.models import Alarm, Connector, ConnectorStatus, GroundLock, Pile, PileCommand
+from apps.piles.reports import ConnectorReport, LockReport
 from apps.sites.models import Station
 from apps.tenancy.services import claim_routes
 
@@ -161,6 +161,38 @@ def dialect_learnt(*, pile_code: str, **columns: bool | str) -> None:
     log.info("dialect_learnt", pile_code=pile_code, **columns)
 
 
+def locks_reported(reports: list[LockReport]) -> None:
+    """Keep what ground locks say of themselves, the newest word of each, and open or close their alarms."""
+    latest = {report.connector_id: report for report in reports}
+    with transaction.atomic():
+        known = Connector.objects.filter(pk__in=latest).values_list("pk", flat=True)
+        # Always in the same order: two gateways would deadlock otherwise.
+        kept = [latest[pk] for pk in sorted(known)]
+        troubled = set(GroundLock.objects.filter(pk__in=latest, has_alarm=True).values_list("pk", flat=True))
+        GroundLock.objects.bulk_create(
+            [
+                GroundLock(
+                    connector_id=report.connector_id,
+                    state=report.state,
+                    is_occupied=report.is_occupied,
+                    battery_percent=report.battery_percent,
+                    has_alarm=bool(report.fault),
+                    reported_at=report.reported_at,
+                )
+                for report in kept
+            ],
+            update_conflicts=True,
+            unique_fields=["connector"],
+            update_fields=["state", "is_occupied", "battery_percent", "has_alarm", "reported_at"],
+        )
+        for report in kept:
+            place = {"pile_code": report.pile_code, "connector_no": report.connector_no}
+            if report.fault:
+                raise_alarm(kind=AlarmKind.LOCK_FAULT, detail={"fault": report.fault}, **place)
+            elif report.connector_id in troubled:
+                close_alarm(kind=AlarmKind.LOCK_FAULT, **place)
+
+
 def clock_reported(*, pile_code: str, offset_s: Decimal) -> None:
     """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as its answer 0x55 says."""
     Pile.objects.filter(pile_code=pile_code).update(clock_offset_s=offset_s)
@@ -208,16 +240,22 @@ def _set_offline(piles: list[Pile]) -> None:
 # --- Commands ---------------------------------------------------------------------------------------------
 
 
-def command_sent(*, command_id: int) -> None:
-    """Note that the command's bytes were written to the pile's socket."""
-    PileCommand.objects.filter(pk=command_id, state=CommandState.PENDING).update(
-        state=CommandState.SENT, sent_at=now()
+def command_sent(*, command_id: int, frame: bytes = b"", tries: int = 1) -> None:
+    """Note that the command's bytes were written to the pile's socket; `frame` has no secrets in it.
+
+    The pile's answer may have been noted first; then only the bytes and the time are. Another try than the present one
+    (`tries`) changes nothing.
+    """
+    PileCommand.objects.filter(pk=command_id, tries=tries).update(
+        state=Case(When(state=CommandState.PENDING, then=Value(CommandState.SENT.value)), default=F("state")),
+        sent_at=now(),
+        frame=frame,
     )
 
 
-def command_undelivered(*, command_id: int, reason: str) -> None:
-    """Note that a command never reached its pile. `reason`: offline, unreachable."""
-    PileCommand.objects.filter(pk=command_id, state__in=OPEN_COMMANDS).update(
+def command_undelivered(*, command_id: int, reason: str, tries: int = 1) -> None:
+    """Note that a command never reached its pile at this try. `reason`: offline, unreachable, untranslatable: …"""
+    PileCommand.objects.filter(pk=command_id, tries=tries, state__in=OPEN_COMMANDS).update(
         state=CommandState.UNDELIVERED, answered_at=now(), result={"reason": reason}
     )
 
@@ -230,6 +268,7 @@ def command_answered(
     connector_no: str | None = "",
     transaction_no: str = "",
     result: dict[str, Any] | None = None,
+    answer: bytes = b"",
 ) -> PileCommand | None:
     """Close the newest open command that a pile's answer fits, and return it; None for an answer nobody awaits.
 
@@ -253,7 +292,8 @@ def command_answered(
         row.state = CommandState.DONE if accepted else CommandState.REFUSED
         row.answered_at = now()
         row.result = result or {}
-        row.save(update_fields=["state", "answered_at", "result", "updated_at"])
+        row.answer = answer
+        row.save(update_fields=["state", "answered_at", "result", "answer", "updated_at"])
     return row
 
 

@@ -7,10 +7,19 @@ from celery import shared_task
 
 @shared_task(name="piles.expire_commands")
 def expire_commands() -> None:
-    """Close commands that nobody answered."""
-    from apps.piles import services
+    """Close commands that nobody answered, and deliver those of batches that were left behind."""
+    from apps.piles import bulk, services
 
     services.expire_commands()
+    bulk.deliver_left_behind()
+
+
+@shared_task(name="piles.deliver_batch", acks_late=True)
+def deliver_batch(batch_id: int) -> None:
+    """Deliver the commands of a batch."""
+    from apps.piles import bulk
+
+    bulk.deliver_batch(batch_id=batch_id)
 
 
 @shared_task(name="piles.watch_silent_piles")

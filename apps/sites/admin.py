@@ -69,7 +69,7 @@ class StationAdmin(BackofficeAdmin):
                 ],
             },
         ),
-        (_("For drivers"), {"classes": ["tab"], "fields": ["parking_note", "notice"]}),
+        (_("For drivers"), {"classes": ["tab"], "fields": ["parking_note", "notice", "qr_prefix"]}),
     ]
 
     @action(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -44,6 +44,13 @@ class Station(TimeStamped):
     service_phone = models.CharField(_("service phone"), max_length=20, blank=True)
     parking_note = models.CharField(_("parking"), max_length=200, blank=True)
     notice = models.CharField(_("notice to drivers"), max_length=200, blank=True)
+    qr_prefix = models.CharField(
+        _("start of QR codes"),
+        max_length=200,
+        blank=True,
+        validators=[RegexValidator(r"^[!-~]*$", _("ASCII characters without blanks are needed."))],
+        help_text=_("what piles with a screen put before the gun code; empty: the tenant's"),
+    )
 
     class Meta:
         verbose_name = _("station")

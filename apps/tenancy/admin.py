@@ -30,7 +30,7 @@ class TenantAdmin(BackofficeAdmin):
     list_display = ["code", "name", "state_shown", "domains_shown", "routes_shown", "created_shown"]
     list_filter = ["state"]
     search_fields = ["code", "name", "domains__domain"]
-    fields = [("code", "name"), ("state_shown", "created_shown"), "hold_maximum"]
+    fields = [("code", "name"), ("state_shown", "created_shown"), "hold_maximum", "qr_prefix"]
     readonly_fields = ["code", "state_shown", "created_shown"]
     inlines = [DomainInline]
 

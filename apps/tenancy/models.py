@@ -45,6 +45,13 @@ class Tenant(TenantMixin, TimeStamped):
     )
     stops_unbilled_energy = models.BooleanField(_("stop a pile that charges without an order"), default=False)
     frame_days = models.PositiveSmallIntegerField(_("days that raw frames are kept"), default=7)
+    qr_prefix = models.CharField(
+        _("start of QR codes"),
+        max_length=200,
+        blank=True,
+        validators=[RegexValidator(r"^[!-~]*$", _("ASCII characters without blanks are needed."))],
+        help_text=_("what piles with a screen put before the gun code"),
+    )
     telemetry_months = models.PositiveSmallIntegerField(_("months that raw telemetry is kept"), default=3)
 
     class Meta:

@@ -9,7 +9,7 @@ Three kinds, told apart when they are registered:
 Frames carry the pile's number again; one that differs from the login's is passed over, except in a record.
 """
 
-from ykc_server.handlers import battery, charging, prices, session, starts
+from ykc_server.handlers import battery, charging, prices, session, starts, upkeep
 from ykc_server.handlers.registry import GATE, HOT, SLOW
 
-__all__ = ["GATE", "HOT", "SLOW", "battery", "charging", "prices", "session", "starts"]
+__all__ = ["GATE", "HOT", "SLOW", "battery", "charging", "prices", "session", "starts", "upkeep"]

@@ -49,7 +49,8 @@ def realtime(pile: PileConsumer, frame: bytes) -> bytes | None:
         pile.gateway.changes.note(gun)
     if gun.asked:
         gun.asked = False
-        pile.gateway.spawn(pile.gateway.answered(session, CommandKind.READ_REALTIME, gun.connector_no))
+        answered = pile.gateway.answered(session, CommandKind.READ_REALTIME, gun.connector_no, frame)
+        pile.gateway.spawn(answered)
     return None
 
 

@@ -89,10 +89,16 @@ async def billing_set_answered(pile: PileConsumer, m: BillingSetAck) -> None:
     """Note whether the pile took the prices of 0x58."""
     session: Session = pile.session  # type: ignore[assignment]
     await pile.gateway.pool.run_surely(
-        session.schema, _billing_set_answered, session.pile_code, m.result == OneIsSuccess.SUCCESS
+        session.schema,
+        _billing_set_answered,
+        session.pile_code,
+        m.result == OneIsSuccess.SUCCESS,
+        m.encode(),
     )
 
 
-def _billing_set_answered(pile_code: str, accepted: bool) -> None:
+def _billing_set_answered(pile_code: str, accepted: bool, frame: bytes) -> None:
     pricing.push_answered(pile_code=pile_code, accepted=accepted)
-    piles.command_answered(pile_code=pile_code, kind=CommandKind.SET_BILLING_MODEL, accepted=accepted)
+    piles.command_answered(
+        pile_code=pile_code, kind=CommandKind.SET_BILLING_MODEL, accepted=accepted, answer=frame
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from apps.common.time import now
 from apps.piles import services as piles
 from apps.piles.enums import CommandKind
 from ykc_server import translate
@@ -55,6 +56,7 @@ async def login(pile: PileConsumer, m: Login) -> None:
         if pile.session is not None:
             pile.gateway.unheard(session)  # it logs in again instead of going on
         pile.gateway.enter(pile, session)
+        pile.gateway.welcome.put(session.schema, session.pile_id, (session.pile_id, now()))
         accepted = LoginAck(pile_no=m.pile_no, result=ZeroIsSuccess.SUCCESS).encode(m.sequence)
         pile.write(accepted + translate.time_sync(m.pile_no).encode(pile.next_sequence()))
 
@@ -83,11 +85,15 @@ async def time_synced(pile: PileConsumer, m: TimeSyncAck) -> None:
     offset_s = translate.clock_offset_s(m)
     if session is None or offset_s is None:
         return
-    await pile.gateway.pool.run_surely(session.schema, _time_synced, session.pile_code, offset_s)
+    await pile.gateway.pool.run_surely(session.schema, _time_synced, session.pile_code, offset_s, m.encode())
 
 
-def _time_synced(pile_code: str, offset_s: Any) -> None:
+def _time_synced(pile_code: str, offset_s: Any, frame: bytes) -> None:
     piles.clock_reported(pile_code=pile_code, offset_s=offset_s)
     piles.command_answered(
-        pile_code=pile_code, kind=CommandKind.SYNC_TIME, accepted=True, result={"offset_s": str(offset_s)}
+        pile_code=pile_code,
+        kind=CommandKind.SYNC_TIME,
+        accepted=True,
+        result={"offset_s": str(offset_s)},
+        answer=frame,
     )

@@ -2,7 +2,6 @@
 
 from ykc_server.translate.battery import battery_report
 from ykc_server.translate.commands import (
-    NotTranslatable,
     billing_model,
     command_message,
     prices,
@@ -19,8 +18,10 @@ from ykc_server.translate.reports import (
     transaction_report,
 )
 from ykc_server.translate.starts import parallel_start_answer, start_request, start_request_ack
+from ykc_server.translate.upkeep import Credentials, NotTranslatable, lock_report, masked, update_message
 
 __all__ = [
+    "Credentials",
     "NotTranslatable",
     "battery_report",
     "billing_model",
@@ -28,7 +29,9 @@ __all__ = [
     "command_message",
     "connector_report",
     "connector_state",
+    "lock_report",
     "login_facts",
+    "masked",
     "parallel_start_answer",
     "prices",
     "start_answer",
@@ -38,4 +41,5 @@ __all__ = [
     "time_sync",
     "transaction_no",
     "transaction_report",
+    "update_message",
 ]

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from apps.common.time import now
-from apps.piles.commands import Command, ReadRealtime, SetBillingModel, StartCharge, StopCharge, SyncTime
+from apps.piles.commands import (
+    Command,
+    ReadRealtime,
+    SetBillingModel,
+    StartCharge,
+    StopCharge,
+    SyncTime,
+)
 from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
 from ykc_server.protocol import Message
 from ykc_server.protocol import messages as wire
 from ykc_server.session import Prices
 from ykc_server.translate.reports import WIRE_CLASSES
 from ykc_server.translate.starts import start_command
-
-
-class NotTranslatable(ValueError):
-    """A command that this protocol has no frame for; the text says why."""
+from ykc_server.translate.upkeep import NotTranslatable, upkeep_command
 
 
 def prices(billing_model_no: str, tariff: Tariff) -> Prices:
@@ -85,5 +89,7 @@ def command_message(command: Command, pile_code: str, *, five_prices: bool = Fal
         case ReadRealtime():
             return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
     if (message := start_command(command, pile_code)) is not None:
+        return message
+    if (message := upkeep_command(command, pile_code)) is not None:
         return message
     raise NotTranslatable(f"no frame for {command.kind}")

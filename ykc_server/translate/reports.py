@@ -77,6 +77,7 @@ def start_answer(m: wire.RemoteStartAck) -> StartAnswer:
         transaction_no=m.value("transaction_no"),
         accepted=m.result == OneIsSuccess.SUCCESS,
         reason=START_REASONS.get(m.value("fail_reason"), "other"),
+        frame=m.encode(),
     )
 
 
@@ -87,6 +88,7 @@ def stop_answer(m: wire.RemoteStopAck) -> StopAnswer:
         connector_no=m.value("gun_no"),
         accepted=m.result == OneIsSuccess.SUCCESS,
         reason=STOP_REASONS.get(m.value("fail_reason"), "other"),
+        frame=m.encode(),
     )
 
 
