@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,7 +12,7 @@ from django.db.models import F, Max, Q
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
 from apps.piles import gateway
-from apps.piles.commands import SetBillingModel
+from apps.piles.commands import Command, SetBillingModel
 from apps.piles.enums import AlarmKind, ConnectorState, PileState
 from apps.piles.models import Pile
 from apps.piles.services import close_alarm, raise_alarm
@@ -139,6 +140,48 @@ def push_due_prices(*, at: datetime | None = None, station_id: int | None = None
                 gateway.send(pile=push.pile, command=command, actor=SYSTEM)
                 sent += 1
     return sent
+
+
+def price_commands(piles: Sequence[Pile]) -> dict[int, list[Command]]:
+    """Return 0x58 with the prices in force for each pile that can take them now, and note the push as sent.
+
+    A pile that charges keeps its model until it is idle (YKC V1.6, 7.1): it is queued, and pushed then. Nothing for
+    piles without a price.
+    """
+    moment = now()
+    versions = effective_versions(places=[(pile.pk, pile.station_id) for pile in piles], at=moment)
+    charging = set(
+        Pile.objects.filter(pk__in=versions, connectors__status__state=ConnectorState.CHARGING).values_list(
+            "pk", flat=True
+        )
+    )
+    with transaction.atomic():
+        pushes = PricePush.objects.bulk_create(
+            [
+                PricePush(
+                    pile_id=pile_id,
+                    version=version,
+                    state=PushState.PENDING if pile_id in charging else PushState.SENT,
+                    tries=0 if pile_id in charging else 1,
+                    tried_at=None if pile_id in charging else moment,
+                )
+                for pile_id, version in sorted(versions.items())
+            ],
+            update_conflicts=True,
+            unique_fields=["pile", "version"],
+            update_fields=["state", "tries", "reason", "tried_at", "done_at"],
+        )
+    return {
+        push.pile_id: [
+            SetBillingModel(
+                billing_model_no=push.version.billing_model_no,
+                tariff=push.version.to_tariff().to_json(),
+                push_id=push.pk,
+            )
+        ]
+        for push in pushes
+        if push.pile_id not in charging
+    }
 
 
 def push_answered(*, pile_code: str, accepted: bool) -> None:

@@ -18,8 +18,10 @@ from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders import settling
 from apps.orders.models import Order, TransactionRecord
+from apps.piles import bulk
+from apps.piles.commands import Reboot
 from apps.piles.enums import AlarmKind
-from apps.piles.models import Pile
+from apps.piles.models import CommandBatch, Pile
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.wallet.models import Recharge
@@ -39,6 +41,7 @@ class Stock:
     live: Order
     waiting_record: TransactionRecord
     recharge_no: str
+    batch: CommandBatch
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
 
@@ -88,9 +91,10 @@ def stock() -> Stock:
     User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
+    batch = bulk.send_bulk(command=Reboot(), piles=[pile], actor=Actor("staff", "1", SECRET), reason=SECRET)
     recharge = Recharge.objects.get(wallet__customer=driver)
     assert recharge.amount == Decimal("100.00")
-    return Stock(driver, settled, live, record, recharge.recharge_no)
+    return Stock(driver, settled, live, record, recharge.recharge_no, batch)
 
 
 def id_of(model: type[Model]) -> object:

@@ -150,6 +150,7 @@ TASKS = {
     "orders.store_curve",
     "orders.store_missing_curves",
     "orders.watch_orders",
+    "piles.deliver_batch",
     "piles.expire_commands",
     "piles.keep_partitions",
     "piles.sync_cards",
@@ -499,13 +500,16 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "2026-01-01T00:00:00+08:00",
         ],
         "orders.store_curve": [beta.settled.order_no],
+        "piles.deliver_batch": [beta.batch.pk],
     }
     for name in sorted(TASKS - {"tenancy.fan_out"}):
         current_app.tasks[name].apply_async(arguments.get(name, []), headers={"_schema_name": "t_alpha"})
         assert connection.schema_name == "t_alpha"
         assert digest("t_beta") == before, name
     current_app.tasks["orders.settle_pending"].apply_async(headers={"_schema_name": "t_beta"})
+    current_app.tasks["piles.deliver_batch"].apply_async([beta.batch.pk], headers={"_schema_name": "t_beta"})
     with schema_context("t_beta"):
+        assert beta.batch.commands.get().tries == 1
         assert TransactionRecord.objects.get(pk=beta.waiting_record.pk).state == "settled"
 
 
