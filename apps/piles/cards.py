@@ -108,11 +108,11 @@ def sync_all() -> int:
 # --- What piles answer ------------------------------------------------------------------------------------
 
 
-def cards_synced(*, pile_code: str, accepted: bool, result: dict[str, Any]) -> None:
+def cards_synced(*, pile_code: str, accepted: bool, result: dict[str, Any], answer: bytes = b"") -> None:
     """Follow a pile's answer to cards that it was to store (0x43): all of the frame, or none."""
     with transaction.atomic():
         row = command_answered(
-            pile_code=pile_code, kind=CommandKind.SYNC_CARDS, accepted=accepted, result=result
+            pile_code=pile_code, kind=CommandKind.SYNC_CARDS, accepted=accepted, result=result, answer=answer
         )
         if row is None:
             return
@@ -124,7 +124,7 @@ def cards_synced(*, pile_code: str, accepted: bool, result: dict[str, Any]) -> N
         sync_pile(pile=row.pile, actor=SYSTEM)
 
 
-def cards_cleared(*, pile_code: str, cleared: dict[str, bool]) -> None:
+def cards_cleared(*, pile_code: str, cleared: dict[str, bool], answer: bytes = b"") -> None:
     """Follow a pile's answer to cards that it was to delete (0x45): {chip number: deleted}."""
     with transaction.atomic():
         row = command_answered(
@@ -132,6 +132,7 @@ def cards_cleared(*, pile_code: str, cleared: dict[str, bool]) -> None:
             kind=CommandKind.CLEAR_CARDS,
             accepted=all(cleared.values()),
             result={"cleared": sum(cleared.values()), "failed": len(cleared) - sum(cleared.values())},
+            answer=answer,
         )
         if row is None:
             return
@@ -143,7 +144,7 @@ def cards_cleared(*, pile_code: str, cleared: dict[str, bool]) -> None:
         sync_pile(pile=row.pile, actor=SYSTEM)
 
 
-def cards_queried(*, pile_code: str, present: dict[str, bool]) -> None:
+def cards_queried(*, pile_code: str, present: dict[str, bool], answer: bytes = b"") -> None:
     """Follow a pile's word on which cards it has (0x47): what is missing is written again, what is gone forgotten."""
     with transaction.atomic():
         row = command_answered(
@@ -151,6 +152,7 @@ def cards_queried(*, pile_code: str, present: dict[str, bool]) -> None:
             kind=CommandKind.QUERY_CARDS,
             accepted=True,
             result={"present": sum(present.values()), "absent": len(present) - sum(present.values())},
+            answer=answer,
         )
         if row is None:
             return

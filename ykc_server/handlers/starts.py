@@ -100,6 +100,7 @@ async def balance_updated(pile: PileConsumer, m: BalanceUpdateAck) -> None:
         connector_no=None,
         accepted=m.result == BalanceResult.OK,
         result={"code": m.result},
+        answer=m.encode(),
     )
 
 
@@ -113,6 +114,7 @@ async def cards_synced(pile: PileConsumer, m: OfflineCardSyncAck) -> None:
         pile_code=session.pile_code,
         accepted=m.result == OneIsSuccess.SUCCESS,
         result={"code": m.fail_reason},
+        answer=m.encode(),
     )
 
 
@@ -124,7 +126,7 @@ async def cards_cleared(pile: PileConsumer, m: OfflineCardClearAck) -> None:
         item["physical_card_no"]: item["result"] == OneIsSuccess.SUCCESS for item in m.value("results")
     }
     await pile.gateway.pool.run_surely(
-        session.schema, cards.cards_cleared, pile_code=session.pile_code, cleared=cleared
+        session.schema, cards.cards_cleared, pile_code=session.pile_code, cleared=cleared, answer=m.encode()
     )
 
 
@@ -136,5 +138,5 @@ async def cards_queried(pile: PileConsumer, m: OfflineCardQueryAck) -> None:
         item["physical_card_no"]: item["result"] == CardPresence.PRESENT for item in m.value("results")
     }
     await pile.gateway.pool.run_surely(
-        session.schema, cards.cards_queried, pile_code=session.pile_code, present=present
+        session.schema, cards.cards_queried, pile_code=session.pile_code, present=present, answer=m.encode()
     )

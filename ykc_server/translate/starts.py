@@ -77,6 +77,7 @@ def parallel_start_answer(m: wire.ParallelRemoteStartAck) -> StartAnswer:
         accepted=m.result == OneIsSuccess.SUCCESS,
         reason=START_REASONS.get(m.value("fail_reason"), "other"),
         is_parallel=True,
+        frame=m.encode(),
     )
 
 

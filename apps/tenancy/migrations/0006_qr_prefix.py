@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenancy', '0004_devices'),
+        ('tenancy', '0005_one_live'),
     ]
 
     operations = [
