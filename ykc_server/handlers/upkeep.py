@@ -72,7 +72,10 @@ async def update_answered(pile: PileConsumer, m: UpdateAck) -> None:
 
 @on(0xF1)
 async def qr_set(pile: PileConsumer, m: QrPrefixSetAck) -> None:
-    """Note that the pile answered; nobody knows which result means success."""
+    """Note that the pile answered, and so that it takes QR codes; nobody knows which result means success."""
+    session: Session = pile.session  # type: ignore[assignment]
+    if not session.dialect.qr_prefix:
+        pile.gateway.learn(session, qr_prefix=True)
     await _answered(pile, m, CommandKind.SET_QR, True, result={"code": f"{m.result:02X}"})
 
 
