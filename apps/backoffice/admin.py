@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -94,6 +94,18 @@ class BackofficeAdmin(ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
 
     # --- Parts that other apps add ---
+
+    def get_urls(self) -> list[Any]:
+        """The pages of higher apps, then the model's own."""
+        added = [
+            path(
+                page.path,
+                self.admin_site.admin_view(page.view.as_view(model_admin=self)),  # type: ignore[call-arg]
+                name=page.name,
+            )
+            for page in pages.added_pages(self.model)
+        ]
+        return [*added, *super().get_urls()]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The page's own columns and those of higher apps."""
@@ -319,6 +331,10 @@ DEEDS = {
     "version_added": gettext_lazy("new version"),
     "assigned": gettext_lazy("assigned"),
     "stop_requested": gettext_lazy("stop requested"),
+    "matched": gettext_lazy("matched to an order"),
+    "rejected": gettext_lazy("rejected"),
+    "frames_kept": gettext_lazy("keeping of frames changed"),
+    "frames_exported": gettext_lazy("frames exported"),
 }
 ACTIONS = {
     "accounts.signed_in": gettext_lazy("signed in"),

@@ -1,4 +1,4 @@
-"""Page parts: what an app of a higher layer adds to the page of a lower app's model.
+"""Page parts: what an app of a higher layer adds to the pages of a lower app's model.
 
 A station's list shows guns by state and the price now, although `sites` knows neither piles nor prices: those apps
 hand their columns and panels to this registry when their admin modules are loaded, and BackofficeAdmin shows them.
@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.views import View
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,23 @@ class Panel:
     above: bool = False
 
 
+@dataclass(frozen=True)
+class Page:
+    """A page of its own under a model's pages, as `path` and `admin:<name>`.
+
+    `view` is a class-based view of the theme (UnfoldModelAdminViewMixin), which says itself whom it lets in.
+    """
+
+    path: str
+    name: str
+    view: type[View]
+
+
 @dataclass
 class _Parts:
     columns: list[Column] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
 
 
 _parts: defaultdict[type[Model], _Parts] = defaultdict(_Parts)
@@ -71,6 +85,16 @@ def add_column(model: type[Model], column: Column) -> None:
 def add_panel(model: type[Model], panel: Panel) -> None:
     """Show `panel` on the page of each of the model's objects."""
     _parts[model].panels.append(panel)
+
+
+def add_page(model: type[Model], page: Page) -> None:
+    """Serve `page` beside the model's own pages."""
+    _parts[model].pages.append(page)
+
+
+def added_pages(model: type[Model]) -> list[Page]:
+    """Return the pages that other apps added beside the model's own."""
+    return list(_parts[model].pages)
 
 
 def columns(model: type[Model]) -> list[Column]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
     ChoicesCheckboxFilter,
@@ -23,19 +22,29 @@ from unfold.contrib.filters.admin import (
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import pages, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.customers.admin import by_phone
 from apps.customers.models import Customer
-from apps.orders import services
+from apps.orders import quarantine, services
 from apps.orders.enums import OrderState, RecordState, StopReason, Verdict
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
 from apps.orders.selectors import curve_of, progress
-from apps.orders.wording import abort_words, event_words, failure_words, finding_words, quarantine_words
+from apps.orders.wording import (
+    QUARANTINE,
+    abort_words,
+    event_words,
+    failure_words,
+    finding_words,
+    quarantine_words,
+    unmatchable_words,
+)
 from apps.piles.models import Connector
 from apps.pricing.bar import CLASS_NAMES, bar
 from apps.pricing.tariff import RateClass
@@ -311,9 +320,76 @@ def record_row(record: TransactionRecord) -> dict[str, Any]:
     }
 
 
+_TIMES = frozenset({"start_time", "end_time", "transaction_time"})
+REPORT_NAMES = {
+    "start_time": _("started at"),
+    "end_time": _("ended at"),
+    "transaction_time": _("transaction time"),
+    "meter_start": _("meter at the start (kWh)"),
+    "meter_end": _("meter at the end (kWh)"),
+    "total_energy_kwh": _("energy (kWh)"),
+    "total_loss_energy_kwh": _("energy with losses (kWh)"),
+    "total_amount": _("pile's amount (yuan)"),
+    "vin": _("VIN"),
+    "start_mode": _("way of starting"),
+    "stop_code": _("pile's stop code"),
+    "physical_card_no": _("card number"),
+}
+
+
+def report_rows(record: TransactionRecord) -> list[tuple[Any, str]]:
+    """Return the facts of a decoded record with their names in words."""
+    report = record.report or {}
+    rows = []
+    for name, title in REPORT_NAMES.items():
+        value = report.get(name)
+        if name in _TIMES and value:
+            value = shown.moment(datetime.fromisoformat(value))
+        rows.append((title, shown.EMPTY if value in (None, "") else str(value)))
+    return rows if report else []
+
+
+def period_rows(record: TransactionRecord) -> list[dict[str, Any]]:
+    """Return a decoded record's rate classes."""
+    return [
+        {"rate_class": name, "name": CLASS_NAMES[RateClass(name)], **period}
+        for name, period in ((record.report or {}).get("periods") or {}).items()
+    ]
+
+
+class MatchForm(BaseDialogForm):
+    """Which order a record belongs to, and why."""
+
+    order_no = forms.CharField(label=_("order number"), max_length=32, widget=UnfoldAdminTextInputWidget)
+    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
+
+
+class RejectForm(BaseDialogForm):
+    """Why a record is not billed."""
+
+    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    """Why records are in quarantine."""
+
+    title = _("reason")
+    parameter_name = "why"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The reasons in words."""
+        return list(QUARANTINE.items())
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[TransactionRecord]
+    ) -> QuerySet[TransactionRecord]:
+        """By one reason."""
+        return queryset.filter(reason=self.value()) if self.value() else queryset
+
+
 @admin.register(TransactionRecord, site=tenant_site)
 class TransactionRecordAdmin(ReadOnlyAdmin):
-    """Records as piles sent them; the filter on state finds the quarantine."""
+    """Records as piles sent them, and the workbench of those in quarantine."""
 
     show_full_result_count = False
 
@@ -327,20 +403,16 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
         "times_received",
     ]
     list_select_related = ["order"]
-    list_filter = [("state", ChoicesDropdownFilter), ("received_at", RangeDateTimeFilter)]
+    list_filter = [
+        ("state", ChoicesDropdownFilter),
+        ReasonFilter,
+        ("received_at", RangeDateTimeFilter),
+    ]
+    list_before_template = "backoffice/record_chips.html"
     search_fields = ["transaction_no"]
     search_help_text = _("Transaction number or pile code")
-    fields = [
-        ("transaction_no", "order_link"),
-        ("state_shown", "reason_shown"),
-        ("pile_code", "connector_no"),
-        "connection_pile_code",
-        ("received_shown", "processed_shown"),
-        "times_received",
-        "report_shown",
-        "body_shown",
-        "digest",
-    ]
+    actions_detail = ["match_order", "reject_record"]
+    change_form_template = "backoffice/record.html"
     export = [
         (_("transaction number"), "transaction_no"),
         (_("pile code"), "pile_code"),
@@ -350,7 +422,108 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
         (_("reason"), lambda row: quarantine_words(row.reason)),
         (_("order"), "order.order_no"),
         (_("times received"), "times_received"),
+        (_("decided by"), "decided_by"),
+        (_("decision"), "decision"),
     ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The number of records that wait for a person, above the list."""
+        waiting = TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count()
+        return super().changelist_view(request, {"quarantined": waiting, **(extra_context or {})})
+
+    # --- The record's own page ---
+
+    def detail(self, request: HttpRequest, obj: TransactionRecord) -> dict[str, Any]:
+        """What the pile said, what it may belong to, and what was decided."""
+        waiting = obj.state == RecordState.QUARANTINED
+        found = quarantine.candidates(record=obj) if waiting and self.allowed(request, "view_order") else []
+        return {
+            "record": obj,
+            "row": record_row(obj),
+            "waiting": waiting,
+            "report": report_rows(obj),
+            "periods": period_rows(obj),
+            "candidates": [
+                {
+                    "candidate": one,
+                    "label": shown.state(one.order, ORDER_TONES),
+                    "obstacle": unmatchable_words(one.obstacle) if one.obstacle else "",
+                    "same_gun": one.order.connector.code == f"{obj.pile_code}{obj.connector_no}",
+                }
+                for one in found
+            ],
+        }
+
+    @action(
+        description=_("Match to an order"),
+        url_path="match",
+        icon="link",
+        variant=ActionVariant.PRIMARY,
+        permissions=["decide"],
+        dialog={
+            "title": _("Match to an order"),
+            "description": _(
+                "The order is audited and billed by this record, and the driver is charged. It cannot be undone here."
+            ),
+            "form_class": MatchForm,
+            "form_submit_text": _("Match and settle"),
+        },
+    )
+    def match_order(self, request: HttpRequest, form: MatchForm, object_id: str) -> HttpResponse:
+        """Settle an order by the record."""
+        record, words = self.row(request, object_id), form.cleaned_data
+        try:
+            with transaction.atomic():
+                decided = quarantine.match(
+                    record_id=record.pk,
+                    order_no=words["order_no"].strip(),
+                    reason=words["reason"],
+                    actor=staff_actor(request),
+                )
+                changes = {"state": [record.state, decided.state], "order": [None, words["order_no"].strip()]}
+                self.audit(request, "matched", decided, changes=changes, reason=words["reason"])
+        except DomainError as error:
+            messages.error(request, str(error))
+            return self.back_to(request, record)
+        if decided.state == RecordState.HELD:
+            messages.warning(request, _("The audit holds the order: it stays abnormal."))
+            return self.back_to(request, record)
+        return self.back_to(request, record, _("The order is settled by this record."))
+
+    @action(
+        description=_("Reject"),
+        url_path="reject",
+        icon="block",
+        variant=ActionVariant.DANGER,
+        permissions=["decide"],
+        dialog={
+            "title": _("Reject this record"),
+            "description": _("Nothing is billed. The record is kept, with your name and reason."),
+            "form_class": RejectForm,
+            "form_submit_text": _("Reject"),
+        },
+    )
+    def reject_record(self, request: HttpRequest, form: RejectForm, object_id: str) -> HttpResponse:
+        """Close the record without billing it."""
+        record, reason = self.row(request, object_id), form.cleaned_data["reason"]
+        try:
+            with transaction.atomic():
+                decided = quarantine.reject(record_id=record.pk, reason=reason, actor=staff_actor(request))
+                changes = {"state": [record.state, decided.state]}
+                self.audit(request, "rejected", decided, changes=changes, reason=reason)
+        except DomainError as error:
+            messages.error(request, str(error))
+            return self.back_to(request, record)
+        return self.back_to(request, record, _("The record is rejected."))
+
+    def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may decide; the buttons show while there is something to decide."""
+        if not self.allowed(request, "decide_record"):
+            return False
+        return (
+            object_id is None
+            or TransactionRecord.objects.filter(pk=object_id, state=RecordState.QUARANTINED).exists()
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[TransactionRecord], search_term: str
@@ -366,11 +539,6 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
         """To the second."""
         return shown.moment(obj.received_at)
 
-    @display(description=_("processed at"))
-    def processed_shown(self, obj: TransactionRecord) -> str:
-        """To the second."""
-        return shown.moment(obj.processed_at)
-
     @display(description=_("gun"))
     def gun_shown(self, obj: TransactionRecord) -> str:
         """The full code."""
@@ -385,30 +553,6 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
     def reason_shown(self, obj: TransactionRecord) -> str:
         """Why it is in quarantine."""
         return quarantine_words(obj.reason) if obj.reason else shown.EMPTY
-
-    @display(description=_("order"))
-    def order_link(self, obj: TransactionRecord) -> SafeString | str:
-        """To the order's page."""
-        if obj.order is None:
-            return shown.EMPTY
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[obj.order_id]), obj.order
-        )
-
-    @display(description=_("decoded"))
-    def report_shown(self, obj: TransactionRecord) -> SafeString | str:
-        """Field by field."""
-        if not obj.report:
-            return shown.EMPTY
-        return format_html(
-            '<pre class="bo-raw">{}</pre>',
-            "\n".join(f"{name}: {value}" for name, value in obj.report.items()),
-        )
-
-    @display(description=_("raw bytes"))
-    def body_shown(self, obj: TransactionRecord) -> SafeString:
-        """In hexadecimal."""
-        return format_html('<pre class="bo-raw">{}</pre>', bytes(obj.body).hex(" ", 1).upper())
 
 
 # --- What pages of lower apps show of orders --------------------------------------------------------------

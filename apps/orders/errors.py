@@ -38,5 +38,17 @@ class NotStartable(DomainError):
     status = 409
 
 
+class NotInQuarantine(DomainError):
+    code = "orders.not_in_quarantine"
+    message = _("This record was decided or settled before.")
+    status = 409
+
+
+class NotMatchable(DomainError):
+    code = "orders.not_matchable"
+    message = _("This record cannot settle that order. %(why)s")
+    status = 409
+
+
 class IllegalMove(Exception):
     """A move that the table of moves does not have: a defect of the caller."""

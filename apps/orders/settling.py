@@ -195,6 +195,14 @@ def _quarantine(record: TransactionRecord, reason: str, alarm: AlarmKind, at: da
     log.warning("record_quarantined", transaction_no=record.transaction_no, reason=reason)
 
 
+def settle_by_hand(
+    order: Order, record: TransactionRecord, moment: datetime, at: datetime | None = None
+) -> None:
+    """Settle a locked order of one gun by a locked record that a person chose for it, of whatever number."""
+    _settle(order, [record], moment, at)
+    record.save()
+
+
 def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at: datetime | None) -> None:
     """Bill an order by its record, or by those of all its guns: energies are added by class, then billed once."""
     reports = [TransactionReport.from_json(record.report) for record in records]
@@ -211,7 +219,7 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
     order.waiting_for_plug = False
     guns = {gun.transaction_no: gun.connector for gun in guns_of(order)}
     facts = [
-        _facts(order, guns[record.transaction_no], record, report)
+        _facts(order, guns.get(record.transaction_no, order.connector), record, report)
         for record, report in zip(records, reports, strict=True)
     ]
     audits = [audit(fact, order.frozen_tariff()) for fact in facts]

@@ -37,6 +37,7 @@ EVENTS = {
     "charger_abort": _("The charger ended the charge"),
     "stop_repeated": _("Stop sent again"),
     "record_arrived": _("Transaction record arrived"),
+    "record_matched": _("A person chose the transaction record"),
     "record_missing": _("The transaction record did not come"),
     "held_for_review": _("Held for review"),
     "settled": _("Settled"),
@@ -64,6 +65,13 @@ ENDED_BY = {
     "charger_abort": _("charger"),
     "talk_error": _("talk of battery and charger"),
 }
+UNMATCHABLE = {
+    "undecodable": _("The record could not be decoded, so there is nothing to bill."),
+    "no_order": _("There is no such order."),
+    "order_state": _("Only an order that is abnormal or failed waits for a record."),
+    "several_guns": _("The order is charged over several guns, each with a record of its own."),
+    "has_record": _("The order has another record already."),
+}
 _TIMES = frozenset({"start", "end", "seen", "received"})
 
 
@@ -80,6 +88,11 @@ def failure_words(reason: str) -> str:
 def quarantine_words(reason: str) -> str:
     """Return why a record is in quarantine."""
     return str(QUARANTINE.get(reason, reason))
+
+
+def unmatchable_words(reason: str) -> str:
+    """Return why a record cannot settle an order."""
+    return str(UNMATCHABLE.get(reason, reason))
 
 
 def finding_words(finding: dict[str, Any]) -> str:

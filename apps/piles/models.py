@@ -364,6 +364,10 @@ class RawFrame(models.Model):
         verbose_name = _("raw frame")
         verbose_name_plural = _("raw frames")
         managed = False  # a partitioned table: made by a migration in SQL
+        permissions = [
+            ("inspect_frames", _("Can inspect frames and timelines of piles")),
+            ("view_frame_secrets", _("Can read passwords in frames")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.pile_code} {self.at}"

@@ -61,7 +61,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "backoffice/auditentry": set(),
     "customers/customer": set(),
     "orders/order": {"<path:object_id>/stop/"},
-    "orders/transactionrecord": set(),
+    "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},
     "piles/connector": {"<path:object_id>/refresh/"},
     "piles/pile": {"<path:object_id>/refresh/", "<path:object_id>/clock/", "<path:object_id>/state/"},

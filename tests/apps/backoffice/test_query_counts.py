@@ -24,7 +24,7 @@ COUNTS = {
     "backoffice.auditentry": 9,
     "customers.customer": 5,
     "orders.order": 5,
-    "orders.transactionrecord": 4,
+    "orders.transactionrecord": 5,
     "piles.alarm": 5,
     "piles.connector": 7,
     "piles.pile": 8,
