@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('piles', '0003_partitions'),
+        ('piles', '0004_commands'),
     ]
 
     operations = [
