@@ -1,4 +1,8 @@
-"""A simulated pile on a TCP connection: connects, reconnects with growing pauses, and lets the pile tick."""
+"""A simulated pile on a TCP connection: connects, reconnects with growing pauses, and lets the pile tick.
+
+A client has no task: the loop calls it when bytes come or when its pile has something to do, and thousands of them
+cost what their timers and buffers cost.
+"""
 
 import asyncio
 from collections import deque
@@ -22,7 +26,7 @@ def utc_now() -> datetime:
 
 
 class PileClient(asyncio.Protocol):
-    """Runs one pile against `host`:`port` until `run()` is cancelled.
+    """Runs one pile against `host`:`port` from `start()` to `stop()`.
 
     `hook` is called before every tick, at least every second: autonomous behaviour goes there (plug, unplug,
     press_stop, set_fault). Who acts on the pile from elsewhere calls `flush()` afterwards.
@@ -35,40 +39,48 @@ class PileClient(asyncio.Protocol):
         self.hook = hook
         self.attempts = 0
         self._transport: asyncio.Transport | None = None
-        self._lost: asyncio.Future[bool] | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._redial: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pieces: deque[bytes] = deque()
+        self._held: list[bytes] = []
+        self._pause_s = FIRST_PAUSE_S
+        self._away_s: float | None = None
+        self._stopped = True
 
     async def run(self) -> None:
-        """Stay connected; the pause before a new try doubles up to 30 s and is short again after a login."""
-        loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE_S
+        """Start, and stop when cancelled."""
+        self.start()
         try:
-            self._work()
-            while True:
-                self._lost = loop.create_future()
-                self.attempts += 1
-                try:
-                    await loop.create_connection(lambda: self, self.host, self.port)
-                except OSError:
-                    was_online = False
-                else:
-                    was_online = await self._lost
-                if was_online:
-                    pause = FIRST_PAUSE_S
-                # Chance spreads a fleet that lost its platform in one moment.
-                await asyncio.sleep(pause * self.pile.random.uniform(0.5, 1.0))
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.get_running_loop().create_future()
         finally:
-            if self._timer:
-                self._timer.cancel()
-            if self._transport:
-                self._transport.abort()
+            self.stop()
+
+    def start(self) -> None:
+        """Stay connected from now on; the pause before a new try doubles up to 30 s and is short after a login."""
+        self._stopped = False
+        self._work()
+        self._dial()
+
+    def stop(self) -> None:
+        """End the connection and all plans for another."""
+        self._stopped = True
+        for plan in (self._timer, self._redial, self._dialling):
+            if plan:
+                plan.cancel()
+        if self._transport:
+            self._transport.abort()
+
+    def cut(self, away_s: float) -> None:
+        """Break the line and dial again after `away_s` seconds."""
+        if self._transport:
+            self._away_s = away_s
+            self._transport.abort()
 
     def flush(self) -> None:
         """Write what the pile has to say, and set the timer for its next tick."""
         self._write(self.pile.take_output())
-        if self.pile.wants_close and self._transport and not self._pieces:
+        if self.pile.wants_close and self._transport and not self._pieces and not self._held:
             self._transport.close()
         now = utc_now()
         due = self.pile.next_tick(now)
@@ -78,7 +90,7 @@ class PileClient(asyncio.Protocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if delay_s is not None:
+        if delay_s is not None and not self._stopped:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._work)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -91,12 +103,36 @@ class PileClient(asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        was_online = self.pile.is_online
+        if self.pile.is_online:
+            self._pause_s = FIRST_PAUSE_S
         self._transport = None
         self._pieces.clear()
+        self._held.clear()
         self.pile.disconnected(utc_now())
-        if self._lost and not self._lost.done():
-            self._lost.set_result(was_online)
+        self._dial_later()
+
+    def _dial(self) -> None:
+        self._redial = None
+        self.attempts += 1
+        self._dialling = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: self, self.host, self.port)
+        except OSError:
+            self._dial_later()
+        finally:
+            self._dialling = None
+
+    def _dial_later(self) -> None:
+        if self._stopped:
+            return
+        # Chance spreads a fleet that lost its platform in one moment.
+        pause_s = self._pause_s * self.pile.random.uniform(0.5, 1.0)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        if self._away_s is not None:
+            pause_s, self._away_s = self._away_s, None
+        self._redial = asyncio.get_running_loop().call_later(pause_s, self._dial)
 
     def _work(self) -> None:
         now = utc_now()
@@ -108,9 +144,31 @@ class PileClient(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if not data or self._transport is None or self._transport.is_closing():
             return
+        hold_s = self.pile.faults.hold_writes_s
+        if hold_s and not self._held:
+            asyncio.get_running_loop().call_later(hold_s, self._let_go)
+        if hold_s or self._held:
+            self._held.append(data)
+        else:
+            self._put(data)
+
+    def _let_go(self) -> None:
+        """Write all that was kept, in one go."""
+        if self._held:
+            data = b"".join(self._held)
+            self._held.clear()
+            self._put(data)
+            self.flush()
+
+    def _put(self, data: bytes) -> None:
+        if self._transport is None:
+            return
         size = self.pile.faults.split_writes
         if not size:
-            self._transport.write(data)
+            if self._pieces:  # a torn write is still on its way
+                self._pieces.append(data)
+            else:
+                self._transport.write(data)
             return
         idle = not self._pieces
         self._pieces.extend(data[start : start + size] for start in range(0, len(data), size))
@@ -124,5 +182,5 @@ class PileClient(asyncio.Protocol):
         self._transport.write(self._pieces.popleft())
         if self._pieces:
             asyncio.get_running_loop().call_later(SPLIT_PAUSE_S, self._write_piece)
-        elif self.pile.wants_close:
+        elif self.pile.wants_close and not self._held:
             self._transport.close()

@@ -51,19 +51,20 @@ class Fleet:
     async def run(self) -> None:
         """Load the state, run all piles until cancelled, save the state."""
         self._load()
-        tasks = []
+        saving = asyncio.create_task(self._keep_saving()) if self.state_path else None
         try:
             for number, client in enumerate(self.clients):
-                tasks.append(asyncio.create_task(client.run()))
+                client.start()
                 if number % RAMP_PER_S == RAMP_PER_S - 1:
                     await asyncio.sleep(1)
-            if self.state_path:
-                tasks.append(asyncio.create_task(self._keep_saving()))
-            await asyncio.gather(*tasks)
+            if saving:
+                await saving
+            await asyncio.get_running_loop().create_future()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if saving:
+                saving.cancel()
+            for client in self.clients:
+                client.stop()
             self._save()
 
     async def _keep_saving(self) -> None:

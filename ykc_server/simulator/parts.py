@@ -21,6 +21,9 @@ class Faults:
     clock_offset            how far the pile's clock is ahead
     ignores_time_sync       56 is answered but does not set the clock
     unanswered              frame types (0x34, 0x36 …) that are received and never answered or obeyed
+    hold_writes_s           what it says is kept so long and leaves in one write
+    late_records            so many records are first sent `late_by` after their charge
+    lost_confirmations      so many 40 do not arrive
     """
 
     cut_before_record_ack: int = 0
@@ -31,6 +34,10 @@ class Faults:
     clock_offset: timedelta = timedelta(0)
     ignores_time_sync: bool = False
     unanswered: frozenset[int] = frozenset()
+    hold_writes_s: float = 0
+    late_records: int = 0
+    late_by: timedelta = timedelta(0)
+    lost_confirmations: int = 0
 
 
 @dataclass(frozen=True)

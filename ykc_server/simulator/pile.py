@@ -9,7 +9,9 @@ until it is confirmed. `now` is the true time (aware) and never goes back; the p
     pile.take_output()  pile.next_tick(now)  pile.wants_close                               what its client does next
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, ClassVar
@@ -26,16 +28,19 @@ from ykc_server.protocol.codes import (
     PileType,
     ProtocolVersion,
     StartFailure,
+    StartMode,
     StopFailure,
     StopReason,
     ZeroIsSuccess,
 )
+from ykc_server.protocol.fields import CHINA
 from ykc_server.protocol.messages import (
     BillingModel,
     BillingRequest,
     BillingRequestAck,
     BillingSet,
     BillingSetAck,
+    BillingSetFivePrices,
     BillingVerify,
     BillingVerifyAck,
     Heartbeat,
@@ -57,6 +62,7 @@ from ykc_server.protocol.messages import (
 from ykc_server.simulator import reports
 from ykc_server.simulator.car import Car
 from ykc_server.simulator.parts import Faults, Gun, Habits, StoredRecord
+from ykc_server.simulator.profiles import PLAIN, Profile
 from ykc_server.simulator.session import Phase, Prices, Session
 from ykc_server.simulator.upkeep import ANSWERS
 
@@ -75,6 +81,8 @@ RECORD_LAST_TRY = timedelta(minutes=5)
 # While a gun charges the state is worked out this often, so that a full battery or an empty balance shows at once.
 CHARGING_TICK = timedelta(seconds=1)
 PARALLEL_TIMEOUT = timedelta(seconds=10)
+# A record that is repeated is one of the last that were sent.
+JOURNAL_LOOK = 50
 
 
 class SimulatedPile:
@@ -92,6 +100,7 @@ class SimulatedPile:
         time_scale: float = 1,
         faults: Faults | None = None,
         habits: Habits | None = None,
+        profile: Profile = PLAIN,
         seed: int | str | None = None,
     ) -> None:
         self.pile_no = pile_no
@@ -100,6 +109,7 @@ class SimulatedPile:
         self.time_scale = time_scale
         self.faults = faults or Faults()
         self.habits = habits or Habits()
+        self.profile = profile
         self.random = Random(pile_no if seed is None else seed)
         self.guns = {gun_no: Gun(gun_no, power_w) for gun_no, power_w in (guns or {"01": 120_000}).items()}
         self.billing: BillingModel | None = None
@@ -115,10 +125,15 @@ class SimulatedPile:
         self.wants_close = False
         self.changes = 0
         """Grows whenever something happens that a pile keeps over a power cut."""
+        self.sent: Counter[str] = Counter()
+        """Transmissions of records, their confirmations, and starts that were taken on."""
+        self.journal: list[bytes] | None = None
+        """The number of every record sent, for whoever makes it a list."""
         self._connection: Connection | None = None
         self._output: list[bytes] = []
         self._login_deadline: datetime | None = None
         self._ask_prices_at: datetime | None = None
+        self._offline_charges = 0
         self._reboots_when_idle = False
         # Starts over several guns that wait for the other guns, by their common number.
         self._parallel: dict[bytes, tuple[datetime, list[ParallelRemoteStart]]] = {}
@@ -131,7 +146,7 @@ class SimulatedPile:
 
     def connected(self, now: datetime) -> None:
         """Start a connection: the login is the first thing to send."""
-        self._connection = Connection(crc_swapped=self.faults.crc_swapped)
+        self._connection = Connection(crc_swapped=self.faults.crc_swapped or self.profile.crc_swapped)
         self._output.clear()
         self.is_online = self.wants_close = False
         self._login_deadline = now + LOGIN_TIMEOUT
@@ -257,6 +272,43 @@ class SimulatedPile:
         if gun.session:
             self._end(gun, StopReason.MANUAL_STOP, now)
 
+    def charge_offline(self, gun_no: str, now: datetime) -> bool:
+        """Start with one of the pile's own cards while there is no line; returns whether it could."""
+        gun = self.guns[gun_no]
+        if self.is_online or gun.session or self.billing is None or gun.fault_bits:
+            return False
+        self.plug(gun_no, now)
+        self._offline_charges += 1
+        moment = self.clock(now).astimezone(CHINA)
+        request = RemoteStart.make(
+            transaction_no=f"{self.pile_no:>014}{gun_no}{moment:%y%m%d%H%M%S}{9000 + self._offline_charges % 1000}",
+            pile_no=self.pile_no,
+            gun_no=gun_no,
+            logical_card_no="1",
+            physical_card_no="1",
+            account_balance="20.00",
+        )
+        gun.session = self._new_session(gun, request, now)
+        gun.session.start_mode = StartMode.OFFLINE_CARD
+        self._begin(gun, gun.session, now)
+        return True
+
+    def cut_power(self, now: datetime) -> None:
+        """Charges end where they are; what is sent of them is sent after the return."""
+        for gun in self.guns.values():
+            if gun.session:
+                self._end(gun, StopReason.POWER_LOST, now)
+
+    def hurry(self, now: datetime) -> None:
+        """Send what waits for its confirmation once more, now."""
+        for stored in self.records.values():
+            stored.tries, stored.next_try = 0, now
+
+    def inject(self, data: bytes) -> None:
+        """Say what no pile should."""
+        if self._connection is not None:
+            self._output.append(data)
+
     def set_fault(self, gun_no: str, fault_bits: int, now: datetime) -> None:
         """Set the hardware faults (`codes.HardwareFault`) of a gun, 0 for none; a fault ends the charge."""
         gun = self.guns[gun_no]
@@ -285,7 +337,7 @@ class SimulatedPile:
         for gun in self.guns.values():
             meters[gun.gun_no] = gun.meter
             if gun.session and gun.session.phase is not Phase.WAITING_PLUG:
-                record = reports.transaction_record(self, gun, gun.session, StopReason.POWER_LOST, now)
+                record = self._record(gun, gun.session, StopReason.POWER_LOST, now)
                 records.append(record)
                 meters[gun.gun_no] = record.meter_end
         return {
@@ -312,11 +364,14 @@ class SimulatedPile:
 
     def _send(self, message: Message) -> None:
         if self._connection is not None:
-            self._output.append(self._connection.send(message))
+            self._output.append(self._connection.send(self.profile.shape(message)))
 
     def _answer(self, message: Message, request: Message) -> None:
         if self._connection is not None:
-            self._output.append(self._connection.answer(message, request))
+            if self.profile.reversed_sequence:
+                request = copy(request)
+                request.sequence = request.sequence[::-1]
+            self._output.append(self._connection.answer(self.profile.shape(message), request))
 
     def _beat(self, gun: Gun, now: datetime) -> None:
         if gun.heartbeats_unanswered >= HEARTBEATS_MISSED:
@@ -331,7 +386,7 @@ class SimulatedPile:
         """Send 13 now; the next one is due by the gun's status."""
         if not self.is_online:
             return
-        self._send(reports.realtime(self, gun))
+        self._send(self.profile.shape(reports.realtime(self, gun), idle=gun.session is None))
         if gun.session and gun.status is GunStatus.CHARGING:
             self._send_battery(reports.battery_goes_on(self, gun, gun.session))
         gun.next_realtime = now + (REALTIME_CHARGING if gun.status is GunStatus.CHARGING else REALTIME_IDLE)
@@ -348,10 +403,15 @@ class SimulatedPile:
         At once, three times more after 30 s each, once more after 5 min (YKC V1.6 §8.7, §8.8), then not before
         the next login.
         """
-        self._send(stored.record)
+        times = 1
         if self.faults.duplicate_records > 0:
             self.faults.duplicate_records -= 1
+            times = 2
+        for _ in range(times):
             self._send(stored.record)
+        self.sent["transmissions"] += times
+        if self.journal is not None and stored.record.transaction_no not in self.journal[-JOURNAL_LOOK:]:
+            self.journal.append(stored.record.transaction_no)
         stored.tries += 1
         if stored.tries <= RECORD_RETRIES:
             stored.next_try = now + RECORD_RETRY
@@ -392,6 +452,9 @@ class SimulatedPile:
         if reason:
             self._end(gun, reason, now)
 
+    def _record(self, gun: Gun, session: Session, reason: StopReason, now: datetime) -> TransactionRecord:
+        return self.profile.shape_record(reports.transaction_record(self, gun, session, reason, now))
+
     def _begin(self, gun: Gun, session: Session, now: datetime) -> None:
         """Accept a start: the plug is in."""
         session.phase = Phase.STARTING
@@ -399,6 +462,7 @@ class SimulatedPile:
         session.began = session.charged_until = now
         session.car = gun.car or session.car
         gun.last_transaction_no = session.request.transaction_no
+        self.sent["starts"] += 1
         self.changes += 1
         self._answer_start(session.request, StartFailure.NONE)
 
@@ -414,11 +478,15 @@ class SimulatedPile:
             return
         if session.phase is Phase.CHARGING:
             self._send_battery(reports.battery_ends(self, gun, session, reason))
-        record = reports.transaction_record(self, gun, session, reason, now)
+        record = self._record(gun, session, reason, now)
         gun.meter = record.meter_end
         if self.habits.unplug_after is not None:
             gun.unplug_at = now + self.habits.unplug_after
-        self.records[record.transaction_no] = StoredRecord(record, now + RECORD_AFTER)
+        wait = RECORD_AFTER
+        if self.faults.late_records > 0:
+            self.faults.late_records -= 1
+            wait = self.faults.late_by
+        self.records[record.transaction_no] = StoredRecord(record, now + wait)
         self.changes += 1
         self._report(gun, now)
         if self._reboots_when_idle:
@@ -453,6 +521,14 @@ class SimulatedPile:
             self._send(BillingRequest(pile_no=self.raw_pile_no))
             self._ask_prices_at = now + ASK_PRICES_EVERY
 
+    def _on_five_prices(self, order: BillingSetFivePrices, now: datetime) -> None:
+        """What comes back is not known of real piles: this one says 05 anew, and the platform learns by it."""
+        if self.profile.five_prices:
+            self._ask_prices_at = None
+            self.billing = order
+            self.changes += 1
+            self._send(BillingVerify(pile_no=self.raw_pile_no, billing_model_no=order.billing_model_no))
+
     def _on_billing_request_ack(self, ack: BillingRequestAck, now: datetime) -> None:
         self._ask_prices_at = None
         self.billing = ack
@@ -478,7 +554,8 @@ class SimulatedPile:
     def _on_read_realtime(self, order: ReadRealtime, now: datetime) -> None:
         gun = self.guns.get(order.gun_no.hex())
         if gun and order.pile_no == self.raw_pile_no:
-            self._answer(reports.realtime(self, gun), order)
+            message = self.profile.shape(reports.realtime(self, gun), idle=gun.session is None)
+            self._answer(message, order)
 
     def _on_remote_start(self, order: RemoteStart, now: datetime) -> None:
         gun = self.guns.get(order.gun_no.hex())
@@ -551,7 +628,7 @@ class SimulatedPile:
             deadline=now + PLUG_TIMEOUT,
             car=gun.car or Car(),
             limit_w=gun.power_w * self.max_power_percent // 100,
-            meter_start=gun.meter,
+            meter_start=self.profile.meter_start(gun.meter),
             began=now,
             charged_until=now,
         )
@@ -595,7 +672,10 @@ class SimulatedPile:
 
     def _on_record_ack(self, ack: TransactionRecordAck, now: datetime) -> None:
         """The platform has it (00), or calls it illegal (01): either way it is not asked for again."""
-        if self.records.pop(ack.transaction_no, None):
+        if self.faults.lost_confirmations > 0:
+            self.faults.lost_confirmations -= 1
+        elif self.records.pop(ack.transaction_no, None):
+            self.sent["confirmed"] += 1
             self.changes += 1
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[["SimulatedPile", Any, datetime], None]]] = {
@@ -604,6 +684,7 @@ class SimulatedPile:
         BillingVerifyAck: _on_billing_verify_ack,
         BillingRequestAck: _on_billing_request_ack,
         BillingSet: _on_billing_set,
+        BillingSetFivePrices: _on_five_prices,
         TimeSync: _on_time_sync,
         ReadRealtime: _on_read_realtime,
         RemoteStart: _on_remote_start,

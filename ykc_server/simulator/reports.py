@@ -11,7 +11,6 @@ from ykc_server.protocol.codes import (
     ChargeMode,
     GunHomed,
     GunPlugged,
-    StartMode,
     StopReason,
 )
 from ykc_server.protocol.messages import (
@@ -24,6 +23,7 @@ from ykc_server.protocol.messages import (
     ChargingEnd,
     Realtime,
     TransactionRecord,
+    TransactionRecordFivePrices,
 )
 from ykc_server.simulator.car import TAPER_FROM
 from ykc_server.simulator.session import CLASSES, Phase, Session
@@ -197,8 +197,9 @@ def transaction_record(
     end = pile.clock(now)
     began = session.began if pile.time_scale == 1 else now - timedelta(milliseconds=session.simulated_ms)
     periods: dict[str, Any] = {}
+    known = CLASSES[: len(session.prices.prices)]
     columns = zip(
-        CLASSES, session.prices.prices, session.units, session.loss_units, session.amounts, strict=True
+        known, session.prices.prices, session.units, session.loss_units, session.amounts, strict=True
     )
     for name, price, units, loss_units, amount in columns:
         periods |= {
@@ -208,7 +209,8 @@ def transaction_record(
             f"{name}_amount": amount,
         }
     times = TransactionRecord.spec.fields["start_time"]
-    return TransactionRecord(
+    layout = TransactionRecordFivePrices if len(known) == len(CLASSES) else TransactionRecord
+    return layout(
         **_head(pile, gun, session),
         start_time=times.raw(pile.clock(began)),
         end_time=times.raw(end),
@@ -219,7 +221,7 @@ def transaction_record(
         total_loss_kwh=sum(session.loss_units),
         total_amount=sum(session.amounts),
         vin=bytes(17) if pile.is_ac else session.car.vin.encode().ljust(17, b"\0"),
-        start_mode=StartMode.APP,
+        start_mode=session.start_mode,
         transaction_time=times.raw(end),
         stop_reason=reason,
         physical_card_no=session.request.physical_card_no,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
-from ykc_server.protocol.codes import StopReason
+from ykc_server.protocol.codes import StartMode, StopReason
 from ykc_server.protocol.fields import CHINA
 from ykc_server.protocol.messages import BillingModel, RemoteStart
 from ykc_server.simulator.car import Car
 
-CLASSES = ("sharp", "peak", "flat", "valley")
+CLASSES = ("sharp", "peak", "flat", "valley", "deep_valley")
+FLAT = CLASSES.index("flat")
 WATT_MS_PER_UNIT = 360_000
 """Watt milliseconds in 0.0001 kWh."""
 HALF_HOUR = timedelta(minutes=30)
@@ -23,7 +24,7 @@ STEP_MS = 10_000
 
 @dataclass(frozen=True)
 class Prices:
-    """The four prices (electricity + service, 0.00001 yuan/kWh) and the class of each half hour."""
+    """The four or five prices (electricity + service, 0.00001 yuan/kWh) and the class of each half hour."""
 
     prices: tuple[int, ...]
     slots: bytes
@@ -34,9 +35,10 @@ class Prices:
         prices = tuple(
             getattr(model, f"{name}_electricity_price") + getattr(model, f"{name}_service_price")
             for name in CLASSES
+            if f"{name}_service_price" in model.spec.fields
         )
-        # A pile knows four classes; a code it does not know is billed as flat.
-        slots = bytes(code if code < len(CLASSES) else 2 for code in model.slot_rate_codes)
+        # A code that the pile does not know is billed as flat.
+        slots = bytes(code if code < len(prices) else FLAT for code in model.slot_rate_codes)
         return cls(prices, slots, model.loss_ratio)
 
     def rate_class(self, local: datetime) -> int:
@@ -64,9 +66,13 @@ class Session:
     meter_start: int
     began: datetime
     charged_until: datetime
-    watt_ms: list[int] = field(default_factory=lambda: [0] * len(CLASSES))
+    start_mode: StartMode = StartMode.APP
+    watt_ms: list[int] = field(init=False)
     simulated_ms: int = 0
     power_w: int = 0
+
+    def __post_init__(self) -> None:
+        self.watt_ms = [0] * len(self.prices.prices)
 
     @property
     def units(self) -> list[int]:

@@ -1,10 +1,13 @@
 """Run simulated piles in the place of a tenant's registered ones."""
 
 import asyncio
+import json
 import signal
 from argparse import ArgumentParser
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,12 +17,14 @@ from apps.piles.enums import PileKind, PileState
 from apps.piles.models import Pile
 from apps.tenancy.models import Tenant
 from ykc_server.simulator import Fleet, Habits, SimulatedPile
+from ykc_server.simulator.profiles import PLAIN, choose
+from ykc_server.simulator.scenario import BadScenario, Run, Scenario, load
 
 SHOW_EVERY_S = 0.5
 
 
 class Command(BaseCommand):
-    help = "Connect simulated piles: the first N registered YKC piles of a tenant, until interrupted."
+    help = "Connect simulated piles: the first N registered YKC piles of a tenant, until interrupted or for a scenario."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's code")
@@ -33,10 +38,53 @@ class Command(BaseCommand):
         )
         parser.add_argument("--state", type=Path, help="JSON file that keeps unconfirmed records and meters")
 
+        parser.add_argument(
+            "--scenario", type=Path, help="TOML file that says what goes wrong, and ends the run"
+        )
+        parser.add_argument(
+            "--seconds", type=float, help="how long the faults last, instead of what the file says"
+        )
+        parser.add_argument(
+            "--summary", type=Path, help="JSON file for the summary and the numbers of all records"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["speed"] <= 0:
             raise CommandError("--speed must be positive")
-        asyncio.run(self.run(registered_piles(options), options))
+        if options["scenario"]:
+            self.play(options)
+        else:
+            asyncio.run(self.run(registered_piles(options), options))
+
+    def play(self, options: dict[str, Any]) -> None:
+        """Run a scenario to its end. Exit code 1 if a record stayed unconfirmed."""
+        try:
+            scenario = load(options["scenario"])
+        except BadScenario as error:
+            raise CommandError(str(error)) from None
+        if options["seconds"]:
+            scenario = replace(scenario, seconds=options["seconds"])
+        count = options["count"] or scenario.piles
+        before = _resident_kib()
+        piles = registered_piles(options | {"speed": scenario.speed, "count": count}, scenario)
+        fleet = Fleet(piles, options["host"], options["port"], state_path=options["state"])
+        summary = asyncio.run(self.watch(Run(scenario, fleet, self.say)))
+        summary["kib_per_pile"] = round((_resident_kib() - before) / len(piles), 1)
+        if options["summary"]:
+            options["summary"].write_text(json.dumps(summary))
+        self.say(json.dumps(summary | {"transactions": len(summary["transactions"])}))
+        if summary["records_waiting"]:
+            raise CommandError(f"{summary['records_waiting']} records were never confirmed")
+
+    async def watch(self, run: Run) -> dict[str, Any]:
+        """Run a scenario; at a signal it ends early, with a summary."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.end_now)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, run.end_now)
+        return await run.run()
+
+    def say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
 
     async def run(self, piles: list[SimulatedPile], options: dict[str, Any]) -> None:
         fleet = Fleet(piles, options["host"], options["port"], state_path=options["state"])
@@ -55,8 +103,15 @@ class Command(BaseCommand):
             work.result()
 
 
-def registered_piles(options: dict[str, Any]) -> list[SimulatedPile]:
-    """Return simulated piles for the registered ones.
+def _resident_kib() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
+
+
+def registered_piles(options: dict[str, Any], scenario: Scenario | None = None) -> list[SimulatedPile]:
+    """Return simulated piles for the registered ones, of the makes that a scenario wants.
 
     Raises:
         CommandError: the tenant is unknown or has none.
@@ -65,6 +120,7 @@ def registered_piles(options: dict[str, Any]) -> list[SimulatedPile]:
     if tenant is None:
         raise CommandError(f"no tenant {options['tenant']!r}")
     habits = Habits(timedelta(seconds=options["plug_after"]), timedelta(seconds=options["unplug_after"]))
+    random = Random(scenario.seed if scenario else 0)
     with schema_context(tenant.schema_name):
         rows = Pile.objects.filter(protocol="ykc", connectors__isnull=False).exclude(state=PileState.RETIRED)
         piles = [
@@ -74,6 +130,9 @@ def registered_piles(options: dict[str, Any]) -> list[SimulatedPile]:
                 is_ac=row.kind == PileKind.AC,
                 time_scale=options["speed"],
                 habits=habits,
+                profile=choose(scenario.profiles, is_ac=row.kind == PileKind.AC, random=random)
+                if scenario
+                else PLAIN,
             )
             for row in rows.distinct()
             .order_by("pile_code")

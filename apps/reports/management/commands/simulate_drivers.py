@@ -44,8 +44,14 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", required=True, help="the tenant's code")
         parser.add_argument("--share", type=float, default=0.6, help="share of the guns to keep busy, 0 to 1")
         parser.add_argument("--pause", type=float, default=3, help="seconds between two looks")
+        parser.add_argument("--arrivals", type=int, default=1, help="drivers who may come at each look")
+        parser.add_argument(
+            "--drivers", type=int, default=0, help="make demo drivers until there are so many"
+        )
 
-    def handle(self, *, tenant: str, share: float, pause: float, **_options: Any) -> None:
+    def handle(
+        self, *, tenant: str, share: float, pause: float, arrivals: int, drivers: int, **_options: Any
+    ) -> None:
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
@@ -53,19 +59,28 @@ class Command(BaseCommand):
         self.stdout.write(f"drivers of {tenant} are on their way")
         self.stdout.flush()
         with schema_context(schema_of(tenant)):
+            _enlist(drivers)
             while not ended.wait(pause * random.uniform(0.5, 1.5)):
                 try:
-                    _look(random, share)
+                    _look(random, share, arrivals)
                 except OperationalError as error:  # the database restarts: they come back
                     log.warning("drivers_wait", error=str(error).strip())
 
 
-def _look(random: Random, share: float) -> None:
-    """Let at most one driver arrive, and some of those who charge leave."""
+def _enlist(wanted: int) -> None:
+    """Make drivers with wallets; phone numbers of their own range, so that it can be run again."""
+    for number in range(max(0, wanted - Customer.objects.filter(wallet__isnull=False).count())):
+        customer, _ = Customer.objects.get_or_create(phone=f"+86199{number:08d}")
+        wallets.wallet_of(customer=customer)
+
+
+def _look(random: Random, share: float, arrivals: int) -> None:
+    """Let some drivers arrive, and some of those who charge leave."""
     _leave(random)
     online = Connector.objects.filter(pile__is_online=True).exclude(status__state=ConnectorState.OFFLINE)
     running = Order.objects.filter(state__in=LIVE)
-    if running.count() >= share * online.count():
+    missing = int(share * online.count()) - running.count()
+    if missing <= 0:
         return
     free = online.filter(status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED])
     spare = online.order_by("code").first()  # the gun that `make run` offers for trying
@@ -73,10 +88,12 @@ def _look(random: Random, share: float) -> None:
     customers = list(
         Customer.objects.filter(state=CustomerState.ACTIVE, wallet__isnull=False)
         .exclude(orders__state__in=LIVE)
-        .order_by("id")[:30]
+        .order_by("id")[: max(30, arrivals)]
     )
-    if connectors and customers:
-        _arrive(random, random.choice(customers), random.choice(connectors))
+    random.shuffle(connectors)
+    random.shuffle(customers)
+    for customer, connector in list(zip(customers, connectors, strict=False))[: min(missing, arrivals)]:
+        _arrive(random, customer, connector)
 
 
 def _arrive(random: Random, customer: Customer, connector: Connector) -> None:
