@@ -17,9 +17,11 @@ app.conf.beat_schedule = {
     for name, when in {
         "orders.settle_pending": 15.0,
         "orders.watch_orders": 10.0,
+        "orders.watch_unbilled": 15.0,
         "piles.expire_commands": 10.0,
         "piles.watch_silent_piles": 30.0,
         "piles.sync_cards": 60.0,
+        "piles.sync_clocks": 600.0,
         "pricing.push_due_prices": 30.0,
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

@@ -24,7 +24,9 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="") or (embedded.development_secret() if EMBEDDED else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY: with DATABASE_URL given, no development key is made.")
-FIELD_KEYS = env.list("FIELD_KEYS", default=[SECRET_KEY])  # the first encrypts, all decrypt: put a new one in front
+FIELD_KEYS = env.list(
+    "FIELD_KEYS", default=[SECRET_KEY]
+)  # the first encrypts, all decrypt: put a new one in front
 PORT = env.int("PORT", default=8000)
 YKC_PORT = env.int("YKC_PORT", default=9988)
 YKC_HOST = env.str("YKC_HOST", default="127.0.0.1" if EMBEDDED else "0.0.0.0")  # noqa: S104 - piles dial in
@@ -254,7 +256,9 @@ PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
 YKC_HEARTBEAT_TIMEOUT_S = 35  # three missed heartbeats of 10 s, with room for a slow network (YKC V1.6, 7.1)
 YKC_LOGIN_TIMEOUT_S = 30
 YKC_MAX_CONNECTIONS_PER_ADDRESS = env.int("YKC_MAX_CONNECTIONS_PER_ADDRESS", default=20_000)
-YKC_LOGIN_BURST = env.int("YKC_LOGIN_BURST", default=1_000)  # logins that lead to nothing, per address; 0: any
+YKC_LOGIN_BURST = env.int(
+    "YKC_LOGIN_BURST", default=1_000
+)  # logins that lead to nothing, per address; 0: any
 YKC_LOGINS_PER_MINUTE = env.int("YKC_LOGINS_PER_MINUTE", default=600)  # so many come back
 YKC_TLS_PORT = env.int("YKC_TLS_PORT", default=0)  # 0: no TLS
 YKC_TLS_CERTIFICATE = env.str("YKC_TLS_CERTIFICATE", default="")

@@ -15,6 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from apps.orders.clock import moved_shares
 from apps.orders.settlement import UnpricedEnergy, billable_energies, settle
 from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
 
@@ -28,6 +29,9 @@ AMOUNT_TOLERANCE_PER_PERIOD = Decimal("0.02")
 AMOUNT_TOLERANCE_RATIO = Decimal("0.005")
 CLOCK_TOLERANCE = timedelta(minutes=3)
 LATE_AFTER = timedelta(hours=1)
+CLOCK_EXACT_S = 5
+"""Seconds by which a clock may be off without a word."""
+FEN = Decimal("0.01")
 
 _NO_ENERGY = Decimal("0.0000")
 
@@ -60,7 +64,8 @@ class RecordFacts:
     """A transaction record (YKC V1.6 0x3B, V1.7 0x3D) and what the platform knows beside it.
 
     Energies and meter readings in kWh, amount in yuan, times aware. `power_kw` is the gun's rated power,
-    `charging_since` the moment when the platform saw the charge begin; None where unknown.
+    `charging_since` the moment when the platform saw the charge begin, `clock_offset_s` how far the pile's clock was
+    ahead (+) or behind (−); None where unknown.
     """
 
     classes: Mapping[RateClass, ClassFacts]
@@ -74,6 +79,7 @@ class RecordFacts:
     received_at: datetime
     power_kw: Decimal | None = None
     charging_since: datetime | None = None
+    clock_offset_s: Decimal | None = None
 
     @property
     def metered(self) -> dict[RateClass, Decimal]:
@@ -144,6 +150,10 @@ MESSAGES = {
         "The record starts at %(start)s, the platform saw the charge begin at %(seen)s."
     ),
     "arrived_late": gettext_noop("The record ends at %(end)s and arrived at %(received)s."),
+    "clock_moves_energy": gettext_noop(
+        "The pile's clock was off by %(offset)s s: by the right time %(energy)s kWh belong to another price class, "
+        "worth %(amount)s yuan."
+    ),
     "unpriced_energy": gettext_noop("There is energy in a class without a price: %(error)s."),
     "price_differs": gettext_noop(
         "The pile billed %(rate_class)s at %(pile)s yuan/kWh, the tariff says %(ours)s."
@@ -162,6 +172,7 @@ def audit(record: RecordFacts, tariff: Tariff, *, use_loss: bool = False) -> Aud
             *_check_power(record),
             *_check_meter(record),
             *_check_times(record),
+            *_check_clock(record, tariff),
             *_check_money(record, tariff, use_loss),
         )
     )
@@ -240,6 +251,23 @@ def _check_times(record: RecordFacts) -> list[Finding]:
         data = {"end": end.isoformat(), "received": received.isoformat()}
         findings.append(Finding("arrived_late", Verdict.FLAGGED, data))
     return findings
+
+
+def _check_clock(record: RecordFacts, tariff: Tariff) -> list[Finding]:
+    """A wrong clock matters where it carries energy over a border between prices."""
+    offset = record.clock_offset_s
+    if offset is None or abs(offset) <= CLOCK_EXACT_S:
+        return []
+    moved = moved_shares(start=record.start_time, end=record.end_time, offset_s=offset, tariff=tariff)
+    energy = sum((share for share in moved.values() if share > 0), Decimal(0)) * record.total_kwh
+    amount = abs(
+        sum((share * tariff.prices[name].total for name, share in moved.items()), Decimal(0))
+        * record.total_kwh
+    )
+    if amount < FEN:
+        return []
+    data = {"offset": f"{offset:+.0f}", "energy": f"{energy:.4f}", "amount": f"{amount:.2f}"}
+    return [Finding("clock_moves_energy", Verdict.FLAGGED, data)]
 
 
 def _check_money(record: RecordFacts, tariff: Tariff, use_loss: bool) -> list[Finding]:

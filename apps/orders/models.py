@@ -225,7 +225,10 @@ class TransactionRecord(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["received_at"], condition=Q(state=RecordState.STORED), name="record_waiting")
+            models.Index(
+                fields=["received_at"], condition=Q(state=RecordState.STORED), name="record_waiting"
+            ),
+            models.Index(fields=["pile_code", "id"], name="record_of_pile"),
         ]
 
     def __str__(self) -> str:

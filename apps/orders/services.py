@@ -19,6 +19,7 @@ from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
 from apps.customers.models import Customer, CustomerState
+from apps.orders import unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
 from apps.orders.errors import CustomerBlocked, GunsApart, NotStartable, OrderNotFound, StationClosed
 from apps.orders.guns import guns_of, shares
@@ -376,6 +377,8 @@ def connector_changed(
     with transaction.atomic():
         order = lock_order(transaction_no, connector_code)
         if order is None:
+            if state == ConnectorState.CHARGING:
+                unbilled.note_report(connector_code=connector_code, transaction_no=transaction_no)
             return
         actor = Actor("pile", order.connector.pile.pile_code, order.connector.pile.pile_code)
         if state == ConnectorState.CHARGING:

@@ -15,9 +15,10 @@ from django.db.models.functions import Coalesce
 
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
-from apps.orders import signals
+from apps.orders import signals, unbilled
 from apps.orders.audit import ClassFacts, Finding, RecordFacts, audit
 from apps.orders.audit import Verdict as AuditVerdict
+from apps.orders.clock import offset_of_record
 from apps.orders.enums import OrderState, RecordState, Verdict
 from apps.orders.guns import guns_of
 from apps.orders.models import BillLine, Order, ParallelLeg, TransactionRecord
@@ -27,7 +28,7 @@ from apps.orders.settlement import Bill, SettlementError, billable_energies, set
 from apps.piles.enums import AlarmKind
 from apps.piles.models import Connector
 from apps.piles.reports import TransactionReport
-from apps.piles.services import close_alarm, raise_alarm
+from apps.piles.services import clock_reported, close_alarm, raise_alarm
 from apps.pricing.tariff import RateClass
 from apps.wallet import services as wallet
 
@@ -93,6 +94,7 @@ def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionR
         record = TransactionRecord.objects.select_for_update().get(pk=record_id)
         if record.state != RecordState.STORED:
             return record
+        transaction.on_commit(partial(unbilled.record_worked_off, record_id=record_id), robust=True)
         made = order_of_offline_card(record, moment) if order is None else None
         reason, alarm = _why_not(record, order)
         if made is not None:
@@ -210,6 +212,7 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
     pile = Actor("pile", main.pile_code, main.pile_code)
     if order.state != OrderState.SETTLING:  # as an order is made that a record begins
         move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=records[-1].pk)
+    clock_offset_s = _clock(order, main, first)
     starts = [report.start_time for report in reports if report.start_time]
     order.started_at = min(starts, default=order.charging_at)
     order.ended_at = max(
@@ -219,7 +222,7 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
     order.waiting_for_plug = False
     guns = {gun.transaction_no: gun.connector for gun in guns_of(order)}
     facts = [
-        _facts(order, guns.get(record.transaction_no, order.connector), record, report)
+        _facts(order, guns.get(record.transaction_no, order.connector), record, report, clock_offset_s)
         for record, report in zip(records, reports, strict=True)
     ]
     audits = [audit(fact, order.frozen_tariff()) for fact in facts]
@@ -255,8 +258,31 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
     )
 
 
+def _clock(order: Order, record: TransactionRecord, report: TransactionReport) -> Decimal | None:
+    """How far the pile's clock is off by this record, which is kept with the pile; else what was measured before.
+
+    Of several guns nobody knows whose end was seen.
+    """
+    offset_s = None
+    if report.end_time and not order.parallel_seq:
+        offset_s = offset_of_record(
+            end_time=report.end_time, received_at=record.received_at, ended_seen=order.ended_at
+        )
+    if offset_s is None:
+        return order.connector.pile.clock_offset_s
+    measured = partial(
+        clock_reported, pile_code=record.pile_code, offset_s=offset_s, measured_at=record.received_at
+    )
+    transaction.on_commit(measured, robust=True)  # money does not wait for a pile's row
+    return offset_s
+
+
 def _facts(
-    order: Order, connector: Connector, record: TransactionRecord, report: TransactionReport
+    order: Order,
+    connector: Connector,
+    record: TransactionRecord,
+    report: TransactionReport,
+    clock_offset_s: Decimal | None,
 ) -> RecordFacts:
     """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
     return RecordFacts(
@@ -279,6 +305,7 @@ def _facts(
         received_at=record.received_at,
         power_kw=connector.power_kw,
         charging_since=order.charging_at,
+        clock_offset_s=clock_offset_s,
     )
 
 

@@ -59,3 +59,19 @@ def raise_holds(recharge_no: str) -> None:
     from apps.orders import balance
 
     balance.raise_holds(recharge_no=recharge_no)
+
+
+@shared_task(name="orders.watch_unbilled")
+def watch_unbilled() -> None:
+    """Find energy that nobody pays for."""
+    from apps.orders import unbilled
+
+    unbilled.watch_unbilled()
+
+
+@shared_task(name="orders.check_meter")
+def check_meter(record_id: int) -> None:
+    """Compare the meter of a record with those of the records before and after it."""
+    from apps.orders import unbilled
+
+    unbilled.check_meter(record_id=record_id)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.crypto import EncryptedTextField
 from apps.common.fields import DeviceAmountField, EnergyField
 from apps.common.models import TimeStamped
+from apps.common.schema import current_schema
 from apps.piles.enums import (
     AlarmKind,
     CardOnPile,
@@ -21,6 +22,7 @@ from apps.piles.enums import (
     PileState,
 )
 from apps.sites.models import Station
+from apps.tenancy.models import Newcomer
 
 
 class Pile(TimeStamped):
@@ -72,6 +74,8 @@ class Pile(TimeStamped):
     clock_offset_s = models.DecimalField(
         _("clock offset (s)"), max_digits=10, decimal_places=1, null=True, blank=True, editable=False
     )
+    clock_measured_at = models.DateTimeField(_("clock measured at"), null=True, blank=True, editable=False)
+    clock_synced_at = models.DateTimeField(_("clock set at"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("pile")
@@ -371,3 +375,25 @@ class RawFrame(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pile_code} {self.at}"
+
+
+class OfferedDevices(models.Manager["NewDevice"]):
+    """First-seen devices that were offered to the tenant of the current schema, and no other's."""
+
+    def get_queryset(self) -> models.QuerySet[NewDevice]:
+        """See the class."""
+        return super().get_queryset().filter(tenant__schema_name=current_schema(), kind="pile")
+
+
+class NewDevice(Newcomer):
+    """A pile that dialled in and that nobody has registered, as its tenant's staff see it."""
+
+    objects = OfferedDevices()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("new device")
+        verbose_name_plural = _("new devices")
+
+    def __str__(self) -> str:
+        return self.key

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 
 from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 ROUTE_KIND = "pile"
 BATCH = 1_000
+CLOCK_LIMIT = Decimal("999999999.9")
 OPEN_COMMANDS = (CommandState.PENDING, CommandState.SENT)
 
 
@@ -193,9 +194,29 @@ def locks_reported(reports: list[LockReport]) -> None:
                 close_alarm(kind=AlarmKind.LOCK_FAULT, **place)
 
 
-def clock_reported(*, pile_code: str, offset_s: Decimal) -> None:
-    """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as its answer 0x55 says."""
-    Pile.objects.filter(pile_code=pile_code).update(clock_offset_s=offset_s)
+CLOCK_ALARM_S = 180
+CLOCK_FLAG_S = 5
+
+
+def clock_reported(*, pile_code: str, offset_s: Decimal, measured_at: datetime | None = None) -> None:
+    """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as 0x55 or a record says, and since when.
+
+    Beyond CLOCK_ALARM_S an alarm is open until the clock is good again. An older measurement than the one that is
+    kept changes nothing.
+    """
+    moment = measured_at or now()
+    with transaction.atomic():
+        newer = Q(clock_measured_at=None) | Q(clock_measured_at__lte=moment)
+        offset_s = offset_s.quantize(Decimal("0.1"))
+        kept = min(max(offset_s, -CLOCK_LIMIT), CLOCK_LIMIT)
+        if not Pile.objects.filter(newer, pile_code=pile_code).update(
+            clock_offset_s=kept, clock_measured_at=moment
+        ):
+            return
+        if abs(offset_s) > CLOCK_ALARM_S:
+            raise_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code, detail={"offset_s": f"{offset_s:+}"})
+        else:
+            close_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code)
 
 
 def piles_offline(*, connection_ids: dict[str, str]) -> list[str]:

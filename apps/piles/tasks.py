@@ -44,3 +44,11 @@ def sync_cards() -> None:
     from apps.piles import cards
 
     cards.sync_all()
+
+
+@shared_task(name="piles.sync_clocks")
+def sync_clocks() -> None:
+    """Set the clocks that are due."""
+    from apps.piles import clocks
+
+    clocks.sync_clocks()

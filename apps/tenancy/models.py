@@ -44,6 +44,11 @@ class Tenant(TenantMixin, TimeStamped):
         _("second login of a pile"), max_length=16, choices=SecondLogin, default=SecondLogin.NEWEST_WINS
     )
     stops_unbilled_energy = models.BooleanField(_("stop a pile that charges without an order"), default=False)
+    stops_offline_sessions = models.BooleanField(
+        _("also one that began while it was offline"),
+        default=False,
+        help_text=_("Such charges are paid by card, and their records come later."),
+    )
     frame_days = models.PositiveSmallIntegerField(_("days that raw frames are kept"), default=7)
     qr_prefix = models.CharField(
         _("start of QR codes"),

@@ -209,9 +209,7 @@ def charge(
 def _payment_of(order_no: str) -> Payment:
     """What the charge of an order took, read from its journal entry."""
     sums = dict.fromkeys(AccountKind, ZERO)
-    rows = Posting.objects.filter(entry__key=f"charge:{order_no}").values_list(
-        "account__kind", "amount"
-    )
+    rows = Posting.objects.filter(entry__key=f"charge:{order_no}").values_list("account__kind", "amount")
     for kind, amount in rows:
         sums[AccountKind(kind)] += amount
     return Payment(

@@ -144,16 +144,19 @@ API: dict[str, tuple[str, str]] = {
 SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 
 TASKS = {
+    "orders.check_meter",
     "orders.connector_changed",
     "orders.raise_holds",
     "orders.settle_pending",
     "orders.store_curve",
     "orders.store_missing_curves",
     "orders.watch_orders",
+    "orders.watch_unbilled",
     "piles.deliver_batch",
     "piles.expire_commands",
     "piles.keep_partitions",
     "piles.sync_cards",
+    "piles.sync_clocks",
     "piles.watch_silent_piles",
     "pricing.push_due_prices",
     "tenancy.fan_out",
@@ -499,6 +502,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "1.0000",
             "2026-01-01T00:00:00+08:00",
         ],
+        "orders.check_meter": [beta.waiting_record.pk],
         "orders.store_curve": [beta.settled.order_no],
         "piles.deliver_batch": [beta.batch.pk],
     }

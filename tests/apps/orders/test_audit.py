@@ -339,6 +339,31 @@ def test_a_finding_as_json():
     }
 
 
+WITH_TIMES = Tariff(
+    {PEAK: ClassPrice(Decimal("1.20000"), Decimal("0.40000")), SHARP: ClassPrice(Decimal(2), Decimal(0))},
+    (SHARP,) * 20 + (PEAK,) * 28,
+)
+
+
+@pytest.mark.parametrize(
+    ("offset", "amount"),
+    [
+        (None, None),
+        (Decimal(-600), None),  # the charge was from 10:10 to 11:10, all in one class
+        (Decimal(5), None),
+        (
+            Decimal(600),
+            "2.00",
+        ),  # it was from 9:50 to 10:50: a sixth of 30 kWh belongs to the class before 10:00
+    ],
+)
+def test_a_wrong_clock_is_flagged_where_it_moves_energy_over_a_border(offset, amount):
+    found = [
+        f for f in audit(with_(clock_offset_s=offset), WITH_TIMES).findings if f.code == "clock_moves_energy"
+    ]
+    assert [(f.verdict, f.data["amount"]) for f in found] == ([(FLAGGED, amount)] if amount else [])
+
+
 BROKEN = [
     with_(total_kwh="31"),
     with_(classes={PEAK: facts("1.6", "0", "0", "0")}),
@@ -355,6 +380,7 @@ BROKEN = [
 
 def test_every_message_can_be_filled_in():
     findings = [finding for record in BROKEN for finding in audit(record, TARIFF).findings]
+    findings += audit(with_(clock_offset_s=Decimal(600)), WITH_TIMES).findings
     assert {finding.code for finding in findings} == set(MESSAGES)
     for finding in findings:
         assert "%(" not in finding.text
