@@ -127,6 +127,19 @@ def committed(cleaner: database.Cleaner, django_db_blocker: Any) -> Iterator[Ten
 
 
 @pytest.fixture
+def database_server(committed: Tenant, cleaner: database.Cleaner) -> Iterator[database.Server]:
+    """PostgreSQL itself, for tests that stop it; it runs again afterwards. Only where it is the tests' own."""
+    if not settings.EMBEDDED:
+        pytest.skip("the database server is not ours to stop")
+    server = database.Server(SERVICES)
+    yield server
+    server.forget()
+    server.start()
+    cleaner.close()
+    cleaner.connect()
+
+
+@pytest.fixture
 def other_tenant(request: pytest.FixtureRequest) -> Tenant:
     """Tenant beta (``beta.test``), beside `tenant` or `committed`; the connection stays in alpha's schema."""
     from django_tenants.utils import schema_context

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -129,8 +130,7 @@ class Cleaner:
     """
 
     def __init__(self) -> None:
-        self.connection = psycopg.connect(**_dsn(), autocommit=True)
-        self.connection.execute("set session_replication_role = replica; set lock_timeout = '10s'")
+        self.connect()
         tables = self.connection.execute(
             "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
             " where c.relkind in ('r', 'p') and not c.relispartition"
@@ -152,6 +152,11 @@ class Cleaner:
         )
         self.before = self.connection.execute(self.digest).fetchall()
 
+    def connect(self) -> None:
+        """Connect, or connect again after the server was stopped."""
+        self.connection = psycopg.connect(**_dsn(), autocommit=True)
+        self.connection.execute("set session_replication_role = replica; set lock_timeout = '10s'")
+
     def clean(self) -> None:
         """Raises psycopg.errors.LockNotAvailable when the test left a connection in a transaction."""
         for (i,) in self.connection.execute(self.any_row).fetchall():
@@ -172,6 +177,29 @@ class Cleaner:
     def _union(select: str, names: list[sql.Identifier]) -> sql.Composed:
         parts = [sql.SQL(select).format(i=sql.Literal(i), name=name) for i, name in enumerate(names)]
         return sql.SQL(" union all ").join(parts)
+
+
+class Server:
+    """The embedded PostgreSQL, to be stopped and started in the middle of a test."""
+
+    def __init__(self, services: embedded.Services) -> None:
+        self._services = services
+
+    def stop(self) -> None:
+        """A fast shutdown: connections are cut, what was committed stays."""
+        process = self._services.owned[embedded.POSTGRES]
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+    def start(self) -> None:
+        """Have it answer again."""
+        self._services.start(embedded.POSTGRES, fast=True)
+
+    def forget(self) -> None:
+        """Give up this thread's connections, which the stop has cut. Not inside an event loop: it has its own."""
+        from django.db import connections
+
+        connections.close_all()
 
 
 def _copy(source: Path, target: Path) -> None:

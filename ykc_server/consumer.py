@@ -52,6 +52,7 @@ class PileConsumer(AsyncConsumer):
         "challenge",
         "cipher",
         "closed",
+        "frames_kept_until",
         "gate",
         "gateway",
         "manner",
@@ -78,6 +79,7 @@ class PileConsumer(AsyncConsumer):
         self._sequence = 0
         self.cipher: Cipher | None = None
         self.manner: Manner | None = None  # None for a pile that takes frames as they are
+        self.frames_kept_until = 0.0  # seconds since the epoch
         self.challenge: asyncio.Future[bool] | None = None  # whether this connection still answers
 
     async def __call__(
@@ -128,6 +130,8 @@ class PileConsumer(AsyncConsumer):
                 self.seen = self.gateway.now
                 if self.challenge is not None and not self.challenge.done():
                     self.challenge.set_result(True)
+                if self.frames_kept_until:
+                    self.gateway.frames.up(self, frames)
             self.handle(frames)
 
     def handle(self, frames: list[bytes]) -> None:
@@ -163,7 +167,7 @@ class PileConsumer(AsyncConsumer):
                 self.pass_over(frame, "unknown_type" if logged_in else "before_login")
         if answers and not self.closed:
             data = answers[0] if len(answers) == 1 else b"".join(answers)
-            self.transport.write(data if self.manner is None else self.manner.apply(data))
+            self._send(data if self.manner is None else self.manner.apply(data))
 
     def _open(self, frames: list[bytes], cipher: Cipher) -> list[bytes]:
         """Decrypt what came encrypted. From its first encrypted frame on, a pile is answered so."""
@@ -208,7 +212,9 @@ class PileConsumer(AsyncConsumer):
                 if gate:
                     self.gate = False
                     behind, self.waiting = self.waiting, []
-                    if not self.closed:
+                    if behind and not self.closed:
+                        if self.frames_kept_until:
+                            self.gateway.frames.up(self, behind)
                         self.handle(behind)
         finally:
             self.task = self.waiting = None
@@ -233,6 +239,11 @@ class PileConsumer(AsyncConsumer):
             except FieldError as error:
                 log.error("frame_not_sent", pile_code=self.pile_code, error=str(error))
                 return
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        if self.frames_kept_until:
+            self.gateway.frames.down(self, data)
         self.transport.write(data)
 
     def speak(self, session: Session) -> None:
@@ -258,16 +269,22 @@ class PileConsumer(AsyncConsumer):
             self._refuse(frame, EncryptedFrame(reason, offset=4, frame=frame))
             return
         self.gateway.count(why)
+        self._sample(frame, why)
         self.gateway.sampled("frame_passed_over", why=why, pile_code=self.pile_code, frame=frame.hex())
 
     def _refuse(self, frame: bytes, error: ProtocolError) -> None:
         self.gateway.count(error.code)
+        self._sample(frame, error.code)
         self.gateway.sampled("frame_refused", error=str(error), pile_code=self.pile_code, frame=frame.hex())
         if isinstance(error, EncryptedFrame):
             log.warning(
                 "encrypted_connection_closed", pile_code=self.pile_code, peer=self.peer, error=str(error)
             )
             self.close()
+
+    def _sample(self, frame: bytes, verdict: str) -> None:
+        if not self.frames_kept_until:  # else it is kept already
+            self.gateway.frames.sample(self, frame, verdict)
 
     def _strike(self) -> None:
         """Bytes were dropped: too many of them, or of the frames they were meant to be, end the connection."""
@@ -280,6 +297,9 @@ class PileConsumer(AsyncConsumer):
         gateway.count("bad_crc", buffer.bad_crc)
         gateway.count("bad_length", buffer.bad_length)
         gateway.count("dropped_bytes", buffer.dropped)
+        if buffer.refused:
+            gateway.frames.sample(self, buffer.refused, "bad_crc" if buffer.bad_crc else "bad_length")
+            buffer.refused = b""
         buffer.bad_crc = buffer.bad_length = buffer.dropped = 0
         if self.strikes > STRIKES or self.rubbish > RUBBISH_LIMIT:
             gateway.count("closed_garbage")

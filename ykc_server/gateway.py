@@ -29,6 +29,7 @@ from apps.piles.selectors import update_credentials
 from ykc_server import translate
 from ykc_server.dialects import columns
 from ykc_server.floods import LoginLimit
+from ykc_server.framelog import FrameLog
 from ykc_server.ingest import RecordWriter, StatusWriter
 from ykc_server.logins import Logins
 from ykc_server.newcomers import Newcomers
@@ -71,6 +72,7 @@ class Gateway:
         self.records = RecordWriter(self)
         self.statuses = StatusWriter(self)
         self.telemetry = TelemetryWriter(self)
+        self.frames = FrameLog(self)
         self.changes = Changes(self)
         self.battery_reports = Teller(self, orders_battery.battery_reported)
         self.rivals = Rivals(self)
@@ -105,6 +107,7 @@ class Gateway:
             self.records.run,
             self.statuses.run,
             self.telemetry.run,
+            self.frames.run,
             self.newcomers.run,
             self._receive_commands,
             self._tick,
@@ -139,6 +142,7 @@ class Gateway:
         await self.records.drain()
         await self.statuses.flush()
         await self.telemetry.flush()
+        await self.frames.flush()
         while waiting := [*self._tasks, *([self._offline] if self._offline else [])]:
             await asyncio.wait(waiting)
 
@@ -204,6 +208,7 @@ class Gateway:
         consumer.seen = session.since = self.now
         self.count("logins")
         consumer.speak(session)
+        consumer.frames_kept_until = session.frames_kept_until
         if older is not None and older is not consumer:
             self.rivals.replace(older, consumer.peer)
 
@@ -357,11 +362,18 @@ class Gateway:
                     self.spawn(self.rivals.answer(message))
                 elif message["type"] == "pile.challenged":
                     self.rivals.answered(message)
+                elif message["type"] == "pile.frames":
+                    self._keep_frames(message)
             except asyncio.CancelledError:
                 raise
             except Exception:
                 log.exception("command_not_received")
                 await asyncio.sleep(0.2)
+
+    def _keep_frames(self, message: dict[str, Any]) -> None:
+        consumer = self.sessions.get(message["schema"], {}).get(message["pile_code"])
+        if consumer is not None:
+            consumer.frames_kept_until = message["until"]
 
     def _command(self, message: dict[str, Any]) -> None:
         schema = message["schema"]

@@ -273,6 +273,7 @@ class Logins:
                         prices=self.prices(schema, version) if version else None,
                         since=self._gateway.now,
                         dialect=self._dialect_of(pile, login),
+                        frames_kept_until=_seconds(pile.frames_kept_until),
                     )
             # Two connections of one pile in a batch: the later one is the pile's.
             _set_online({session.pile_id: login for login, session in sessions.items()}, moment)
@@ -304,6 +305,7 @@ COLUMNS = (
     "pinned_sim_no",
     "is_online",
     "connection_id",
+    "frames_kept_until",
     *dialects.COLUMNS,
 )
 
@@ -316,6 +318,11 @@ def _piles(codes: list[str]) -> QuerySet[Any]:
         .order_by("id")
         .values_list(*COLUMNS, named=True)
     )
+
+
+def _seconds(moment: datetime | None) -> float:
+    """Seconds since the epoch, 0 for none."""
+    return moment.timestamp() if moment else 0.0
 
 
 def _refusal(pile: Any, login: Login) -> str:

@@ -64,6 +64,7 @@ class Session:
         "asked",
         "connection_id",
         "dialect",
+        "frames_kept_until",
         "guns",
         "pile_code",
         "pile_id",
@@ -87,6 +88,7 @@ class Session:
         prices: Prices | None,
         since: float,
         dialect: Dialect,
+        frames_kept_until: float = 0.0,
     ) -> None:
         self.schema = schema
         self.pile_id = pile_id
@@ -99,4 +101,5 @@ class Session:
         self.prices_at = since
         self.since = since
         self.dialect = dialect  # one object for all piles that speak alike
+        self.frames_kept_until = frames_kept_until  # seconds since the epoch, as it was at login
         self.asked = False  # guns that had not reported were sent 0x12

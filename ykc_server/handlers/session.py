@@ -57,6 +57,8 @@ async def login(pile: PileConsumer, m: Login) -> None:
             pile.gateway.unheard(session)  # it logs in again instead of going on
         pile.gateway.enter(pile, session)
         pile.gateway.welcome.put(session.schema, session.pile_id, (session.pile_id, now()))
+        if pile.frames_kept_until:
+            pile.gateway.frames.up(pile, [m.encode()])
         accepted = LoginAck(pile_no=m.pile_no, result=ZeroIsSuccess.SUCCESS).encode(m.sequence)
         pile.write(accepted + translate.time_sync(m.pile_no).encode(pile.next_sequence()))
 

@@ -28,9 +28,10 @@ class FrameBuffer:
     bad_crc          start bytes given up because of the CRC
     bad_length       start bytes given up because of a length below 4
     dropped          bytes thrown away while looking for a start
+    refused          the last bytes that began like a frame and were none; whoever looks at them empties it
     """
 
-    __slots__ = ("_rest", "bad_crc", "bad_length", "crc_swapped", "dropped", "swapped_crc")
+    __slots__ = ("_rest", "bad_crc", "bad_length", "crc_swapped", "dropped", "refused", "swapped_crc")
 
     def __init__(self) -> None:
         self._rest = b""
@@ -39,6 +40,7 @@ class FrameBuffer:
         self.bad_crc = 0
         self.bad_length = 0
         self.dropped = 0
+        self.refused = b""
 
     @property
     def waiting(self) -> int:
@@ -56,6 +58,7 @@ class FrameBuffer:
                 stop = start + data[start + 1] + 4
                 if stop - start < MIN_FRAME:
                     self.bad_length += 1
+                    self.refused = data[start : start + MIN_FRAME]
                 elif stop > end:
                     break
                 elif not crc16(data[start + 2 : stop]):
@@ -72,6 +75,7 @@ class FrameBuffer:
                     continue
                 else:
                     self.bad_crc += 1
+                    self.refused = data[start:stop]
             start = self._skip(data, start, start + 1)
         if start < end and data[start] != START:
             start = self._skip(data, start, start)
