@@ -335,12 +335,12 @@ def test_three_missed_heartbeats(committed):
             wire.send(realtime(gun_plugged="yes"))
             state = lambda: ConnectorStatus.objects.get().state == ConnectorState.PLUGGED  # noqa: E731
             await host.until(committed.schema_name, state)
-            clock.now += 44
+            clock.now += 34
             await eventually(lambda: _true(host.gateway.now == clock.now))
             wire.send(heartbeat())
             message = await wire.receive()
             assert message.spec.name == "heartbeat_ack"
-            clock.now += 46
+            clock.now += 36
             await wire.closed()
             offline = lambda: not Pile.objects.get().is_online  # noqa: E731
             await host.until(committed.schema_name, offline)
@@ -465,7 +465,7 @@ def test_a_pile_that_does_not_read(committed):
             await healthy.expect("heartbeat_ack")
             consumer = host.gateway.sessions[committed.schema_name][CODE]
             assert consumer.transport.get_write_buffer_size() < 1_000_000
-            clock.now += 44
+            clock.now += 34
             await eventually(lambda: _true(host.gateway.now == clock.now))
             healthy.send(heartbeat(OTHER_CODE))
             await healthy.expect("heartbeat_ack")
