@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+
+import pytest
 
 from apps.common.ids import SYSTEM
 from apps.common.time import now
 from apps.customers import cards
 from apps.customers.models import Customer
-from apps.orders.enums import OrderState
-from apps.orders.models import Order
+from apps.orders import balance, settling
+from apps.orders import services as orders
+from apps.orders.enums import OrderSource, OrderState
+from apps.orders.ledger_check import differences
+from apps.orders.models import Order, TransactionRecord
+from apps.piles import cards as offline_cards
+from apps.piles.enums import CardOnPile, CommandState, ConnectorState
+from apps.piles.models import ConnectorStatus, OfflineCard, PileCommand
 from apps.pricing.services import assign, create_template
 from apps.wallet import services as wallet
+from apps.wallet.models import Hold
 from tests.factories import TARIFF, a_customer
-from tests.ykc_server.harness import CODE, make_pile, realtime, run, running
+from tests.ykc_server.harness import CODE, eventually, make_pile, realtime, run, running
+from ykc_server.protocol.codes import AuthFailure
 from ykc_server.protocol.messages import ParallelStartRequest, StartRequest
+from ykc_server.simulator import Car, PileClient, SimulatedPile, starts
+from ykc_server.simulator.client import utc_now
 
 CARD = "00000000D14B0A54"
 VIN = "LSVAU2180N2183294"
@@ -180,3 +194,203 @@ def test_a_refusal_of_one_gun_is_that_of_all_and_one_gun_alone_is_refused(commit
     both, alone = run(go())
     assert [(answer.auth_result, answer.fail_reason) for answer in both] == [(0, 1), (0, 1)]
     assert (alone.auth_result, alone.fail_reason) == (0, 6)
+
+
+# --- Whole charges, with simulated piles
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Piles that lose no time between a start and the charge, and between its end and the record."""
+    monkeypatch.setattr("ykc_server.simulator.pile.HANDSHAKE", timedelta(0))
+    monkeypatch.setattr("ykc_server.simulator.pile.RECORD_AFTER", timedelta(0))
+
+
+@asynccontextmanager
+async def simulated(host, *, guns: int = 1):
+    """A pile that charges 30 minutes a second, logged in, with its prices and a car at each gun."""
+    pile = SimulatedPile(
+        CODE, guns={f"{number:02d}": 60_000 for number in range(1, guns + 1)}, time_scale=1800
+    )
+    for gun_no in pile.guns:
+        pile.plug(gun_no, utc_now(), Car(capacity_wh=10**6, start_wh=0, vin=VIN))
+    client = PileClient(pile, "127.0.0.1", host.port)
+    task = asyncio.create_task(client.run())
+    try:
+        await eventually(lambda: _now(pile.is_online and pile.billing))
+        yield pile, client
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _now(value):
+    return value
+
+
+def charging(count: int = 1):
+    return lambda: Order.objects.filter(state=OrderState.CHARGING).count() == count
+
+
+def settled():
+    settling.settle_pending()
+    return Order.objects.filter(state=OrderState.COMPLETED).first()
+
+
+def test_a_car_is_known_by_its_plug_charges_and_pays(committed, hasty):
+    make_site()
+    cards.add_vehicle(customer=a_card("300.00"), vin=VIN, plug_and_charge=True)
+    schema = committed.schema_name
+
+    async def go():
+        async with running() as host, simulated(host) as (pile, client):
+            starts.know_car(pile, "01", utc_now())
+            client.flush()
+            await host.until(schema, charging())
+            pile.press_stop("01", utc_now())
+            client.flush()
+            return await host.until(schema, settled)
+
+    order = run(go())
+    assert (order.source, order.vin) == (OrderSource.VIN, VIN)
+    assert order.energy_kwh > 0
+    assert order.payable == order.electricity_fee + order.service_fee
+    assert TransactionRecord.objects.get().report["start_mode"] == 5
+    assert differences() == []
+
+
+def test_one_car_over_two_guns_from_the_app(committed, hasty):
+    pile_row = make_site(guns=2)
+    customer = a_card("300.00")
+    schema = committed.schema_name
+    start = lambda: orders.start_charge(  # noqa: E731
+        customer=customer,
+        connector_code=f"{CODE}01",
+        further_connectors=[f"{CODE}02"],
+        request_key="k",
+    )
+
+    async def go():
+        async with running() as host, simulated(host, guns=2):
+            await host.until(
+                schema,
+                lambda: ConnectorStatus.objects.filter(state=ConnectorState.PLUGGED).count() == 2,
+            )
+            order = await host.query(schema, start)
+            await host.until(schema, charging())
+            stop = lambda: orders.stop_charge(order_no=order.order_no, actor=SYSTEM)  # noqa: E731
+            await host.query(schema, stop)
+            await host.until(
+                schema, lambda: not PileCommand.objects.exclude(state=CommandState.DONE).exists()
+            )
+            return await host.until(schema, settled)
+
+    order = run(go())
+    records = TransactionRecord.objects.filter(order=order)
+    assert records.count() == 2
+    energies = [Decimal(record.report["total_energy_kwh"]) for record in records]
+    assert order.energy_kwh == sum(energies)
+    kinds = list(pile_row.commands.order_by("id").values_list("kind", flat=True))
+    assert kinds == ["start_parallel", "start_parallel", "stop", "stop"]
+    assert differences() == []
+
+
+def test_one_car_over_two_guns_by_card(committed, hasty):
+    make_site(guns=2)
+    a_card("300.00")
+    schema = committed.schema_name
+
+    async def go():
+        async with running() as host, simulated(host, guns=2) as (pile, client):
+            starts.tap_card_for_all(pile, CARD, utc_now())
+            client.flush()
+            await host.until(schema, charging())
+            await eventually(lambda: _now(all(gun.session for gun in pile.guns.values())))
+            for gun_no in pile.guns:
+                pile.press_stop(gun_no, utc_now())
+            client.flush()
+            return await host.until(schema, settled)
+
+    order = run(go())
+    assert (order.source, order.legs.count(), order.records.count()) == (OrderSource.CARD, 1, 2)
+    assert differences() == []
+
+
+def test_a_top_up_reaches_the_gun(committed, hasty):
+    make_site()
+    customer = a_card("300.00")
+    committed.hold_maximum = Decimal("400.00")
+    committed.save()
+    schema = committed.schema_name
+
+    async def go():
+        async with running() as host, simulated(host) as (pile, client):
+            starts.tap_card(pile, "01", CARD, utc_now())
+            client.flush()
+            await host.until(schema, charging())
+            await host.query(schema, lambda: _top_up(customer))
+            await host.query(schema, balance.raise_missed_holds)
+            await host.until(schema, lambda: PileCommand.objects.filter(state=CommandState.DONE).first())
+            return pile.guns["01"].session.request.account_balance
+
+    assert run(go()) == 320_00
+    command = PileCommand.objects.get()
+    assert (command.kind, command.payload["balance"]) == ("set_balance", "320.00")
+    assert Order.objects.get().hold_amount == Decimal("320.00")
+
+
+def test_a_card_charges_while_the_pile_is_offline_and_pays_afterwards(committed, hasty):
+    pile_row = make_site()
+    customer = a_card("300.00")
+    schema = committed.schema_name
+    want = lambda: offline_cards.want_cards(  # noqa: E731
+        station=pile_row.station, cards=customer.cards.all(), actor=SYSTEM
+    )
+
+    async def go():
+        async with running() as host:
+            async with simulated(host) as (pile, _):
+                await host.query(schema, want)
+                await host.until(schema, lambda: OfflineCard.objects.get().state == CardOnPile.STORED)
+                await host.query(schema, lambda: offline_cards.query_cards(pile=pile_row, actor=SYSTEM))
+                await host.until(
+                    schema,
+                    lambda: PileCommand.objects.filter(kind="query_cards", state=CommandState.DONE).exists(),
+                )
+            at = utc_now()
+            starts.tap_card(pile, "01", CARD, at)
+            pile.tick(at + timedelta(seconds=1))
+            pile.press_stop("01", at + timedelta(seconds=3))
+            assert pile.guns["01"].session is None
+            task = asyncio.create_task(PileClient(pile, "127.0.0.1", host.port).run())
+            unwant = lambda: offline_cards.unwant_cards(  # noqa: E731
+                station=pile_row.station, physical_nos=[CARD], actor=SYSTEM
+            )
+            try:
+                order = await host.until(schema, settled)
+                await host.query(schema, unwant)
+                await host.until(schema, lambda: not OfflineCard.objects.exists())
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            assert pile.offline_cards == {}
+            return order
+
+    order = run(go())
+    assert (order.source, order.customer) == (OrderSource.OFFLINE_CARD, customer)
+    assert order.energy_kwh > 0
+    assert not Hold.objects.exists()
+    assert differences() == []
+
+
+def test_a_refused_card_is_told_at_the_pile(committed):
+    make_site()
+
+    async def go():
+        async with running() as host, simulated(host) as (pile, client):
+            starts.tap_card(pile, "01", CARD, utc_now())
+            client.flush()
+            await eventually(lambda: _now(pile.guns["01"].refused))
+            return pile.guns["01"].refused, pile.guns["01"].session
+
+    assert run(go()) == (AuthFailure.NO_ACCOUNT, None)

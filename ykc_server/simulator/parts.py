@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ykc_server.protocol.codes import GunStatus
-from ykc_server.protocol.messages import TransactionRecord
+from ykc_server.protocol.codes import GunStatus, StartMode
+from ykc_server.protocol.messages import StartRequest, StartRequestAck, TransactionRecord
 from ykc_server.simulator.car import Car
 from ykc_server.simulator.session import Phase, Session
 
@@ -49,6 +49,15 @@ class Habits:
 
 
 @dataclass
+class Asked:
+    """A start that the pile asked for, and for a charge over several guns what this gun was told."""
+
+    request: StartRequest
+    mode: StartMode
+    told: StartRequestAck | None = None
+
+
+@dataclass
 class Gun:
     """What a gun is doing. `meter` in 0.0001 kWh."""
 
@@ -65,6 +74,8 @@ class Gun:
     next_realtime: datetime | None = None
     plug_at: datetime | None = None
     unplug_at: datetime | None = None
+    refused: int | None = None
+    """Why the platform refused the last start that was asked for at this gun (`codes.AuthFailure`)."""
 
     @property
     def status(self) -> GunStatus:

@@ -61,9 +61,10 @@ from ykc_server.protocol.messages import (
 )
 from ykc_server.simulator import reports
 from ykc_server.simulator.car import Car
-from ykc_server.simulator.parts import Faults, Gun, Habits, StoredRecord
+from ykc_server.simulator.parts import Asked, Faults, Gun, Habits, StoredRecord
 from ykc_server.simulator.profiles import PLAIN, Profile
 from ykc_server.simulator.session import Phase, Prices, Session
+from ykc_server.simulator.starts import DECISIONS
 from ykc_server.simulator.upkeep import ANSWERS
 
 HEARTBEAT_EVERY = timedelta(seconds=10)
@@ -117,6 +118,8 @@ class SimulatedPile:
         self.clock_offset = self.faults.clock_offset
         self.offline_cards: dict[str, str] = {}
         """Logical by physical card number."""
+        self.asked: dict[str, Asked] = {}
+        """What the pile asked the platform for and has no answer to, by gun."""
         self.is_locked = False
         self.max_power_percent = 100
         self.software_version = "SIM-1.0"
@@ -168,6 +171,7 @@ class SimulatedPile:
         self._connection = None
         self._output.clear()
         self.is_online = self.wants_close = False
+        self.asked.clear()
         self._login_deadline = self._ask_prices_at = None
         self.tick(now)
         for gun in self.guns.values():
@@ -187,6 +191,8 @@ class SimulatedPile:
                 continue
             if handler := self._HANDLERS.get(type(message)):
                 handler(self, message, now)
+            elif decision := DECISIONS.get(type(message)):
+                decision(self, message, now)
             elif answers := ANSWERS.get(type(message)):
                 answer, *news = answers(self, message, now)
                 self._answer(answer, message)
@@ -464,7 +470,8 @@ class SimulatedPile:
         gun.last_transaction_no = session.request.transaction_no
         self.sent["starts"] += 1
         self.changes += 1
-        self._answer_start(session.request, StartFailure.NONE)
+        if not session.is_own:
+            self._answer_start(session.request, StartFailure.NONE)
 
     def _end(self, gun: Gun, reason: StopReason, now: datetime) -> None:
         """End a charge: the record is stored, and sent within seconds. A start that still waits leaves none."""
@@ -632,6 +639,18 @@ class SimulatedPile:
             began=now,
             charged_until=now,
         )
+
+    def start_own(self, order: RemoteStart, mode: StartMode, now: datetime) -> None:
+        """Take on a start that the pile asked for itself, or allowed by its own list: nobody waits for an answer."""
+        gun = self.guns[order.gun_no.hex()]
+        gun.session = self._new_session(gun, order, now)
+        gun.session.is_own, gun.session.start_mode = True, mode
+        if gun.plugged:
+            self._begin(gun, gun.session, now)
+
+    def say(self, message: Message) -> None:
+        """Send a message that answers nothing; without a line it is lost."""
+        self._send(message)
 
     def _answer_start(self, order: RemoteStart, failure: StartFailure) -> None:
         answer: dict[str, Any] = {

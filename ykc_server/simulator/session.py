@@ -70,6 +70,9 @@ class Session:
     watt_ms: list[int] = field(init=False)
     simulated_ms: int = 0
     power_w: int = 0
+    start_mode: StartMode = StartMode.APP
+    is_own: bool = False
+    """The pile asked for it, or allowed it by its own list."""
 
     def __post_init__(self) -> None:
         self.watt_ms = [0] * len(self.prices.prices)

@@ -68,6 +68,9 @@ def command_message(command: Command, pile_code: str, *, five_prices: bool = Fal
 
     Raises NotTranslatable, FieldError or TariffError.
     """
+    # Before the others: a start over several guns is a start too.
+    if (message := start_command(command, pile_code)) is not None:
+        return message
     match command:
         case StartCharge():
             return wire.RemoteStart.make(
@@ -88,8 +91,6 @@ def command_message(command: Command, pile_code: str, *, five_prices: bool = Fal
             return time_sync(bytes.fromhex(pile_code))
         case ReadRealtime():
             return wire.ReadRealtime.make(pile_no=pile_code, gun_no=command.connector_no)
-    if (message := start_command(command, pile_code)) is not None:
-        return message
     if (message := upkeep_command(command, pile_code)) is not None:
         return message
     raise NotTranslatable(f"no frame for {command.kind}")
