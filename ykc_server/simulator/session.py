@@ -70,7 +70,6 @@ class Session:
     watt_ms: list[int] = field(init=False)
     simulated_ms: int = 0
     power_w: int = 0
-    start_mode: StartMode = StartMode.APP
     is_own: bool = False
     """The pile asked for it, or allowed it by its own list."""
 
