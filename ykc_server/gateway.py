@@ -145,6 +145,8 @@ class Gateway:
         await self.frames.flush()
         while waiting := [*self._tasks, *([self._offline] if self._offline else [])]:
             await asyncio.wait(waiting)
+        await self.telemetry.flush()  # what a partition had to be made for
+        await self.frames.flush()
 
     @staticmethod
     async def _within(timeout_s: float, work: Awaitable[Any]) -> bool:

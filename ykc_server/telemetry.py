@@ -84,9 +84,13 @@ class CopyWriter:
             await self._connection.close()
 
     async def flush(self) -> None:
-        """Write everything once, whatever its age."""
+        """Write everything, whatever its age, but for tenants whose table does not take it now."""
         async with self._writing:
-            while work := self._take(schema for schema, rows in self.rows.items() if rows):
+            while work := self._take(
+                schema
+                for schema, rows in self.rows.items()
+                if rows and self._rests_until.get(schema, 0.0) <= time.monotonic()
+            ):
                 if not await self._write(work):
                     return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
@@ -293,3 +294,28 @@ def test_beyond_the_limit_the_oldest_of_the_fullest_tenant_go(committed, monkeyp
 
     left = run(go())
     assert left == {"a": [b"a5", b"a6", b"a7", b"a8"], "b": [b"b3", b"b4", b"b5", b"b6"], "c": [b"c0", b"c1"]}
+
+
+def test_stopping_ends_although_a_tenant_is_locked_or_has_no_partition(committed, other_tenant, monkeypatch):
+    monkeypatch.setattr(CopyWriter, "AGE_S", 60.0)
+    monkeypatch.setattr(CopyWriter, "REST_S", 60.0)
+    make_pile()
+    make_pile(OTHER_CODE, schema=other_tenant.schema_name)
+    drop_partitions(committed.schema_name)
+    with schema_context(other_tenant.schema_name):
+        partitions.ensure_partitions()
+
+    async def go():
+        async with running() as host:
+            wire, other = await host.pile(), await host.pile(OTHER_CODE)
+            wire.send(charging(), heartbeat())
+            other.send(charging(OTHER_CODE), heartbeat(OTHER_CODE))
+            await wire.expect("heartbeat_ack")
+            await other.expect("heartbeat_ack")
+            with locked(other_tenant.schema_name, "piles_telemetry"):
+                async with asyncio.timeout(3):
+                    await host.gateway.telemetry.flush()
+            assert len(host.gateway.telemetry.rows[other_tenant.schema_name]) == 1
+
+    run(go())
+    assert count()() == 1
