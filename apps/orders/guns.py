@@ -20,10 +20,14 @@ class OrderGun:
     connector: Connector
 
     @property
+    def speaks(self) -> bool:
+        """Whether the gun's last word is about this order."""
+        return self.connector.status.transaction_no == self.transaction_no
+
+    @property
     def charges(self) -> bool:
         """Whether the gun's last word is that it charges for this order."""
-        status = self.connector.status
-        return status.state == ConnectorState.CHARGING and status.transaction_no == self.transaction_no
+        return self.speaks and self.connector.status.state == ConnectorState.CHARGING
 
 
 def guns_of(order: Order) -> list[OrderGun]:

@@ -12,6 +12,7 @@ from apps.customers.models import Customer
 from apps.orders.curve import Point, Sample, curve
 from apps.orders.enums import OrderState
 from apps.orders.errors import OrderNotFound
+from apps.orders.guns import guns_of
 from apps.orders.models import Order, OrderCurve
 from apps.piles.models import ConnectorStatus, Telemetry
 
@@ -76,9 +77,13 @@ def orders_of(
 
 
 def progress(*, order: Order) -> Progress:
-    """Return the live picture of an order: the connector's last word while it charges, the bill once settled."""
+    """Return the live picture of an order: the guns' last words while it charges, the bill once settled.
+
+    Of several guns energies, amounts, power and current are added; the rest is the main gun's.
+    """
     status: ConnectorStatus = order.connector.status
-    live = status.transaction_no == order.transaction_no and order.state not in _DONE
+    words = [gun.connector.status for gun in guns_of(order) if gun.speaks]
+    live = bool(words) and order.state not in _DONE
     settled = order.state == OrderState.COMPLETED
     reported_at = status.reported_at if live else order.ended_at
     newest = max(order.updated_at, reported_at) if reported_at else order.updated_at
@@ -92,13 +97,21 @@ def progress(*, order: Order) -> Progress:
         waiting_for_plug=order.waiting_for_plug,
         stop_requested=order.stop_requested_at is not None,
         fail_reason=order.fail_reason,
-        energy_kwh=order.energy_kwh if settled else status.energy_kwh if live else zero,
-        amount=order.payable if settled else status.amount_yuan if live else zero,
+        energy_kwh=order.energy_kwh
+        if settled
+        else sum((word.energy_kwh for word in words), zero)
+        if live
+        else zero,
+        amount=order.payable
+        if settled
+        else sum((word.amount_yuan for word in words), zero)
+        if live
+        else zero,
         settled=settled,
         soc_percent=status.soc_percent if live else 0,
-        power_kw=status.power_kw if live else zero,
+        power_kw=sum((word.power_kw for word in words), zero) if live else zero,
         voltage_v=status.voltage_v if live else zero,
-        current_a=status.current_a if live else zero,
+        current_a=sum((word.current_a for word in words), zero) if live else zero,
         minutes=status.charge_minutes if live else 0,
         remaining_minutes=status.remaining_minutes if live else 0,
         hold_amount=order.hold_amount,

@@ -40,6 +40,12 @@ EVENTS = {
     "record_matched": _("A person chose the transaction record"),
     "record_missing": _("The transaction record did not come"),
     "held_for_review": _("Held for review"),
+    "gun_refused": _("One gun refused the start"),
+    "gun_ended": _("One gun ended"),
+    "gun_record_arrived": _("Transaction record of one gun arrived"),
+    "nothing_charged": _("Closed: nothing was charged"),
+    "hold_raised": _("Hold raised after a top-up"),
+    "charged_offline": _("Charged by card while the pile was offline"),
     "settled": _("Settled"),
 }
 FAILURES = {

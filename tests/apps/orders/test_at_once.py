@@ -112,9 +112,11 @@ def test_the_first_top_ups_of_a_tenant_at_once():
         for customer in customers
     ]
     calls = [
-        lambda number=number: wallet.recharge_paid(
-            recharge_no=number, amount=Decimal("20.00"), channel_trade_no=f"T{number}"
-        ).state
+        lambda number=number: (
+            wallet.recharge_paid(
+                recharge_no=number, amount=Decimal("20.00"), channel_trade_no=f"T{number}"
+            ).state
+        )
         for number in recharges
     ]
     assert at_once(*calls) == ["paid"] * 4

@@ -13,6 +13,7 @@ from apps.orders.enums import OrderState, RecordState
 from apps.orders.guns import guns_of, shares
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order, ParallelLeg, TransactionRecord
+from apps.orders.selectors import progress
 from apps.piles.enums import CommandKind, CommandState, ConnectorState
 from apps.piles.models import Alarm, ConnectorStatus, PileCommand
 from apps.piles.reports import StartAnswer, StopAnswer
@@ -319,3 +320,14 @@ def test_a_repeated_request_returns_the_order_and_with_other_guns_is_refused():
     with pytest.raises(DomainError) as error:
         services.start_charge(**again)
     assert error.value.code == "idempotency.key_reused"
+
+
+def test_the_live_picture_adds_both_guns():
+    order = charging()
+    for gun, energy in zip(guns_of(order), ("3.0000", "4.5000"), strict=True):
+        ConnectorStatus.objects.filter(connector=gun.connector).update(
+            energy_kwh=Decimal(energy), amount_yuan=Decimal("2.0000"), voltage_v=400, current_a=100
+        )
+    seen = progress(order=Order.objects.get(pk=order.pk))
+    assert (seen.energy_kwh, seen.amount, seen.power_kw) == (Decimal("7.5000"), Decimal("4.0000"), 80)
+    assert (seen.voltage_v, seen.current_a) == (400, 200)
