@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 Item = tuple[Any, str, str]
-"""Title, icon, model as `app.model` (its list) or the name of an URL."""
+"""Title, icon, and where to: model as `app.model` (its list), the name of an URL, or `permission@name of an URL`."""
 
 
 def subheader(request: HttpRequest) -> str:
@@ -48,6 +48,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
+                (_("Frame inspector"), "data_object", "piles.inspect_frames@admin:piles_inspector"),
             ],
         ),
         (
@@ -111,13 +112,25 @@ def _visible(request: HttpRequest, groups: list[tuple[str, list[Item]]]) -> list
         entries = [entry for item in items if (entry := _entry(request, item))]
         if entries:
             shown.append({"title": title, "collapsible": True, "separator": True, "items": entries})
+    _mark_where_we_are(request.path, [entry for group in shown for entry in group["items"]])
     return shown
+
+
+def _mark_where_we_are(path: str, entries: list[dict[str, Any]]) -> None:
+    """The theme lights every entry whose address is in the path; a page under another's is one place, not two."""
+    within = [entry["link"] for entry in entries if path.startswith(entry["link"])]
+    here = max(within, key=len, default="")
+    for entry in entries:
+        entry["active"] = entry["link"] == here and (here != reverse("admin:index") or path == here)
 
 
 def _entry(request: HttpRequest, item: Item) -> dict[str, Any] | None:
     title, icon, name = item
-    if ":" in name:
-        return {"title": title, "icon": icon, "link": reverse(name)}
+    permission, _at, address = name.rpartition("@")
+    if ":" in address:
+        if permission and not request.user.has_perm(permission):
+            return None
+        return {"title": title, "icon": icon, "link": reverse(address)}
     app, model = name.split(".")
     if not request.user.has_perm(f"{app}.view_{model}"):
         return None

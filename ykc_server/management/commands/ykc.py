@@ -1,16 +1,23 @@
-"""Decode, inspect and encode YKC frames. Needs neither database nor Redis."""
+"""Decode, inspect and encode YKC frames, which needs neither database nor Redis; replay an export to a gateway."""
 
+import asyncio
 import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.schema import schema_context
+from apps.piles.services import ROUTE_KIND
+from apps.tenancy.models import Tenant
+from apps.tenancy.selectors import routes
 from ykc_server.inspector import BadHex, Inspection, build, describe, inspect_frame, parse_hex
 from ykc_server.protocol import BY_NAME, FieldError, ProtocolError
+from ykc_server.replay import BadExport, Line, play, read_export
 
 
 class Command(BaseCommand):
@@ -33,12 +40,29 @@ class Command(BaseCommand):
         encoder.add_argument("--sequence", default="0000", help="two bytes in hex, default 0000")
         encoder.add_argument("--extra", default="", help="bytes after the declared body, in hex")
         encoder.add_argument("--crc", choices=["ok", "swapped"], default="ok", help="order of the CRC bytes")
+        player = actions.add_parser("replay", help="play the pile's side of an export to a gateway again")
+        player.add_argument("file", type=Path, help="JSON lines, as a pile's timeline exports them")
+        player.add_argument("--tenant", required=True, help="code of the test tenant that has the pile")
+        player.add_argument("--host", default="127.0.0.1")
+        player.add_argument("--port", type=int, default=9988)
+        player.add_argument("--speed", type=float, default=1, help="times as fast as recorded; 0: at once")
+        player.add_argument(
+            "--pile-code", default="", help="pile of the tenant to put in place of the recorded one"
+        )
+        player.add_argument("--wait", type=float, default=3, help="seconds to wait for the last answers")
+        player.add_argument(
+            "--yes-this-is-a-test-tenant",
+            action="store_true",
+            help="needed: a replay makes orders, alarms and records as a pile does",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["action"] == "encode":
             self.stdout.write(encode(options).hex().upper())
         elif options["action"] == "inspect":
             self.inspect(options)
+        elif options["action"] == "replay":
+            self.replay(options)
         elif options["hex"] == ["-"]:
             self.decode_lines(sys.stdin)
         else:
@@ -66,8 +90,63 @@ class Command(BaseCommand):
         else:
             self.stdout.write("\n".join(table(inspection)))
 
+    def replay(self, options: dict[str, Any]) -> None:
+        lines = exported(options)
+        try:
+            played = asyncio.run(
+                play(
+                    lines,
+                    host=options["host"],
+                    port=options["port"],
+                    speed=options["speed"],
+                    wait_s=options["wait"],
+                    pile_code=options["pile_code"],
+                    told=self.stdout.write,
+                )
+            )
+        except OSError as error:
+            raise CommandError(f"no gateway at {options['host']}:{options['port']}: {error}") from None
+        self.stdout.write(f"sent {played.sent}, received {len(played.received)}")
+        if played.closed:
+            self.stdout.write("the gateway closed the connection")
+        for difference in played.differences:
+            self.stdout.write(f"differs: {difference}")
+        if not played.differences:
+            self.stdout.write("answers as recorded")
+
     def print(self, description: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(description, ensure_ascii=False))
+
+
+def exported(options: dict[str, Any]) -> list[Line]:
+    """Return the frames of the export, if they may be played.
+
+    Raises:
+        CommandError: no test tenant, not its pile, several piles at once, or no export.
+    """
+    if not options["yes_this_is_a_test_tenant"]:
+        raise CommandError(
+            "say --yes-this-is-a-test-tenant: a replay makes orders and records as a pile does"
+        )
+    if options["speed"] < 0:
+        raise CommandError("--speed must not be negative")
+    try:
+        with options["file"].open(encoding="utf-8") as file:
+            lines = read_export(file)
+    except (OSError, UnicodeDecodeError, BadExport) as error:
+        raise CommandError(f"{options['file']}: {error}") from None
+    recorded = {line.pile_code for line in lines}
+    if len(recorded) > 1:
+        raise CommandError(f"frames of several piles: {', '.join(sorted(recorded))}")
+    code = options["pile_code"] or recorded.pop()
+    with schema_context("public"):
+        tenant = Tenant.objects.filter(code=options["tenant"]).first()
+        owner = routes(ROUTE_KIND, [code]).get(code)
+    if tenant is None:
+        raise CommandError(f"no tenant {options['tenant']}")
+    if owner != tenant.schema_name:
+        raise CommandError(f"pile {code} is not registered at tenant {options['tenant']}")
+    return lines
 
 
 def table(inspection: Inspection) -> list[str]:
