@@ -28,14 +28,14 @@ document.addEventListener("DOMContentLoaded", () => {
           textStyle: { color: text },
           selected: { [voltageName]: false, [currentName]: false, [energyName]: false },
         },
-        grid: { left: 8, right: 8, top: 56, bottom: 4, containLabel: true },
+        grid: { left: 8, right: 8, top: 56, bottom: 22, containLabel: true },
         tooltip: {
           trigger: "axis",
           backgroundColor: dark ? "#1f2937" : "#ffffff",
           borderColor: rule,
           textStyle: { color: text },
         },
-        xAxis: { type: "value", name: box.dataset.minutes, min: "dataMin", max: "dataMax", ...axis, splitLine: { show: false } },
+        xAxis: { type: "value", name: box.dataset.minutes, nameLocation: "middle", nameGap: 26, min: "dataMin", max: "dataMax", ...axis, splitLine: { show: false } },
         yAxis: [
           { type: "value", name: powerName, ...axis },
           { type: "value", name: "%, °C", ...axis, splitLine: { show: false } },
