@@ -39,6 +39,9 @@ format: .venv/.stamp ## let ruff format and mend what it can
 bench: .venv/.stamp ## speed and memory of the gateway against a bare echo
 	@$(PY) manage.py bench_ykc
 
+scenario: .venv/.stamp ## 2,000 simulated piles with every fault for ten minutes, then the books
+	@SCENARIO_PILES=$${SCENARIO_PILES:-2000} SCENARIO_SECONDS=$${SCENARIO_SECONDS:-600} .venv/bin/pytest -m slow -s tests/live/test_scenario.py
+
 fuzz: .venv/.stamp ## a million mutated frames over buffer, decoders and inspector
 	@$(PY) -m tests.fuzz
 

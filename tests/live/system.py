@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,13 @@ class LiveSystem:
 @pytest.fixture(scope="session")
 def live_system() -> Iterator[LiveSystem]:
     """A running system with its small demo business and a fleet of two piles."""
+    with running_system(FLEET) as system:
+        yield system
+
+
+@contextmanager
+def running_system(fleet: int) -> Iterator[LiveSystem]:
+    """A running system with its small demo business and so many simulated piles."""
     state = Path(tempfile.mkdtemp(prefix="chargeplat-live-"))
     log = state / "console.log"
     port, ykc_port = free_ports(2)
@@ -73,7 +81,7 @@ def live_system() -> Iterator[LiveSystem]:
         "CHARGEPLAT_STATE": str(state),
         "PORT": str(port),
         "YKC_PORT": str(ykc_port),
-        "FLEET": str(FLEET),
+        "FLEET": str(fleet),
     }
     with pytest.MonkeyPatch.context() as patch, log.open("wb") as console:
         for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
