@@ -57,6 +57,9 @@ messages: .venv/.stamp ## collect source strings, compile the catalogues
 openapi: .venv/.stamp ## write docs/openapi.yaml, the description of the driver API
 	@$(PY) manage.py spectacular --fail-on-warn --file docs/openapi.yaml
 
+frames: .venv/.stamp ## write docs/supported-frames.md, made from the protocol and its handlers
+	@$(PY) manage.py ykc frames --markdown > docs/supported-frames.md
+
 lock: .venv/.stamp ## requirements*.in -> hashed requirements*.txt for every platform, no host name inside
 	@for name in requirements requirements-dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; done

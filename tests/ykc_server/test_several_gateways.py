@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,6 @@ from redis import Redis
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
 from apps.orders import services as orders
-from apps.orders import settling
 from apps.orders.enums import OrderState, RecordState
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order, TransactionRecord
@@ -25,7 +26,7 @@ from apps.piles.commands import ReadRealtime
 from apps.piles.drivers import routes_key
 from apps.piles.enums import AlarmKind, CommandState
 from apps.piles.models import Alarm, Connector, Pile, PileCommand
-from chargeplat.embedded import wait_until
+from chargeplat.embedded import BASE_DIR, wait_until
 from tests.factories import a_customer, a_price
 from tests.ykc_server.harness import make_pile
 from tests.ykc_server.test_process import process
@@ -116,6 +117,19 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
+def worker() -> Iterator[None]:
+    """Follows what connectors report and settles records, as in a real deployment."""
+    command = [sys.executable, "-m", "celery", "-A", "chargeplat", "worker", "--purge", "--pool", "solo"]
+    quiet = ["-Q", "money,push,default", "--without-mingle", "--without-gossip", "-l", "ERROR"]
+    with subprocess.Popen([*command, *quiet], cwd=BASE_DIR, stdout=subprocess.DEVNULL) as child:
+        try:
+            yield
+        finally:
+            child.terminate()
+            child.wait(20)
+
+
+@contextmanager
 def gateways(*, one_port: bool) -> Iterator[tuple[list, FleetThread]]:
     with process(0) as (first, port), process(port if one_port else 0) as (second, other):
         assert (other == port) is one_port
@@ -180,7 +194,7 @@ def ask_all() -> None:
 def test_commands_find_the_process_and_a_killed_one_loses_nothing(committed, one_port):
     register()
     schema = committed.schema_name
-    with gateways(one_port=one_port) as (children, fleet):
+    with worker(), gateways(one_port=one_port) as (children, fleet):
         held = spread(fleet, schema)
         ask_all()
         # A charge on either process.
@@ -205,7 +219,6 @@ def test_commands_find_the_process_and_a_killed_one_loses_nothing(committed, one
             orders.stop_charge(order_no=order.order_no, actor=actor)
 
         def settled() -> bool:
-            settling.settle_pending()
             return {state(order) for order in charged.values()} == {OrderState.COMPLETED}
 
         assert wait_until(settled, PATIENCE_S, 0.2), [state(order) for order in charged.values()]

@@ -15,6 +15,7 @@ from apps.common.schema import schema_context
 from apps.piles.services import ROUTE_KIND
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import routes
+from ykc_server.frames import markdown
 from ykc_server.inspector import BadHex, Inspection, build, describe, inspect_frame, parse_hex
 from ykc_server.protocol import BY_NAME, FieldError, ProtocolError
 from ykc_server.replay import BadExport, Line, play, read_export
@@ -55,9 +56,13 @@ class Command(BaseCommand):
             action="store_true",
             help="needed: a replay makes orders, alarms and records as a pile does",
         )
+        frames = actions.add_parser("frames", help="all frames, and what is done with them")
+        frames.add_argument("--markdown", action="store_true", help="as the page of the manual")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["action"] == "encode":
+        if options["action"] == "frames":
+            self.frames(options["markdown"])
+        elif options["action"] == "encode":
             self.stdout.write(encode(options).hex().upper())
         elif options["action"] == "inspect":
             self.inspect(options)
@@ -113,6 +118,13 @@ class Command(BaseCommand):
             self.stdout.write(f"differs: {difference}")
         if not played.differences:
             self.stdout.write("answers as recorded")
+
+    def frames(self, as_markdown: bool) -> None:
+        if as_markdown:
+            self.stdout.write(markdown(), ending="")
+            return
+        for name, cls in sorted(BY_NAME.items(), key=lambda one: (one[1].spec.kind, one[0])):
+            self.stdout.write(f"0x{cls.spec.kind:02X} {cls.spec.direction.value:4} {name} {cls.spec.label}")
 
     def print(self, description: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(description, ensure_ascii=False))
