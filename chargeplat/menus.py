@@ -69,7 +69,14 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Debts"), "money_off", "wallet.debt"),
             ],
         ),
-        (_("Customers"), [(_("Customers"), "person", "customers.customer")]),
+        (
+            _("Customers"),
+            [
+                (_("Customers"), "person", "customers.customer"),
+                (_("Charging cards"), "credit_card", "customers.card"),
+                (_("Vehicles"), "directions_car", "customers.vehicle"),
+            ],
+        ),
         (
             _("Settings"),
             [

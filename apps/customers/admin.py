@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
-from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
-from apps.customers.models import Customer, CustomerState
+from apps.common.errors import DomainError
+from apps.customers import cards
+from apps.customers.models import Card, CardState, Customer, CustomerState, Vehicle
 
 TONES = {CustomerState.ACTIVE: "success", CustomerState.BLOCKED: "danger"}
+CARD_TONES = {CardState.ACTIVE: "success", CardState.FROZEN: "danger"}
 LOCAL_PHONE = re.compile(r"1\d{10}")
 
 
@@ -86,3 +92,99 @@ class CustomerAdmin(ReadOnlyAdmin):
     def created_shown(self, obj: Customer) -> str:
         """To the second."""
         return shown.moment(obj.created_at)
+
+
+class CardStateForm(BaseDialogForm):
+    """The state that a card is put into."""
+
+    state = forms.ChoiceField(label=_("state"), choices=CardState, widget=UnfoldAdminSelectWidget)
+
+
+class CardForm(forms.ModelForm):
+    """Numbers as people type them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "physical_no" in self.fields:
+            self.fields["physical_no"].validators = []  # the model's look at it when it is whole
+
+    def clean_physical_no(self) -> str:
+        """Sixteen hex digits, with zeros in front."""
+        return str(self.cleaned_data["physical_no"]).strip().upper().zfill(16)
+
+
+@admin.register(Card, site=tenant_site)
+class CardAdmin(BackofficeAdmin):
+    """Charging cards; a frozen one starts nothing."""
+
+    form = CardForm
+    list_display = ["logical_no", "physical_no", "customer", "state_shown", "works_offline"]
+    list_filter = ["state", "works_offline"]
+    search_fields = ["logical_no", "physical_no"]
+    list_select_related = ["customer"]
+    autocomplete_fields = ["customer"]
+    readonly_fields = ["state_shown"]
+    fields = ["customer", ("logical_no", "physical_no"), ("works_offline", "state_shown")]
+    actions_detail = ["change_state"]
+
+    @action(
+        description=_("Change state"),
+        url_path="state",
+        icon="credit_card_off",
+        permissions=["state"],
+        dialog={
+            "title": _("Change state"),
+            "description": _("A running charge goes on. A frozen card starts no other."),
+            "form_class": CardStateForm,
+            "form_submit_text": _("Change state"),
+        },
+    )
+    def change_state(self, request: HttpRequest, form: CardStateForm, object_id: str) -> HttpResponse:
+        """Freeze the card, or let it work again."""
+        card = self.row(request, object_id)
+        before = cards.set_card_state(card=card, state=CardState(form.cleaned_data["state"]))
+        self.audit(request, "state_changed", card, changes={"state": [before, card.state]})
+        return self.back_to(request, card)
+
+    def has_state_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Who may change cards."""
+        return self.allowed(request, "change_card")
+
+    @display(description=_("state"), ordering="state")
+    def state_shown(self, obj: Card) -> str:
+        """As a label."""
+        return shown.state(obj, CARD_TONES)
+
+
+class VehicleForm(forms.ModelForm):
+    """Plates and VINs as people type them."""
+
+    def clean_plate(self) -> str:
+        """A number plate, without blanks and dots."""
+        try:
+            return cards.clean_plate(self.cleaned_data.get("plate") or "")
+        except DomainError as error:
+            raise forms.ValidationError(_("This is not a number plate.")) from error
+
+    def clean(self) -> dict[str, Any]:
+        """A car is known by its plate or its VIN, and starts by plugging in by its VIN alone."""
+        words = super().clean() or {}
+        if not words.get("plate") and not words.get("vin"):
+            raise forms.ValidationError(_("A plate or a VIN is needed."))
+        if words.get("plug_and_charge") and not words.get("vin"):
+            raise forms.ValidationError(_("Starting by plugging in needs the VIN."))
+        return words
+
+
+@admin.register(Vehicle, site=tenant_site)
+class VehicleAdmin(BackofficeAdmin):
+    """Cars of customers."""
+
+    form = VehicleForm
+    deletable = True
+    list_display = ["__str__", "vin", "customer", "plug_and_charge"]
+    list_filter = ["plug_and_charge"]
+    search_fields = ["plate", "vin"]
+    list_select_related = ["customer"]
+    autocomplete_fields = ["customer"]
+    fields = ["customer", ("plate", "vin"), ("plug_and_charge", "is_default")]

@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.backoffice import audit
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
+from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer
 from apps.orders import settling
 from apps.orders.models import Order, TransactionRecord
@@ -87,6 +88,8 @@ def stock() -> Stock:
     driver = factories.a_customer("100.00", nickname=SECRET, phone="+8613900008888")
     live = factories.a_charging_order(customer=driver, connector=second)
     record = factories.a_record(live, {"flat": "10.0000"})
+    add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
+    add_vehicle(customer=driver, plate="沪A99011")
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
     User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     Group.objects.create(name=SECRET)

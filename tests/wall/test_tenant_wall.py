@@ -59,7 +59,9 @@ TENANT_MODELS: dict[str, set[str]] = {
     "accounts/user": {"<id>/password/"},
     "auth/group": set(),
     "backoffice/auditentry": set(),
+    "customers/card": {"<path:object_id>/state/"},
     "customers/customer": set(),
+    "customers/vehicle": set(),
     "orders/order": {"<path:object_id>/stop/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},
@@ -261,7 +263,7 @@ def object_pages(models: dict[str, set[str]]) -> list[tuple[str, str]]:
 
 def filled_in(model: str, mine: Station) -> dict[str, object]:
     """What makes the forms of all dialogs and confirmations complete."""
-    state = "closed" if model == "sites/station" else "disabled"
+    state = {"sites/station": "closed", "customers/card": "frozen"}.get(model, "disabled")
     return {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
 
 
