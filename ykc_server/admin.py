@@ -21,7 +21,7 @@ from django.http import (
 )
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, pgettext
+from django.utils.translation import gettext_lazy, gettext_noop, pgettext, pgettext_lazy
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
@@ -211,7 +211,7 @@ class InspectorPage(WirePage):
 class TimelinePage(WirePage):
     """Everything that happened to a pile, newest first; the first page renews itself."""
 
-    title = gettext_lazy("Timeline")
+    title = pgettext_lazy("pile", "Timeline")
     template_name = "ykc_server/timeline.html"
     part = "ykc_server/timeline_rows.html"
 
@@ -353,5 +353,5 @@ pages.add_panel(
     ),
 )
 pages.add_panel(
-    Pile, pages.Panel(gettext_lazy("Timeline"), "ykc_server/pile_timeline.html", pile_panel, INSPECT)
+    Pile, pages.Panel(pgettext_lazy("pile", "Timeline"), "ykc_server/pile_timeline.html", pile_panel, INSPECT)
 )

@@ -19,7 +19,7 @@ from django.db.models import BinaryField, Func, IntegerField, Q, QuerySet, Value
 from django.db.models.functions import Substr
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.backoffice import shown
 from apps.common.time import SHANGHAI
@@ -41,16 +41,16 @@ EXPORT_FRAMES = 100_000
 EXPORT_STEP = 500
 
 KINDS: dict[str, Any] = {
-    "frame": gettext_lazy("frames"),
-    "command": gettext_lazy("commands"),
-    "order": gettext_lazy("orders"),
-    "alarm": gettext_lazy("alarms"),
+    "frame": pgettext_lazy("timeline", "frames"),
+    "command": pgettext_lazy("timeline", "commands"),
+    "order": pgettext_lazy("timeline", "orders"),
+    "alarm": pgettext_lazy("timeline", "alarms"),
 }
 KIND_WORDS = {
-    "frame": gettext_lazy("frame"),
-    "command": gettext_lazy("command"),
-    "order": gettext_lazy("order"),
-    "alarm": gettext_lazy("alarm"),
+    "frame": pgettext_lazy("timeline", "frame"),
+    "command": pgettext_lazy("timeline", "command"),
+    "order": pgettext_lazy("timeline", "order"),
+    "alarm": pgettext_lazy("timeline", "alarm"),
 }
 _HEX = re.compile(r"[0-9A-Fa-f]{4,}")
 _TYPE = re.compile(r"0x([0-9A-Fa-f]{2})")
