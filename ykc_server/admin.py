@@ -15,7 +15,6 @@ from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
-    HttpResponseBase,
     HttpResponseRedirect,
     StreamingHttpResponse,
 )
@@ -144,14 +143,14 @@ def _value(view: FieldView) -> str:
 class WirePage(UnfoldModelAdminViewMixin, TemplateView):
     """A page of the theme under the piles' pages."""
 
-    permission_required = (INSPECT,)
+    permission_required: tuple[str, ...] = (INSPECT,)
     title: Any = ""
     model_admin: Any
 
     @property
     def show_secrets(self) -> bool:
         """Whether this person reads passwords."""
-        return bool(self.request.user.has_perm(SECRETS))  # type: ignore[union-attr]
+        return bool(self.request.user.has_perm(SECRETS))
 
     def pile(self) -> Pile:
         """Return the page's pile, if this person may see it. Raises Http404."""
@@ -165,7 +164,7 @@ class InspectorPage(WirePage):
     title = gettext_lazy("Frame inspector")
     template_name = "ykc_server/inspector.html"
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """The empty page, a stored frame (?pile=&frame=), short bytes (?hex=), or on to a pile (?code=)."""
         if code := request.GET.get("code", "").strip():
             found = self.model_admin.get_queryset(request).filter(pile_code=code).first()
@@ -174,7 +173,7 @@ class InspectorPage(WirePage):
             messages.warning(request, _("There is no pile of this code."))
         return super().get(request, *args, **kwargs)
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Pasted bytes: by POST, so that they stand in no log of addresses."""
         return super().get(request, *args, **kwargs)
 
@@ -235,7 +234,7 @@ class TimelinePage(WirePage):
             before=before,
             live=before is None and wanted.until is None,
             kept=kept,
-            may_keep=self.request.user.has_perm("piles.change_pile"),  # type: ignore[union-attr]
+            may_keep=self.request.user.has_perm("piles.change_pile"),
             query=query.urlencode(),
             since=_local(wanted.since),
             until=_local(wanted.until),
@@ -266,7 +265,7 @@ class KeepFrames(WirePage):
     permission_required = (INSPECT, "piles.change_pile")
     http_method_names = ["post"]
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Set the time and write it to the audit log."""
         pile = self.pile()
         hours = KEEP_HOURS.get(request.POST.get("hours", ""))
@@ -285,7 +284,7 @@ class KeepFrames(WirePage):
 class ExportFrames(WirePage):
     """The filtered frames as a file."""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         """Stream hex lines (?form=hex) or lines of JSON; the export is in the audit log."""
         pile, wanted = self.pile(), Wanted.read(request.GET)
         form = "hex" if request.GET.get("form") == "hex" else "jsonl"

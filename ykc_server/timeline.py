@@ -313,7 +313,7 @@ def _commands(pile: Pile, wanted: Wanted, before: Place | None, rank: int, limit
         yield Entry(
             Place(row.created_at, rank, row.pk),
             "command",
-            f"{row.get_kind_display()} {row.connector_no}".strip(),  # type: ignore[attr-defined]
+            f"{row.get_kind_display()} {row.connector_no}".strip(),
             text=" · ".join(part for part in (row.actor_name, row.reason) if part),
             label=shown.state(row, COMMAND_TONES),
             tone=COMMAND_TONES.get(CommandState(row.state), "neutral"),
@@ -337,7 +337,7 @@ def _events(pile: Pile, wanted: Wanted, before: Place | None, rank: int, limit: 
             "order",
             event_words(row.kind),
             text=f"{row.order.order_no} · {row.order.connector.connector_no}",
-            label=shown.label(row.get_to_state_display(), tone) if moved else "",  # type: ignore[attr-defined]
+            label=shown.label(row.get_to_state_display(), tone) if moved else "",
             tone=tone,
             link=("admin:orders_order_change", row.order_id),
         )
@@ -376,7 +376,7 @@ def _alarms(  # noqa: PLR0917 - what every source takes, and two words
         yield Entry(
             Place(getattr(row, when), rank, row.pk),
             "alarm",
-            row.get_kind_display(),  # type: ignore[attr-defined]
+            row.get_kind_display(),
             text=" · ".join(part for part in (row.connector_no, row.subject) if part),
             label=shown.label(words, tone),
             tone=tone,
