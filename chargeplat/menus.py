@@ -48,6 +48,8 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
+                (_("Bulk commands"), "dynamic_feed", "piles.commandbatch"),
+                (_("Update servers"), "dns", "piles.updateserver"),
                 (_("Frame inspector"), "data_object", "piles.inspect_frames@admin:piles_inspector"),
             ],
         ),

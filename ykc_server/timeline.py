@@ -27,7 +27,7 @@ from apps.orders.admin import ORDER_TONES
 from apps.orders.enums import OrderState
 from apps.orders.models import OrderEvent
 from apps.orders.wording import EVENTS, event_words
-from apps.piles.admin import COMMAND_TONES
+from apps.piles.command_pages import COMMAND_TONES
 from apps.piles.enums import AlarmKind, CommandKind, CommandState
 from apps.piles.models import Alarm, Pile, PileCommand, RawFrame
 from ykc_server.masking import masked, secret_places, spec_of

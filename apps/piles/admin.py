@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -26,10 +26,21 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.schema import current_schema
 from apps.common.time import now
-from apps.piles import gateway, services
-from apps.piles.commands import Command, ReadRealtime, SyncTime
-from apps.piles.enums import AlarmKind, CommandState, ConnectorState, PileState
-from apps.piles.models import Alarm, Connector, ConnectorStatus, Pile, PileCommand
+from apps.piles import services
+from apps.piles.command_pages import (
+    BUTTONS,
+    MENU,
+    REFRESH,
+    CommandForm,
+    LockButtons,
+    PileCommands,
+    StationCommands,
+    send_from_page,
+)
+from apps.piles.commands import ReadRealtime
+from apps.piles.enums import AlarmKind, ConnectorState, LockState, PileState
+from apps.piles.models import Alarm, Connector, ConnectorStatus, Pile
+from apps.sites.admin import StationAdmin
 from apps.sites.models import Station
 from apps.tenancy.selectors import routes
 
@@ -41,14 +52,7 @@ GUN_TONES = {
     ConnectorState.OFFLINE: "neutral",
 }
 PILE_TONES = {PileState.IN_SERVICE: "success", PileState.DISABLED: "warning", PileState.RETIRED: "neutral"}
-COMMAND_TONES = {
-    CommandState.DONE: "success",
-    CommandState.SENT: "info",
-    CommandState.PENDING: "info",
-    CommandState.REFUSED: "danger",
-    CommandState.UNDELIVERED: "warning",
-    CommandState.EXPIRED: "warning",
-}
+LOCK_TONES = {LockState.RAISED: "success", LockState.LOWERED: "info", LockState.UNKNOWN: "warning"}
 WORST_FIRST = [
     ConnectorState.FAULT,
     ConnectorState.CHARGING,
@@ -136,7 +140,7 @@ class PileStateForm(BaseDialogForm):
 
 
 @admin.register(Pile, site=tenant_site)
-class PileAdmin(BackofficeAdmin):
+class PileAdmin(PileCommands, BackofficeAdmin):
     """Piles: registered here or by `create_piles`, and asked for their state and clock."""
 
     list_display = [
@@ -159,7 +163,8 @@ class PileAdmin(BackofficeAdmin):
     search_fields = ["pile_code", "name", "station__name"]
     search_help_text = _("Pile code, name or station")
     inlines = [ConnectorInline]
-    actions_detail = ["refresh_state", "sync_clock", "change_state"]
+    actions_detail = ["refresh_state", "sync_clock", MENU, "change_state"]
+    actions = [f"selected_{button.method}" for button in BUTTONS]
     export = [
         (_("pile code"), "pile_code"),
         (_("name"), "name"),
@@ -255,41 +260,7 @@ class PileAdmin(BackofficeAdmin):
         obj.pk = made.pk
         obj._state.adding = False  # noqa: SLF001 - the admin goes on with this instance
 
-    # --- Buttons ---
-
-    @action(
-        description=_("Refresh state"),
-        url_path="refresh",
-        icon="sync",
-        permissions=["command"],
-        dialog={
-            "title": _("Refresh state"),
-            "description": _("The pile is asked for the state of each gun."),
-            "form_class": BaseDialogForm,
-            "form_submit_text": _("Refresh state"),
-        },
-    )
-    def refresh_state(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Ask the pile for the state of each gun (0x12 on the wire)."""
-        pile = self.row(request, object_id)
-        guns = [ReadRealtime(connector_no=gun.connector_no) for gun in pile.connectors.all()]
-        return self._send(request, pile, guns)
-
-    @action(
-        description=_("Set clock"),
-        url_path="clock",
-        icon="schedule",
-        permissions=["command"],
-        dialog={
-            "title": _("Set clock"),
-            "description": _("The pile is given the platform's time."),
-            "form_class": BaseDialogForm,
-            "form_submit_text": _("Set clock"),
-        },
-    )
-    def sync_clock(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Give the pile our time (0x56 on the wire)."""
-        return self._send(request, self.row(request, object_id), [SyncTime()])
+    # --- Buttons (commands: see command_pages) ---
 
     @action(
         description=_("Change state"),
@@ -311,20 +282,6 @@ class PileAdmin(BackofficeAdmin):
         before = services.set_state(pile=pile, state=PileState(form.cleaned_data["state"]))
         self.audit(request, "state_changed", pile, changes={"state": [before, pile.state]})
         return self.back_to(request, pile)
-
-    def _send(self, request: HttpRequest, pile: Pile, commands: Sequence[Command]) -> HttpResponse:
-        if pile.is_online:
-            for command in commands:
-                gateway.send(pile=pile, command=command, actor=staff_actor(request))
-            self.audit(request, "commanded", pile, changes={"command": [None, commands[0].kind.value]})
-            messages.success(request, _("Sent. The answer shows under pile commands."))
-        else:
-            messages.warning(request, _("The pile is offline, nothing was sent."))
-        return self.back_to(request, pile)
-
-    def has_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Who may send commands."""
-        return self.allowed(request, "add_pilecommand")
 
     def has_state_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may change the pile."""
@@ -369,7 +326,7 @@ class PileAdmin(BackofficeAdmin):
 
 
 @admin.register(Connector, site=tenant_site)
-class ConnectorAdmin(ReadOnlyAdmin):
+class ConnectorAdmin(LockButtons, ReadOnlyAdmin):
     """The gun wall: one card a gun, faults first, renewed every few seconds."""
 
     list_display = ["code", "pile"]
@@ -392,13 +349,14 @@ class ConnectorAdmin(ReadOnlyAdmin):
         ("energy_shown", "amount_shown"),
         "minutes_shown",
         ("transaction_shown", "fault_shown"),
+        ("lock_shown", "space_shown"),
     ]
-    actions_detail = ["refresh_state"]
+    actions_detail = ["refresh_state", "raise_lock", "lower_lock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
         """Guns of piles that are not retired."""
         guns = super().get_queryset(request).exclude(pile__state=PileState.RETIRED)
-        return guns.select_related("pile__station", "status")
+        return guns.select_related("pile__station", "status", "lock")
 
     def get_ordering(self, request: HttpRequest) -> Sequence[Any]:
         """What needs a person first."""
@@ -438,34 +396,14 @@ class ConnectorAdmin(ReadOnlyAdmin):
             {**(extra_context or {}), "chips": chips, "everything": everything, "refreshed_at": now()},
         )
 
-    @action(
-        description=_("Refresh state"),
-        url_path="refresh",
-        icon="sync",
-        permissions=["command"],
-        dialog={
-            "title": _("Refresh state"),
-            "description": _("The pile is asked for the state of each gun."),
-            "form_class": BaseDialogForm,
-            "form_submit_text": _("Refresh state"),
-        },
-    )
-    def refresh_state(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+    refresh_state = REFRESH.on_page()
+
+    def press(self, request: HttpRequest, form: CommandForm, object_id: str) -> HttpResponse:
         """Ask the pile for this gun's state (0x12 on the wire)."""
         gun = self.row(request, object_id)
-        if gun.pile.is_online:
-            gateway.send(
-                pile=gun.pile, command=ReadRealtime(connector_no=gun.connector_no), actor=staff_actor(request)
-            )
-            self.audit(request, "commanded", gun, changes={"command": [None, ReadRealtime.kind.value]})
-            messages.success(request, _("Sent. The answer shows under pile commands."))
-        else:
-            messages.warning(request, _("The pile is offline, nothing was sent."))
+        command = ReadRealtime(connector_no=gun.connector_no)
+        send_from_page(self, request, gun.pile, gun, commands=[command], reason=form.cleaned_data["reason"])
         return self.back_to(request, gun)
-
-    def has_command_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Who may send commands."""
-        return self.allowed(request, "add_pilecommand")
 
     @display(description=_("state"))
     def state_shown(self, obj: Connector) -> str:
@@ -512,61 +450,28 @@ class ConnectorAdmin(ReadOnlyAdmin):
         """Of the running charge."""
         return obj.status.transaction_no or shown.EMPTY
 
+    @display(description=_("ground lock"))
+    def lock_shown(self, obj: Connector) -> str:
+        """Where it is, and when it said so; guns without one never report."""
+        lock = getattr(obj, "lock", None)
+        if lock is None:
+            return shown.EMPTY
+        return format_html("{} {}", shown.state(lock, LOCK_TONES), shown.moment(lock.reported_at))
+
+    @display(description=_("parking space"))
+    def space_shown(self, obj: Connector) -> str:
+        """Whether a car stands there, and the lock's battery."""
+        lock = getattr(obj, "lock", None)
+        if lock is None:
+            return shown.EMPTY
+        space = _("occupied") if lock.is_occupied else _("empty")
+        trouble = f" · {_('alarm')}" if lock.has_alarm else ""
+        return f"{space} · {_('battery')} {lock.battery_percent} %{trouble}"
+
     @display(description=_("fault bits"))
     def fault_shown(self, obj: Connector) -> str:
         """As the pile sends them."""
         return f"0x{obj.status.fault_bits:04X}"
-
-
-@admin.register(PileCommand, site=tenant_site)
-class PileCommandAdmin(ReadOnlyAdmin):
-    """What was asked of piles, and what became of it."""
-
-    show_full_result_count = False
-
-    list_display = [
-        "created_shown",
-        "pile",
-        "connector_no",
-        "kind",
-        "state_shown",
-        "took_shown",
-        "actor_name",
-    ]
-    list_select_related = ["pile"]
-    list_filter = [
-        ("kind", ChoicesDropdownFilter),
-        ("state", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
-    ]
-    search_fields = ["pile__pile_code"]
-    search_help_text = _("Pile code")
-    fields = [
-        ("pile", "connector_no"),
-        "kind",
-        ("state_shown", "created_shown"),
-        "took_shown",
-        "payload",
-        "result",
-        ("actor_kind", "actor_name"),
-    ]
-
-    @display(description=_("created at"), ordering="id")
-    def created_shown(self, obj: PileCommand) -> str:
-        """To the second."""
-        return shown.moment(obj.created_at)
-
-    @display(description=_("state"), ordering="state")
-    def state_shown(self, obj: PileCommand) -> str:
-        """As a label."""
-        return shown.state(obj, COMMAND_TONES)
-
-    @display(description=_("answered after"))
-    def took_shown(self, obj: PileCommand) -> str:
-        """Seconds from the order to the answer."""
-        if obj.answered_at is None:
-            return shown.EMPTY
-        return f"{(obj.answered_at - obj.created_at).total_seconds():.2f} s"
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -696,6 +601,21 @@ def station_panel(request: HttpRequest, station: Station) -> dict[str, Any]:
     wall = f"{reverse('admin:piles_connector_changelist')}?pile__station__id__exact={station.pk}"
     piles = f"{reverse('admin:piles_pile_changelist')}?station__id__exact={station.pk}"
     return {"guns": station_guns([station])[station.pk], "wall": wall, "piles": piles}
+
+
+tenant_site.unregister(Station)
+
+
+@admin.register(Station, site=tenant_site)
+class StationWithPilesAdmin(StationCommands, StationAdmin):
+    """A station's page, with what can be sent to all of its piles."""
+
+    actions_detail = [
+        "refresh_state",
+        "sync_clock",
+        {**MENU, "items": [*MENU["items"], "limit_power"]},
+        *StationAdmin.actions_detail,
+    ]
 
 
 pages.add_column(Station, pages.Column("guns", _("guns"), station_guns))

@@ -22,7 +22,7 @@ from apps.orders.models import Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
 from apps.piles.enums import AlarmKind
-from apps.piles.models import CommandBatch, Pile
+from apps.piles.models import CommandBatch, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.wallet.models import Recharge
@@ -95,6 +95,7 @@ def stock() -> Stock:
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
     batch = bulk.send_bulk(command=Reboot(), piles=[pile], actor=Actor("staff", "1", SECRET), reason=SECRET)
+    UpdateServer.objects.create(name=SECRET, host="10.0.0.9", username="u", password=SECRET)
     recharge = Recharge.objects.get(wallet__customer=driver)
     assert recharge.amount == Decimal("100.00")
     return Stock(driver, settled, live, record, recharge.recharge_no, batch)

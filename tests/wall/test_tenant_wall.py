@@ -30,7 +30,7 @@ from apps.miniapp.authentication import ticket_for, token_for
 from apps.miniapp.routing import websocket_urlpatterns
 from apps.orders.models import Order, TransactionRecord
 from apps.piles import drivers
-from apps.piles.models import Pile
+from apps.piles.models import Pile, UpdateServer
 from apps.piles.services import create_piles
 from apps.sites.models import Station
 from apps.tenancy.errors import RouteTaken
@@ -55,6 +55,9 @@ STANDARD = {
 }
 """Pages that every model of a back office has."""
 
+COMMANDS = ("refresh", "clock", "prices", "qr", "work", "reboot", "update")
+"""What can be sent to a pile, and to all piles of a station."""
+
 TENANT_MODELS: dict[str, set[str]] = {
     "accounts/user": {"<id>/password/"},
     "auth/group": set(),
@@ -65,17 +68,17 @@ TENANT_MODELS: dict[str, set[str]] = {
     "orders/order": {"<path:object_id>/stop/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},
-    "piles/connector": {"<path:object_id>/refresh/"},
+    "piles/commandbatch": {"<path:object_id>/retry/"},
+    "piles/connector": {f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")},
     "piles/pile": {
-        "<path:object_id>/refresh/",
-        "<path:object_id>/clock/",
-        "<path:object_id>/state/",
+        *(f"<path:object_id>/{page}/" for page in (*COMMANDS, "state")),
         "inspector/",
         "<path:object_id>/timeline/",
         "<path:object_id>/timeline/keep/",
         "<path:object_id>/timeline/export/",
     },
     "piles/pilecommand": set(),
+    "piles/updateserver": set(),
     "pricing/priceassignment": set(),
     "pricing/pricepush": set(),
     "pricing/pricetemplate": {
@@ -84,7 +87,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/new-version/",
         "<path:object_id>/assign/",
     },
-    "sites/station": {"<path:object_id>/state/"},
+    "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, "power-cap", "state")},
     "wallet/account": set(),
     "wallet/debt": set(),
     "wallet/hold": set(),
@@ -264,7 +267,11 @@ def object_pages(models: dict[str, set[str]]) -> list[tuple[str, str]]:
 def filled_in(model: str, mine: Station) -> dict[str, object]:
     """What makes the forms of all dialogs and confirmations complete."""
     state = {"sites/station": "closed", "customers/card": "frozen"}.get(model, "disabled")
-    return {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
+    server = UpdateServer.objects.get_or_create(name="x", defaults={"host": "h"})[0]
+    commands = {"server": server.pk, "path": "/x", "when": "idle", "download_minutes": 5, "format": "gun"}
+    commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
+    dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
+    return {**dialog, **commands}
 
 
 def plain(response: HttpResponse, number: object) -> str:
