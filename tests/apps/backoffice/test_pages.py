@@ -16,9 +16,10 @@ from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
 from apps.orders.settling import settle_record
-from apps.piles import gateway, services
+from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
+from apps.piles.models import UpdateServer
 from tests import factories
 from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
 
@@ -36,6 +37,8 @@ def business(tenant: Any) -> Any:
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name="运维")
     order.refresh_from_db()
+    bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
+    UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
     return order
 
 

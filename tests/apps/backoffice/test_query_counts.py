@@ -10,9 +10,10 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.common.ids import SYSTEM
 from apps.orders.settling import settle_record
-from apps.piles import gateway, services
+from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
+from apps.piles.models import UpdateServer
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.staff import boss
@@ -26,9 +27,11 @@ COUNTS = {
     "orders.order": 5,
     "orders.transactionrecord": 5,
     "piles.alarm": 5,
+    "piles.commandbatch": 6,
     "piles.connector": 7,
     "piles.pile": 8,
     "piles.pilecommand": 4,
+    "piles.updateserver": 5,
     "pricing.priceassignment": 7,
     "pricing.pricepush": 6,
     "pricing.pricetemplate": 6,
@@ -48,6 +51,8 @@ def a_business(number: int) -> None:
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")
+    bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
+    UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
 
 
 def counts(client: Any) -> dict[str, int]:
