@@ -130,6 +130,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "orders.order",
         "orders.transactionrecord",
         "piles.alarm",
+        "piles.commandbatch",
         "piles.connector",
         "piles.pilecommand",
         "pricing.priceassignment",
