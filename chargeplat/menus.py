@@ -45,6 +45,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Stations"), "location_on", "sites.station"),
                 (_("Piles"), "ev_station", "piles.pile"),
+                (_("New devices"), "new_releases", "piles.newdevice"),
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
@@ -101,6 +102,7 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Tenants"), "apartment", "tenancy.tenant"),
                 (_("Domains"), "language", "tenancy.domain"),
                 (_("Inbound routes"), "alt_route", "tenancy.inboundroute"),
+                (_("First-seen devices"), "new_releases", "tenancy.newcomer"),
             ],
         ),
         (

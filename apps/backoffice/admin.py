@@ -330,6 +330,7 @@ DEEDS = {
     "closed": pgettext_lazy("alarm", "closed"),
     "version_added": gettext_lazy("new version"),
     "assigned": gettext_lazy("assigned"),
+    "approved": gettext_lazy("approved"),
     "stop_requested": gettext_lazy("stop requested"),
     "matched": gettext_lazy("matched to an order"),
     "rejected": gettext_lazy("rejected"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Case, Count, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -26,7 +27,7 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.schema import current_schema
 from apps.common.time import now
-from apps.piles import services
+from apps.piles import networks, services
 from apps.piles.command_pages import (
     BUTTONS,
     MENU,
@@ -133,6 +134,50 @@ class PileForm(forms.ModelForm):
         return code
 
 
+class PileChangeForm(forms.ModelForm):
+    """Changes a registered pile."""
+
+    class Meta:
+        model = Pile
+        fields = ["allowed_networks", "pinned_sim_no"]  # beside those that the page names
+
+    def clean_allowed_networks(self) -> str:
+        """Networks that can be read, or none."""
+        text: str = self.cleaned_data["allowed_networks"]
+        try:
+            networks.parse(text)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+        return text
+
+    def clean_pinned_sim_no(self) -> str:
+        """An ICCID has 20 digits; some have hex digits in them."""
+        number: str = self.cleaned_data["pinned_sim_no"].strip().upper()
+        if number and not re.fullmatch(r"[0-9A-F]{20}", number):
+            raise forms.ValidationError(_("20 digits are needed."))
+        return number
+
+
+class ClockFilter(admin.SimpleListFilter):
+    """Piles whose clock is off."""
+
+    title = _("clock")
+    parameter_name = "clock"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Off by more than the limit, or by so much that there is an alarm."""
+        limits = (services.CLOCK_FLAG_S, services.CLOCK_ALARM_S)
+        return [(str(limit), _("off by more than %(limit)s s") % {"limit": limit}) for limit in limits]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Pile]) -> QuerySet[Pile]:
+        """On either side."""
+        value = self.value() or ""
+        if not value.isdecimal():
+            return queryset
+        limit = int(value)
+        return queryset.filter(Q(clock_offset_s__gt=limit) | Q(clock_offset_s__lt=-limit))
+
+
 class PileStateForm(BaseDialogForm):
     """The state that a pile is put into."""
 
@@ -151,6 +196,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         "kind",
         "power_shown",
         "state_shown",
+        "clock_flag",
         "seen_shown",
     ]
     list_select_related = ["station"]
@@ -159,6 +205,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         ("state", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         "is_online",
+        ClockFilter,
     ]
     search_fields = ["pile_code", "name", "station__name"]
     search_help_text = _("Pile code, name or station")
@@ -205,6 +252,18 @@ class PileAdmin(PileCommands, BackofficeAdmin):
                 ],
             },
         ),
+        (
+            _("Identity and dialect"),
+            {
+                "classes": ["tab"],
+                "fields": [
+                    "allowed_networks",
+                    "pinned_sim_no",
+                    ("crc_order", "five_prices"),
+                    ("takes_qr", "cipher"),
+                ],
+            },
+        ),
     ]
     add_fieldsets = [
         (
@@ -238,8 +297,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The number of guns is asked once."""
-        if obj is None:
-            kwargs["form"] = PileForm
+        kwargs["form"] = PileForm if obj is None else PileChangeForm
         return super().get_form(request, obj, change, **kwargs)
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
@@ -318,6 +376,14 @@ class PileAdmin(PileCommands, BackofficeAdmin):
     def login_shown(self, obj: Pile) -> str:
         """To the second."""
         return shown.moment(obj.last_login_at)
+
+    @display(description=_("clock"), ordering="clock_offset_s")
+    def clock_flag(self, obj: Pile) -> str:
+        """A label when it is off."""
+        offset = abs(obj.clock_offset_s or 0)
+        if offset <= services.CLOCK_FLAG_S:
+            return shown.EMPTY
+        return shown.label(self.clock_shown(obj), "danger" if offset > services.CLOCK_ALARM_S else "warning")
 
     @display(description=_("clock offset (s)"))
     def clock_shown(self, obj: Pile) -> str:
@@ -625,3 +691,5 @@ pages.add_panel(
         _("Guns now"), "backoffice/station_guns.html", station_panel, "piles.view_connector", above=True
     ),
 )
+
+from apps.piles import device_admin  # noqa: E402, F401 -- a page of its own, found by the admin through this module

@@ -18,10 +18,11 @@ from apps.common.time import now
 from apps.piles import signals
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import PileCodeTaken
-from apps.piles.models import Alarm, Connector, ConnectorStatus, GroundLock, Pile, PileCommand
+from apps.piles.models import Alarm, Connector, ConnectorStatus, GroundLock, NewDevice, Pile, PileCommand
 from apps.piles.reports import ConnectorReport, LockReport
 from apps.sites.models import Station
-from apps.tenancy.services import claim_routes
+from apps.tenancy.errors import NewcomerGone
+from apps.tenancy.services import claim_routes, drop_newcomer
 
 log = structlog.get_logger(__name__)
 
@@ -123,6 +124,40 @@ def _add_connectors(piles: list[Pile], gun_count: int) -> None:
         for number in range(1, gun_count + 1)
     )
     ConnectorStatus.objects.bulk_create(ConnectorStatus(connector=connector) for connector in connectors)
+
+
+def approve_device(
+    *,
+    device: NewDevice,
+    station: Station,
+    kind: str,
+    power_kw: Decimal,
+    gun_count: int,
+    pins_sim: bool,
+    actor: Actor,
+) -> Pile:
+    """Register a first-seen pile that was offered to this tenant; it is let in when it dials again.
+
+    `pins_sim`: only logins with the SIM card that it was seen with are let in. Raises NewcomerGone, and as
+    `create_pile` does.
+    """
+    with transaction.atomic():
+        seen = NewDevice.objects.select_for_update(of=["self"]).filter(pk=device.pk).first()
+        if seen is None:
+            raise NewcomerGone(key=device.key)
+        pile = create_pile(
+            station=station,
+            pile_code=seen.key,
+            kind=kind,
+            power_kw=power_kw,
+            gun_count=gun_count,
+            actor=actor,
+        )
+        if pins_sim:
+            pile.pinned_sim_no = seen.facts.get("sim_no", "")
+            pile.save(update_fields=["pinned_sim_no", "updated_at"])
+        drop_newcomer(kind=seen.kind, key=seen.key)
+    return pile
 
 
 def set_state(*, pile: Pile, state: PileState) -> str:

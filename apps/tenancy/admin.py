@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin, ReadOnlyInline
 from apps.backoffice.sites import platform_site
-from apps.tenancy.models import Domain, InboundRoute, Tenant, TenantState
+from apps.tenancy import services
+from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
 
 TONES = {TenantState.ACTIVE: "success", TenantState.OPENING: "info", TenantState.SUSPENDED: "warning"}
 
@@ -82,3 +91,86 @@ class InboundRouteAdmin(ReadOnlyAdmin):
     list_select_related = ["tenant"]
     list_filter = ["kind", "tenant"]
     search_fields = ["key__startswith"]
+
+
+class OfferForm(BaseDialogForm):
+    """The tenant that a first-seen device is offered to."""
+
+    tenant = forms.ModelChoiceField(
+        label=_("tenant"), queryset=Tenant.objects.none(), widget=UnfoldAdminSelectWidget
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        open_tenants = Tenant.objects.filter(state=TenantState.ACTIVE)
+        self.fields["tenant"].queryset = open_tenants.exclude(schema_name=settings.PUBLIC_SCHEMA_NAME)
+
+
+@admin.register(Newcomer, site=platform_site)
+class NewcomerAdmin(ReadOnlyAdmin):
+    """Devices that nobody has registered: the platform says whose they may be, that tenant's staff approve them."""
+
+    list_display = ["key", "address", "tenant", "times", "first_shown", "last_shown"]
+    list_select_related = ["tenant"]
+    list_filter = [("tenant", RelatedDropdownFilter)]
+    search_fields = ["key__startswith", "address__startswith"]
+    fields = [("key", "kind"), ("address", "tenant"), ("first_shown", "last_shown"), "times", "facts_shown"]
+    actions_detail = ["offer", "drop"]
+
+    @action(
+        description=_("Offer to a tenant"),
+        url_path="offer",
+        icon="forward",
+        permissions=["decide"],
+        dialog={
+            "title": _("Offer to a tenant"),
+            "description": _("The tenant's staff see the device and may approve it."),
+            "form_class": OfferForm,
+            "form_submit_text": _("Offer"),
+        },
+    )
+    def offer(self, request: HttpRequest, form: OfferForm, object_id: str) -> HttpResponse:
+        """Say whose device it may be."""
+        device = self.row(request, object_id)
+        tenant = form.cleaned_data["tenant"]
+        before = services.offer_newcomer(newcomer=device, tenant=tenant)
+        self.audit(request, "assigned", device, changes={"tenant": [before and before.code, tenant.code]})
+        return self.back_to(request, device)
+
+    @action(
+        description=_("Forget"),
+        url_path="drop",
+        icon="delete",
+        permissions=["decide"],
+        dialog={
+            "title": _("Forget"),
+            "description": _("It is listed again when it dials in again."),
+            "form_class": BaseDialogForm,
+            "form_submit_text": _("Forget"),
+        },
+    )
+    def drop(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Take it off the list."""
+        device = self.row(request, object_id)
+        self.audit(request, "deleted", device)
+        services.drop_newcomer(kind=device.kind, key=device.key)
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:tenancy_newcomer_changelist")})
+
+    def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may change first-seen devices."""
+        return self.allowed(request, "change_newcomer")
+
+    @display(description=_("first seen"), ordering="first_seen_at")
+    def first_shown(self, obj: Newcomer) -> str:
+        """To the second."""
+        return shown.moment(obj.first_seen_at)
+
+    @display(description=_("last seen"), ordering="last_seen_at")
+    def last_shown(self, obj: Newcomer) -> str:
+        """To the second."""
+        return shown.moment(obj.last_seen_at)
+
+    @display(description=_("what it said"))
+    def facts_shown(self, obj: Newcomer) -> str:
+        """Of its login."""
+        return ", ".join(f"{name}: {value}" for name, value in obj.facts.items() if value) or shown.EMPTY

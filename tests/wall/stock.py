@@ -14,6 +14,7 @@ from psycopg import sql
 from apps.accounts.models import User
 from apps.backoffice import audit
 from apps.common.ids import SYSTEM, Actor
+from apps.common.schema import current_schema
 from apps.common.time import now
 from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer
@@ -25,12 +26,14 @@ from apps.piles.enums import AlarmKind
 from apps.piles.models import CommandBatch, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
+from apps.tenancy.models import Newcomer, Tenant
 from apps.wallet.models import Recharge
 from tests import factories
 
 SECRET = "乙方机密"
 FIRST_ID = 900_001
 PILE_CODE = "99010100000001"
+NEW_CODE = "99010100000077"
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Stock:
         return [
             SECRET,
             self.pile_code,
+            NEW_CODE,
             self.station_no,
             self.settled.order_no,
             self.settled.transaction_no,
@@ -91,6 +95,14 @@ def stock() -> Stock:
     add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
     add_vehicle(customer=driver, plate="沪A99011")
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
+    Newcomer.objects.create(
+        pk=FIRST_ID,
+        kind="pile",
+        key=NEW_CODE,
+        first_seen_at=now(),
+        last_seen_at=now(),
+        tenant=Tenant.objects.get(schema_name=current_schema()),
+    )
     User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)

@@ -77,6 +77,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/timeline/keep/",
         "<path:object_id>/timeline/export/",
     },
+    "piles/newdevice": {"<path:object_id>/approve/"},
     "piles/pilecommand": set(),
     "piles/updateserver": set(),
     "pricing/priceassignment": set(),
@@ -103,6 +104,7 @@ PLATFORM_MODELS: dict[str, set[str]] = {
     "backoffice/auditentry": set(),
     "tenancy/domain": set(),
     "tenancy/inboundroute": set(),
+    "tenancy/newcomer": {"<path:object_id>/offer/", "<path:object_id>/drop/"},
     "tenancy/tenant": set(),
 }
 
@@ -269,6 +271,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     state = {"sites/station": "closed", "customers/card": "frozen"}.get(model, "disabled")
     server = UpdateServer.objects.get_or_create(name="x", defaults={"host": "h"})[0]
     commands = {"server": server.pk, "path": "/x", "when": "idle", "download_minutes": 5, "format": "gun"}
+    commands |= {"kind": "dc", "power_kw": "60", "gun_count": "1"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
     return {**dialog, **commands}

@@ -15,11 +15,13 @@ from apps.accounts.models import User
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
+from apps.common.time import now
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import UpdateServer
+from apps.tenancy.models import Newcomer
 from tests import factories
 from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
 
@@ -35,6 +37,9 @@ def business(tenant: Any) -> Any:
     factories.a_charging_order()
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
+    Newcomer.objects.create(
+        kind="pile", key="99010203040506", first_seen_at=now(), last_seen_at=now(), tenant=tenant
+    )
     Group.objects.create(name="运维")
     order.refresh_from_db()
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
@@ -132,6 +137,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "piles.alarm",
         "piles.commandbatch",
         "piles.connector",
+        "piles.newdevice",
         "piles.pilecommand",
         "pricing.priceassignment",
         "pricing.pricepush",
@@ -163,6 +169,7 @@ def test_the_platform_has_no_business_page(tenant: Any) -> None:
         "backoffice.auditentry",
         "tenancy.domain",
         "tenancy.inboundroute",
+        "tenancy.newcomer",
         "tenancy.tenant",
     ]
     assert not [label for label in TENANT_PAGES if label.startswith("tenancy.")]
