@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from apps.piles.models import RawFrame
 from ykc_server.dialects import split
+from ykc_server.masking import masked
 from ykc_server.protocol import DECODE, ProtocolError, UnknownFrame, open_frame
 from ykc_server.telemetry import EPOCH_US, CopyWriter
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 COLUMNS = ("at", "pile_code", "number", "connection_id", "is_down", "verdict", "frame")
 FINE = "ok"
 VERDICT_LENGTH = 16
+UPDATE = 0x94
 HEAD = struct.Struct(">hiqi14siq").pack
 FLAG = struct.Struct(">i?").pack
 LENGTH = struct.Struct(">i").pack
@@ -51,11 +53,12 @@ class FrameLog(CopyWriter):
                 self._put(session, frame, is_down=False, verdict=_verdict(pile, session, frame))
 
     def down(self, pile: PileConsumer, data: bytes) -> None:
-        """Keep what such a pile was sent: whole frames."""
+        """Keep what such a pile was sent: whole frames. An update server's credentials are kept nowhere."""
         session = pile.session
         if session is not None and self._is_on(pile):
             for frame in split(data):
-                self._put(session, frame, is_down=True, verdict=FINE)
+                kept = masked(frame) if frame[5] == UPDATE else frame
+                self._put(session, kept, is_down=True, verdict=FINE)
 
     def sample(self, pile: PileConsumer, data: bytes, verdict: str) -> None:
         """Keep something wrong of any pile that is logged in, a few times a minute."""

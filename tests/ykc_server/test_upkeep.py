@@ -25,7 +25,7 @@ from apps.piles.commands import (
     UpdateFirmware,
 )
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, LockState
-from apps.piles.models import Alarm, GroundLock, Pile, PileCommand, UpdateServer
+from apps.piles.models import Alarm, GroundLock, Pile, PileCommand, RawFrame, UpdateServer
 from apps.sites.models import Station
 from apps.tenancy.models import Tenant
 from tests.ykc_server.harness import (
@@ -236,6 +236,7 @@ def test_an_update_goes_out_with_credentials_that_are_kept_nowhere(
     committed: Tenant, capfd: pytest.CaptureFixture[str], code: int, state: CommandState, word: str
 ) -> None:
     pile, server = make_pile(), a_server()
+    Pile.objects.update(frames_kept_until=now() + timedelta(hours=1))  # all its frames are kept, too
     schema = committed.schema_name
 
     async def go() -> tuple[Message, PileCommand]:
@@ -258,6 +259,7 @@ def test_an_update_goes_out_with_credentials_that_are_kept_nowhere(
     assert kept["crc"] == "ok"
     assert kept["fields"]["path"] == "/fw/v5.bin"
     assert b"*" * 32 in bytes(row.frame)
+    assert 0x94 in [row.frame[5] for row in RawFrame.objects.filter(is_down=True)]
     assert_no_secret_in_the_database(schema)
     written = "".join(capfd.readouterr())
     assert not [secret for secret in SECRETS if secret in written]
