@@ -29,7 +29,9 @@ def raise_holds(*, recharge_no: str) -> int:
     the new money too. The guns are sent their new balances after commit. Once per order and top-up, however often it
     is called. An order that is still starting follows when it charges (`raise_missed_holds`).
     """
-    recharge = Recharge.objects.select_related("wallet").get(recharge_no=recharge_no)
+    recharge = Recharge.objects.select_related("wallet").filter(recharge_no=recharge_no).first()
+    if recharge is None:
+        return 0
     running = Order.objects.filter(
         customer=recharge.wallet.customer_id, state=OrderState.CHARGING, preset_amount=None
     )

@@ -523,6 +523,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "2026-01-01T00:00:00+08:00",
         ],
         "orders.check_meter": [beta.waiting_record.pk],
+        "orders.raise_holds": [beta.recharge_no],
         "orders.store_curve": [beta.settled.order_no],
         "piles.deliver_batch": [beta.batch.pk],
     }
