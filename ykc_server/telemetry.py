@@ -81,7 +81,11 @@ class CopyWriter:
                 group.create_task(self._watch())
                 group.create_task(self._write_on())
         finally:
-            await self._connection.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
 
     async def flush(self) -> None:
         """Write everything, whatever its age, but for tenants whose table does not take it now."""

@@ -14,6 +14,7 @@ from apps.common.time import now
 from apps.customers.models import Customer
 from apps.miniapp.authentication import token_for
 from apps.piles.models import Pile
+from apps.piles.partitions import ensure_partitions
 from apps.piles.services import create_piles
 from apps.pricing.models import PriceTemplate
 from apps.pricing.services import assign, create_template
@@ -47,6 +48,7 @@ def make_business(*, piles: int, drivers: int) -> tuple[list[str], list[str]]:
                 actor=SYSTEM,
             ):  # fmt: skip
                 pass
+        ensure_partitions()
         if not PriceTemplate.objects.exists():
             price = ClassPrice(Decimal("0.80000"), Decimal("0.40000"))
             classes = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)

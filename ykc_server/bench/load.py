@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -17,6 +18,7 @@ VARIANTS = 16
 """Different payloads of each pile: sequence numbers and energies move on as they do in the field."""
 ANSWER_TIMEOUT_S = 20.0
 DIAL_AT_ONCE = 200
+BURST_EVERY_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -54,35 +56,40 @@ def login_frame(code: str) -> bytes:
     ).encode(b"\0\0")
 
 
-def heartbeat_exchanges(code: str) -> list[Exchange]:
+def heartbeat(code: str, sequence: bytes) -> Exchange:
     """One 0x03 in a write, one 0x04 back."""
     gun = bytes.fromhex(code) + GUN
-    exchanges = []
-    for index in range(VARIANTS):
-        sequence = index.to_bytes(2, "little")
-        request = Heartbeat(pile_no=gun[:7], gun_no=GUN, gun_status=0).encode(sequence)
-        exchanges.append(Exchange(request, answer_heartbeat(sequence, gun), 1))
-    return exchanges
+    request = Heartbeat(pile_no=gun[:7], gun_no=GUN, gun_status=0).encode(sequence)
+    return Exchange(request, answer_heartbeat(sequence, gun), 1)
+
+
+def heartbeat_exchanges(code: str) -> list[Exchange]:
+    """Heartbeats one by one."""
+    return [heartbeat(code, index.to_bytes(2, "little")) for index in range(VARIANTS)]
 
 
 def charging_exchanges(code: str) -> list[Exchange]:
     """Half a minute of a charging gun in one write: three 0x03, twice 0x13, 0x23 and 0x25; three 0x04 come back."""
-    gun = bytes.fromhex(code) + GUN
     exchanges = []
     for index in range(VARIANTS):
         heartbeats = [heartbeat_exchanges(code)[(3 * index + n) % VARIANTS] for n in range(3)]
         data = []
         for half in range(2):
             sequence = (2 * index + half).to_bytes(2, "little")
-            transaction = bytes.fromhex(transaction_no(code))
             data.append(realtime(code, charging=True, energy=1_000 * index + half).encode(sequence))
-            data.append(seal(sequence + b"\0\x23" + transaction + gun + bytes(20)))
-            data.append(seal(sequence + b"\0\x25" + transaction + gun + bytes(7)))
+            data += [battery(code, kind, sequence) for kind in (0x23, 0x25)]
         request = b"".join(
             (heartbeats[0].request, *data[:3], heartbeats[1].request, *data[3:], heartbeats[2].request)
         )
         exchanges.append(Exchange(request, b"".join(one.answer for one in heartbeats), 9))
     return exchanges
+
+
+def battery(code: str, kind: int, sequence: bytes) -> bytes:
+    """0x23 or 0x25 of a pile's gun."""
+    size = {0x23: 20, 0x25: 7}[kind]
+    number = bytes.fromhex(transaction_no(code))
+    return seal(sequence + bytes((0, kind)) + number + bytes.fromhex(code) + GUN + bytes(size))
 
 
 def transaction_no(code: str) -> str:
@@ -120,6 +127,7 @@ class PileClient(asyncio.Protocol):
     __slots__ = (
         "answered",
         "buffer",
+        "chop",
         "code",
         "current",
         "errors",
@@ -127,12 +135,17 @@ class PileClient(asyncio.Protocol):
         "got",
         "on_frame",
         "on_quiet",
+        "pending",
         "transport",
+        "writes",
     )
 
-    def __init__(self, code: str, errors: Errors) -> None:
+    def __init__(self, code: str, errors: Errors, *, chop: bool = False) -> None:
         self.code = code
         self.errors = errors
+        self.chop = chop
+        self.writes = 0
+        self.pending: deque[tuple[bytes, float]] = deque()  # answers that must come, and since when
         self.current: Exchange | None = None
         self.exchanges: cycle[Exchange] | None = None
         self.on_quiet: Callable[[], None] | None = None
@@ -149,9 +162,20 @@ class PileClient(asyncio.Protocol):
         self.exchanges = cycle(exchanges)
         self._send()
 
+    def write(self, data: bytes) -> None:
+        """Send; with `chop` in two segments, torn at another place each time."""
+        if not self.chop:
+            self.transport.write(data)
+            return
+        self.writes += 1
+        cut = 1 + self.writes % (len(data) - 1)
+        self.transport.write(data[:cut])
+        # uvloop sends what was written at the end of a turn of its loop, so the rest is a segment of its own.
+        asyncio.get_running_loop().call_soon(self.transport.write, data[cut:])
+
     def _send(self) -> None:
         self.current = next(self.exchanges)  # type: ignore[arg-type]
-        self.transport.write(self.current.request)
+        self.write(self.current.request)
 
     def data_received(self, data: bytes) -> None:
         if self.on_frame is not None:
@@ -188,9 +212,10 @@ class PileClient(asyncio.Protocol):
 class Fleet:
     """Piles of the generator on one server."""
 
-    def __init__(self, port: int, errors: Errors) -> None:
+    def __init__(self, port: int, errors: Errors, *, chop: bool = False) -> None:
         self.port = port
         self.errors = errors
+        self.chop = chop
         self.piles: list[PileClient] = []
 
     async def dial(self, codes: Sequence[str]) -> None:
@@ -199,7 +224,7 @@ class Fleet:
 
         async def one(code: str) -> None:
             _, pile = await loop.create_connection(
-                lambda: PileClient(code, self.errors), "127.0.0.1", self.port
+                lambda: PileClient(code, self.errors, chop=self.chop), "127.0.0.1", self.port
             )
             self.piles.append(pile)
 
@@ -221,7 +246,7 @@ class Fleet:
 
         for pile in self.piles:
             pile.on_frame = frame
-            pile.transport.write(login_frame(pile.code))
+            pile.write(login_frame(pile.code))
         await self._all(waiting, done)
         for pile in self.piles:
             pile.on_frame = pile.buffer = None
@@ -239,11 +264,41 @@ class Fleet:
         for pile in self.piles:
             pile.begin(exchanges(pile.code))
         await asyncio.sleep(seconds / 4)
-        frames, used, began = self._answered(), cpu(), time.perf_counter()
+        frames, used, began = self.answered(), cpu(), time.perf_counter()
         await asyncio.sleep(seconds)
-        frames, used, lasted = self._answered() - frames, cpu() - used, time.perf_counter() - began
+        frames, used, lasted = self.answered() - frames, cpu() - used, time.perf_counter() - began
         await self._stop()
         return used * 1e6 / max(frames, 1), frames / lasted
+
+    async def in_bursts(
+        self,
+        exchanges: Callable[[str], Sequence[Exchange]],
+        frames_per_s: float,
+        seconds: float,
+        cpu: Callable[[], float],
+    ) -> tuple[float, int]:
+        """Send exchanges at a pace, some piles every few milliseconds. Returns CPU µs per frame, and exchanges sent.
+
+        A pile that has not been answered since its last turn is passed over and its turn is made up for later.
+        """
+        made = {pile: cycle(exchanges(pile.code)) for pile in self.piles}
+        turns = cycle(self.piles)
+        frames = exchanges(self.piles[0].code)[0].frames
+        before, sent, began = self.answered(), 0, time.perf_counter()
+        used = cpu()
+        while (passed := time.perf_counter() - began) < seconds:
+            owed = int(passed * frames_per_s / frames) - sent
+            for _ in range(min(owed, len(self.piles))):
+                pile = next(turns)
+                if pile.current is None:
+                    pile.current = next(made[pile])
+                    pile.write(pile.current.request)
+                    sent += 1
+            await asyncio.sleep(BURST_EVERY_S)
+        await self._stop()
+        used = cpu() - used
+        self.errors.missing += sent * frames - (self.answered() - before)
+        return used * 1e6 / max(sent * frames, 1), sent
 
     def close(self) -> None:
         """End all connections."""
@@ -251,12 +306,15 @@ class Fleet:
             pile.transport.abort()
         self.piles.clear()
 
-    def _answered(self) -> int:
+    def answered(self) -> int:
+        """Frames whose exchange was answered."""
         return sum(pile.answered for pile in self.piles)
 
     async def _stop(self) -> None:
         done = asyncio.Event()
-        waiting = set(self.piles)
+        waiting = {pile for pile in self.piles if pile.current is not None}
+        if not waiting:
+            return
 
         def quiet(pile: PileClient) -> Callable[[], None]:
             def end() -> None:

@@ -40,12 +40,12 @@ class Measured:
                 return int(line.split()[1])
         raise NotReady("no Pss in smaps_rollup")
 
-    async def quiet(self, limit_s: float = 60.0) -> None:
-        """Wait until it has nothing to do."""
+    async def quiet(self, limit_s: float = 60.0, *, below_s: float = 0.02) -> None:
+        """Wait until it has nothing to do: uses less than `below_s` CPU seconds in a second."""
         for _ in range(int(limit_s)):
             before = self.cpu_s()
             await asyncio.sleep(1.0)
-            if self.cpu_s() - before < 0.02:
+            if self.cpu_s() - before < below_s:
                 return
 
 

@@ -37,7 +37,7 @@ CRC_SIZE = 2
 MAX_BODY = 255 - 4
 
 _HEADS = [bytes((START, length)) for length in range(256)]
-_pack_crc = struct.Struct("<H").pack
+pack_crc = struct.Struct("<H").pack
 _pack_swapped_crc = struct.Struct(">H").pack
 
 
@@ -133,7 +133,7 @@ class Message(msgspec.Struct, gc=False, kw_only=True):
 def seal(core: bytes, crc_swapped: bool = False) -> bytes:
     """Put start byte, length and CRC around `core` (sequence to end of body) (YKC V1.6)."""
     crc = crc16(core)
-    return _HEADS[len(core)] + core + (_pack_swapped_crc(crc) if crc_swapped else _pack_crc(crc))
+    return _HEADS[len(core)] + core + (_pack_swapped_crc(crc) if crc_swapped else pack_crc(crc))
 
 
 Decoder = Callable[[bytes], Message]

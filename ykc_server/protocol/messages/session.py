@@ -10,8 +10,9 @@ from ykc_server.protocol.codes import (
     ProtocolVersion,
     ZeroIsSuccess,
 )
+from ykc_server.protocol.crc import crc16
 from ykc_server.protocol.fields import Ascii, Bcd, Coded
-from ykc_server.protocol.message import Direction, Message, message, seal
+from ykc_server.protocol.message import Direction, Message, message, pack_crc, seal
 from ykc_server.protocol.messages.common import GunNo, PileNo, Plain
 
 
@@ -58,4 +59,7 @@ def answer_heartbeat(sequence: bytes, gun: bytes, crc_swapped: bool = False) -> 
 
     The gateway answers a heartbeat of every gun every 10 s: this saves it the object.
     """
-    return seal(sequence + b"\0\x04" + gun + b"\0", crc_swapped)
+    core = sequence + b"\0\x04" + gun + b"\0"
+    if crc_swapped:
+        return seal(core, crc_swapped)
+    return b"\x68\x0d" + core + pack_crc(crc16(core))
