@@ -65,11 +65,12 @@ async def logins(stage: Stage) -> list[Result]:
     codes = stage.piles(PILES)
     measured, commands, times = [], [], []
     with stage.gateway() as gateway, stage.helper("stock", "group") as stock, undisturbed():
+        await stock.quiet()
+        await gateway.quiet()
         for turn in range(stage.rounds):
             used = []
             for process in (stock, gateway):
                 fleet = stage.fleet(process)
-                await process.quiet()
                 cpu, redis = process.cpu_s(), stage.redis_commands()
                 began = asyncio.get_running_loop().time()
                 await fleet.dial(codes)
@@ -78,6 +79,7 @@ async def logins(stage: Stage) -> list[Result]:
                 used.append(process.cpu_s() - cpu)
                 redis = stage.redis_commands() - redis
                 fleet.close()
+                await process.quiet()  # its farewells are not the other's work
                 if process is gateway:
                     commands.append(redis / len(codes))
                     times.append(lasted)
@@ -86,7 +88,6 @@ async def logins(stage: Stage) -> list[Result]:
                     f"{used[-1]:.2f} s CPU, all in after {lasted:.1f} s, {redis} Redis commands"
                 )
             measured.append((used[1], used[0]))
-        await gateway.quiet()
     commands.sort()
     return [
         ratio("logins", measured, inverse=True, note=f"all in after {sorted(times)[len(times) // 2]:.1f} s"),
