@@ -164,6 +164,7 @@ class RecordWriter:
     LIMIT = 50_000
     BATCH = 1_000
     RETRY_S = 0.5
+    ANNOUNCE_EVERY_S = 0.1
     KEEP_S = 20.0  # a pile repeats after 30 s by itself
 
     def __init__(self, gateway: Gateway) -> None:
@@ -174,6 +175,7 @@ class RecordWriter:
         self._idle = asyncio.Event()
         self._idle.set()
         self._unsettled: set[str] = set()
+        self._announced: dict[str, float] = {}
 
     def put(self, pile: PileConsumer, frame: bytes) -> None:
         """Queue a record's frame. Beyond the limit it is dropped, and the pile will repeat it."""
@@ -299,6 +301,11 @@ class RecordWriter:
             self._gateway.spawn(self._settle(schema))
 
     async def _settle(self, schema: str) -> None:
+        # In a burst every batch would send a message, which costs more than storing the batch.
+        pause_s = self._announced.get(schema, 0.0) + self.ANNOUNCE_EVERY_S - time.monotonic()
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+        self._announced[schema] = time.monotonic()
         self._unsettled.discard(schema)  # records of the next batch get a task of their own
         try:
             await self._gateway.pool.run(schema, settle_pending.apply_async, retry=False)

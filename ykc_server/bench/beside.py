@@ -16,7 +16,7 @@ import uvloop
 async def store(port: int, schema: str, rows_per_s: float) -> None:
     from ykc_server.bench.storage import Rows
 
-    rows = Rows(schema)
+    rows = await asyncio.to_thread(Rows, schema)
     writer = rows.gateway.telemetry
     await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", port)
     run = asyncio.create_task(writer.run())

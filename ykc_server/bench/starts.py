@@ -37,6 +37,7 @@ DRIVERS = 200
 PILES = 5_000
 COMMANDS = 100
 WARM_UP = 10
+PAUSE_S = 0.02
 TIMEOUT_S = 10.0
 START = RemoteStart.spec.kind
 
@@ -242,7 +243,7 @@ async def from_command(stage: Stage) -> list[Result]:
                         place += step
                         waits[raw].append(await commands.one(codes[place % len(codes)], raw=raw))
                         await asyncio.sleep(
-                            0.005
+                            PAUSE_S
                         )  # the answer's own work in the database is not ours to wait for
                 if turn < 0:
                     continue
