@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.forms import ModelChoiceField, ModelForm
+from django.forms import ModelChoiceField, ModelForm, PasswordInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
@@ -29,6 +29,7 @@ from apps.backoffice.audit import plain, record
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import platform_site, tenant_site
+from apps.common.crypto import EncryptedTextField
 from apps.common.errors import DomainError
 from apps.common.time import now
 
@@ -56,6 +57,17 @@ class BackofficeAdmin(ModelAdmin):
     change_form_outer_after_template = "backoffice/panels_below.html"
     deletable: ClassVar[bool] = False
     export: ClassVar[Sequence[Export]] = ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Without secrets for those who may only look: a field that cannot be edited shows what is stored."""
+        fieldsets = super().get_fieldsets(request, obj)
+        secrets = {field.name for field in self.opts.concrete_fields if isinstance(field, EncryptedTextField)}
+        if not secrets or obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": _without(options["fields"], secrets)})
+            for title, options in fieldsets
+        ]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Without the theme's mass deletion."""
@@ -271,12 +283,17 @@ class ReadOnlyInline(TabularInline):
         return False
 
 
+def _without(fields: Iterable[Any], secrets: set[str]) -> list[Any]:
+    kept = [_without(field, secrets) if isinstance(field, list | tuple) else field for field in fields]
+    return [field for field in kept if field and (isinstance(field, list) or field not in secrets)]
+
+
 def form_changes(form: ModelForm, *, add: bool) -> dict[str, list[Any]]:
-    """Return {field: [before, after]} of a valid form; passwords only as having changed."""
+    """Return {field: [before, after]} of a valid form; secrets only as having changed."""
     changes: dict[str, list[Any]] = {}
     for name in form.changed_data:
         field = form.fields.get(name)
-        if "password" in name or field is None:
+        if field is None or "password" in name or isinstance(field.widget, PasswordInput):
             changes[name] = ["…", "…"]
             continue
         before = None if add else _words(form.get_initial_for_field(field, name), field)

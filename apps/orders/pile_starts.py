@@ -27,7 +27,7 @@ from apps.orders.services import open_order
 from apps.piles.errors import ConnectorBusy, ConnectorFaulty, PileDisabled, PileNotFound
 from apps.piles.models import Connector
 from apps.piles.reports import PileStartAnswer, PileStartRequest
-from apps.pricing.errors import NoPrice
+from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.wallet.errors import HasDebt, InsufficientBalance
 
 log = structlog.get_logger(__name__)
@@ -55,6 +55,7 @@ REASONS: dict[type[DomainError], str] = {
     StationClosed: "pile_disabled",
     ConnectorFaulty: "pile_disabled",
     NoPrice: "not_allowed",
+    FivePricesUnknown: "not_allowed",
     GunsApart: "not_allowed",
     customers.PinWrong: "wrong_password",
     customers.VinUnknown: "vin_unknown",

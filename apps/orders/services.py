@@ -33,7 +33,7 @@ from apps.piles.errors import ConnectorBusy, ConnectorFaulty, ConnectorOffline, 
 from apps.piles.models import Connector, PileCommand
 from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.selectors import lock_connector
-from apps.pricing.errors import NoPrice
+from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.pricing.selectors import effective_version
 from apps.sites.models import StationState
 from apps.tenancy.models import Tenant
@@ -214,7 +214,10 @@ def _create(
     version = effective_version(pile_id=pile.pk, station_id=pile.station_id, at=at)
     if version is None:
         raise NoPrice
-    tariff = version.to_tariff().to_json()
+    prices = version.to_tariff()
+    if prices.uses_five_classes and not pile.five_prices:
+        raise FivePricesUnknown  # the pile would charge by other prices, and count deep valley as another class
+    tariff = prices.to_json()
     order = Order(
         order_no=dated_number("C", at=at),
         transaction_no=transaction_number(pile.pile_code, main.connector_no, at=at),

@@ -19,7 +19,12 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from apps.backoffice import pages, shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -139,7 +144,26 @@ class PileChangeForm(forms.ModelForm):
 
     class Meta:
         model = Pile
-        fields = ["allowed_networks", "pinned_sim_no"]  # beside those that the page names
+        fields = ["allowed_networks", "pinned_sim_no", "cipher_key"]  # beside those that the page names
+
+    cipher_key = forms.CharField(
+        label=_("cipher key"),
+        max_length=200,
+        required=False,
+        help_text=_("Hex digits or text. It is shown to nobody. Empty: it stays as it is."),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial.pop("cipher_key", None)
+
+    def clean(self) -> dict[str, Any]:
+        """The key is written and never read: an empty field keeps it, a pile without a cipher has none."""
+        words: dict[str, Any] = super().clean() or self.cleaned_data
+        kept = words.get("cipher_key") or self.instance.cipher_key
+        words["cipher_key"] = kept if words.get("cipher") else ""
+        return words
 
     def clean_allowed_networks(self) -> str:
         """Networks that can be read, or none."""
@@ -260,7 +284,8 @@ class PileAdmin(PileCommands, BackofficeAdmin):
                     "allowed_networks",
                     "pinned_sim_no",
                     ("crc_order", "five_prices"),
-                    ("takes_qr", "cipher"),
+                    "takes_qr",
+                    ("cipher", "cipher_key"),
                 ],
             },
         ),

@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 MAX_TRIES = 10
 RETRY_AFTER = timedelta(seconds=60)
 MAX_PUSHES_PER_RUN = 1_000
+FIVE_CLASSES = "five_rate_classes"
+"""Why a push failed: its prices have a deep valley, and the pile knows four classes."""
 
 
 def create_template(*, name: str, tariff: Tariff, actor: Actor, note: str = "") -> PriceVersion:
@@ -110,7 +112,8 @@ def push_due_prices(*, at: datetime | None = None, station_id: int | None = None
     """Send 0x58 for every queued push that is due: in force now, pile online and not charging. Returns how many.
 
     A pile that charges keeps its model until it is idle (YKC V1.6, 7.1). Retried a minute after a silent or failed
-    try, at most MAX_TRIES times; then an alarm stays open until a try succeeds.
+    try, at most MAX_TRIES times; then an alarm stays open until a try succeeds. Prices with five rate classes are not
+    sent to a pile that knows four: such a push is failed with an alarm, and goes out once the pile knows five.
     """
     moment = at or now()
     waiting = (
@@ -127,6 +130,9 @@ def push_due_prices(*, at: datetime | None = None, station_id: int | None = None
     for push in pushes:
         if push.version != current.get(push.pile_id):
             continue  # not yet in force, or superseded
+        if _has_too_many_classes(push.version, push.pile):
+            _fail_five_classes([push], moment)
+            continue
         with transaction.atomic():
             claimed = PricePush.objects.filter(pk=push.pk, tries=push.tries).update(
                 state=PushState.SENT, tries=F("tries") + 1, tried_at=moment
@@ -146,10 +152,14 @@ def price_commands(piles: Sequence[Pile]) -> dict[int, list[Command]]:
     """Return 0x58 with the prices in force for each pile that can take them now, and note the push as sent.
 
     A pile that charges keeps its model until it is idle (YKC V1.6, 7.1): it is queued, and pushed then. Nothing for
-    piles without a price.
+    piles without a price. Prices with five rate classes are not sent to a pile that knows four: that push is failed
+    with an alarm.
     """
     moment = now()
     versions = effective_versions(places=[(pile.pk, pile.station_id) for pile in piles], at=moment)
+    unfit = {
+        pile.pk for pile in piles if pile.pk in versions and _has_too_many_classes(versions[pile.pk], pile)
+    }
     charging = set(
         Pile.objects.filter(pk__in=versions, connectors__status__state=ConnectorState.CHARGING).values_list(
             "pk", flat=True
@@ -171,6 +181,10 @@ def price_commands(piles: Sequence[Pile]) -> dict[int, list[Command]]:
             unique_fields=["pile", "version"],
             update_fields=["state", "tries", "reason", "tried_at", "done_at"],
         )
+        _fail_five_classes(
+            [push for push in pushes if push.pile_id in unfit],
+            moment,
+        )
     return {
         push.pile_id: [
             SetBillingModel(
@@ -180,8 +194,26 @@ def price_commands(piles: Sequence[Pile]) -> dict[int, list[Command]]:
             )
         ]
         for push in pushes
-        if push.pile_id not in charging
+        if push.pile_id not in charging | unfit
     }
+
+
+def _has_too_many_classes(version: PriceVersion, pile: Pile) -> bool:
+    return not pile.five_prices and version.to_tariff().uses_five_classes
+
+
+def _fail_five_classes(pushes: Sequence[PricePush], moment: datetime) -> None:
+    """Fail pushes to piles that know four classes. It is no try: nothing was sent. Says it once in an alarm."""
+    for push in pushes:
+        known = push.state == PushState.FAILED and push.reason == FIVE_CLASSES
+        push.state, push.reason, push.tries, push.tried_at = PushState.FAILED, FIVE_CLASSES, 0, moment
+        push.save(update_fields=["state", "reason", "tries", "tried_at", "updated_at"])
+        if not known:
+            raise_alarm(
+                kind=AlarmKind.PRICE_MISMATCH,
+                pile_code=push.pile.pile_code,
+                detail={"model": push.version.billing_model_no, "reason": FIVE_CLASSES},
+            )
 
 
 def push_answered(*, pile_code: str, accepted: bool) -> None:

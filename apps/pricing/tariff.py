@@ -99,6 +99,11 @@ class Tariff:
         object.__setattr__(self, "prices", ordered)
         object.__setattr__(self, "slots", tuple(self.slots))
 
+    @property
+    def uses_five_classes(self) -> bool:
+        """Whether some half hour is deep valley, which not every pile can count."""
+        return RateClass.DEEP_VALLEY in self.slots
+
     @classmethod
     def from_json(cls, data: Any) -> "Tariff":
         """Read `{"prices": {"peak": {"electricity": "1.20000", "service": "0.40000"}, …}, "slots": "0011…"}`.

@@ -40,7 +40,7 @@ def prices(billing_model_no: str, tariff: Tariff) -> Prices:
         "deep_valley_electricity_price": int(deepest.electricity / PRICE_UNIT),
         "deep_valley_service_price": int(deepest.service / PRICE_UNIT),
     }
-    return Prices(billing_model_no, None if RateClass.DEEP_VALLEY in tariff.slots else fields, five)
+    return Prices(billing_model_no, None if tariff.uses_five_classes else fields, five)
 
 
 def billing_model(

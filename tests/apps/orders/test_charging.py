@@ -18,6 +18,7 @@ from apps.orders.moves import move
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Alarm, Pile, PileCommand
 from apps.piles.reports import StopAnswer, TransactionReport
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import StationState
 from apps.wallet.models import Debt, Hold
 from apps.wallet.services import wallet_of
@@ -164,6 +165,17 @@ def test_other_refusals():
     closed.pile.station.state = StationState.CLOSED
     closed.pile.station.save()
     assert refused(customer, closed) == "orders.station_closed"
+
+
+def test_a_pile_that_cannot_count_deep_valley_does_not_charge_by_it():
+    customer, connector = factories.a_customer(), factories.a_connector(priced=False)
+    deep = ClassPrice(Decimal("0.10000"), Decimal("0.20000"))
+    five = Tariff({**factories.TARIFF.prices, RateClass.DEEP_VALLEY: deep}, (RateClass.DEEP_VALLEY,) * 48)
+    factories.a_price(five, pile=connector.pile)
+    assert refused(customer, connector) == "pricing.five_rate_classes"
+    Pile.objects.update(five_prices=True)
+    order = factories.a_started_order(customer=customer, connector=connector)
+    assert Tariff.from_json(order.tariff) == five
 
 
 def test_a_second_driver_is_refused_while_the_first_charges():

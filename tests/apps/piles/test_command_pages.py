@@ -216,3 +216,10 @@ def test_a_stored_password_stays_unless_a_new_one_is_typed(tenant: Any) -> None:
     assert AuditEntry.objects.first().changes == {"password": ["…", "…"]}
     assert client.post("/admin/piles/updateserver/add/", {**form, "name": "y"}).status_code == 200
     assert UpdateServer.objects.count() == 1
+
+
+def test_who_may_only_look_at_an_update_server_sees_no_password(tenant: Any) -> None:
+    server = a_server()
+    looking = signed_in(a_user("piles.view_updateserver"))
+    page = looking.get(f"/admin/piles/updateserver/{server.pk}/change/").content.decode()
+    assert ("ftp-user" in page, "hidden-word" in page) == (True, False)

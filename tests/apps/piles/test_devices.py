@@ -106,6 +106,32 @@ def test_identity_on_the_page_of_a_pile(tenant, networks, sim, good):
     assert kept == ((networks, SIM, "high", True) if good else ("", "", "low", False))
 
 
+def test_a_cipher_key_is_written_and_never_shown(tenant):
+    pile = factories.a_pile(online=False)
+    page = f"/admin/piles/pile/{pile.pk}/change/"
+    words = {
+        "name": "", "station": pile.station_id, "kind": "dc", "power_kw": "120", "brand": "", "model": "",
+        "allowed_networks": "", "pinned_sim_no": "", "crc_order": "low", "cipher": "vendor",
+        "connectors-TOTAL_FORMS": "0", "connectors-INITIAL_FORMS": "0",
+    }  # fmt: skip
+    client = boss()
+
+    def kept(**changes):
+        assert client.post(page, {**words, **changes}).status_code == 302
+        pile.refresh_from_db()
+        return pile.cipher_key
+
+    assert kept(cipher_key="c0ffee77") == "c0ffee77"
+    assert AuditEntry.objects.order_by("-id").first().changes["cipher_key"] == ["…", "…"]
+    assert kept(cipher_key="", brand="X") == "c0ffee77"  # an empty field keeps it
+    assert AuditEntry.objects.order_by("-id").first().changes == {"brand": ["", "X"]}
+    looking = signed_in(a_user("piles.view_pile"))
+    for reader in (client, looking):
+        shown = reader.get(page).content.decode()
+        assert ("vendor" in shown, "c0ffee77" in shown) == (True, False)
+    assert kept(cipher="", cipher_key="") == ""
+
+
 def test_wrong_clocks_are_marked_and_found_in_the_list(tenant):
     station = factories.a_station()
     for code, offset in (("99010203040501", "5"), ("99010203040502", "-6"), ("99010203040503", "200")):

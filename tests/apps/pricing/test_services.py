@@ -7,7 +7,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.common.ids import SYSTEM
 from apps.common.time import now
 from apps.piles.enums import ConnectorState
-from apps.piles.models import Alarm, PileCommand
+from apps.piles.models import Alarm, Pile, PileCommand
 from apps.pricing import services
 from apps.pricing.errors import InvalidTariff
 from apps.pricing.models import PricePush, PriceVersion
@@ -143,3 +143,50 @@ def test_assigning_an_older_version_again_pushes_it_again():
     services.assign(version=first, station=pile.station, starts_at=T - timedelta(hours=1), actor=SYSTEM)
     assert services.push_due_prices() == 1
     assert PileCommand.objects.first().payload["billing_model_no"] == first.billing_model_no
+
+
+FIVE = Tariff(
+    {**factories.TARIFF.prices, RateClass.DEEP_VALLEY: ClassPrice(Decimal("0.10000"), Decimal("0.20000"))},
+    (RateClass.DEEP_VALLEY,) * 8 + factories.TARIFF.slots[8:],
+)
+
+
+def test_five_classes_are_not_pushed_to_a_pile_that_knows_four():
+    pile = factories.a_pile(priced=False)
+    version = factories.a_price(FIVE, pile=pile)
+    moment = now()
+    assert services.push_due_prices(at=moment) == 0
+    assert (push(pile).state, push(pile).reason, push(pile).tries) == ("failed", "five_rate_classes", 0)
+    alarm = Alarm.objects.get(closed_at=None)
+    assert (alarm.kind, alarm.pile_code) == ("price_mismatch", pile.pile_code)
+    assert alarm.detail == {"model": version.billing_model_no, "reason": "five_rate_classes"}
+    Alarm.objects.update(detail={})
+    for minute in range(2, 40, 2):
+        assert services.push_due_prices(at=moment + timedelta(minutes=minute)) == 0
+    assert Alarm.objects.get().detail == {}  # said once
+    assert not PileCommand.objects.exists()
+
+    Pile.objects.update(five_prices=True)
+    assert services.push_due_prices(at=moment + timedelta(hours=1)) == 1
+    assert Tariff.from_json(PileCommand.objects.get().payload["tariff"]) == FIVE
+    services.push_answered(pile_code=pile.pile_code, accepted=True)
+    assert (push(pile).state, push(pile).reason) == ("done", "")
+    assert not Alarm.objects.filter(closed_at=None).exists()
+
+
+def test_a_price_for_deep_valley_that_no_half_hour_uses_is_pushed():
+    pile = factories.a_pile(priced=False)
+    factories.a_price(Tariff(FIVE.prices, factories.TARIFF.slots), pile=pile)
+    assert services.push_due_prices() == 1
+
+
+def test_five_classes_in_bulk_go_only_to_piles_that_know_them():
+    old, new = factories.a_pile(priced=False), factories.a_pile(priced=False)
+    Pile.objects.filter(pk=new.pk).update(five_prices=True)
+    new.refresh_from_db()
+    for pile in (old, new):
+        factories.a_price(FIVE, pile=pile)
+    assert list(services.price_commands([old, new])) == [new.pk]
+    assert (push(old).state, push(old).reason) == ("failed", "five_rate_classes")
+    assert (push(new).state, push(new).tries) == ("sent", 1)
+    assert Alarm.objects.get().pile_code == old.pile_code
