@@ -48,7 +48,7 @@ def test_a_pile_of_another_tenant_is_refused(tenant: Any, other_tenant: Tenant) 
 def test_the_code_of_a_pile_stays(tenant: Any) -> None:
     pile = factories.a_pile(pile_code="32010600009901")
     inline = {"connectors-TOTAL_FORMS": "0", "connectors-INITIAL_FORMS": "0"}
-    form = new_pile(pile.station, pile_code="32010600009902", name="新名", **inline)
+    form = new_pile(pile.station, pile_code="32010600009902", name="新名", crc_order="low", **inline)
     assert boss().post(f"/admin/piles/pile/{pile.pk}/change/", form).status_code == 302
     pile.refresh_from_db()
     assert (pile.pile_code, pile.name) == ("32010600009901", "新名")
