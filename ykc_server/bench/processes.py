@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -77,10 +79,13 @@ def server(command: list[str], port: int, *, core: int | None, log: Path) -> Ite
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody uses now, below those that the kernel gives to connections: there may be thousands."""
+    for _ in range(100):
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NotReady("no free port between 15000 and 32000")
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
