@@ -77,7 +77,7 @@ def test_a_day_at_the_desk(browser: Browser, base: str) -> None:
         page.goto(first_link(page, "/admin/sites/station/"))
         assert "今日电价" in words(page)
         page.get_by_role("link", name="位置").or_(page.get_by_text("位置", exact=True)).first.click()
-        assert page.locator("input[name=latitude]").is_visible()
+        page.locator("input[name=latitude]").wait_for(state="visible")
 
         page.goto(first_link(page, "/admin/orders/order/?state__exact=completed"))
         shown = words(page)

@@ -16,6 +16,7 @@ from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
 from apps.common.time import now
+from apps.customers.models import Card, Vehicle
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
@@ -44,6 +45,8 @@ def business(tenant: Any) -> Any:
     order.refresh_from_db()
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
+    Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
+    Vehicle.objects.create(customer=order.customer, plate="沪A12345")
     return order
 
 

@@ -9,11 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.common.ids import SYSTEM
+from apps.common.time import now
+from apps.customers.models import Card, Vehicle
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import UpdateServer
+from apps.tenancy.models import Newcomer
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.staff import boss
@@ -23,12 +26,15 @@ COUNTS = {
     "accounts.user": 7,
     "auth.group": 6,
     "backoffice.auditentry": 9,
+    "customers.card": 5,
     "customers.customer": 5,
+    "customers.vehicle": 5,
     "orders.order": 5,
     "orders.transactionrecord": 5,
     "piles.alarm": 5,
     "piles.commandbatch": 6,
     "piles.connector": 7,
+    "piles.newdevice": 5,
     "piles.pile": 8,
     "piles.pilecommand": 4,
     "piles.updateserver": 5,
@@ -45,13 +51,20 @@ COUNTS = {
 }
 
 
-def a_business(number: int) -> None:
+def a_business(tenant: Any, number: int) -> None:
     order = factories.a_charging_order(customer=factories.a_customer("1.00"))
     settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
+    Card.objects.create(
+        customer=order.customer, logical_no=f"100{number}", physical_no=f"00000000D14B0A5{number}"
+    )
+    Vehicle.objects.create(customer=order.customer, plate=f"沪A1234{number}")
+    Newcomer.objects.create(
+        kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
+    )
     UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
 
 
@@ -68,8 +81,8 @@ def counts(client: Any) -> dict[str, int]:
 
 def test_a_longer_list_asks_no_more(tenant: Any) -> None:
     client = boss()
-    a_business(1)
+    a_business(tenant, 1)
     assert counts(client) == COUNTS
-    a_business(2)
-    a_business(3)
+    a_business(tenant, 2)
+    a_business(tenant, 3)
     assert counts(client) == COUNTS

@@ -182,13 +182,17 @@ def test_only_schemas_that_are_behind_are_migrated(committed: Tenant) -> None:
     assert run("migrate_tenants", "--check", "--json") == (0, {"schemas": {}, "count": 0})
     connection.set_schema_to_public()
     with connection.cursor() as cursor:
-        cursor.execute("delete from t_beta.django_migrations where app = 'sites' and name like '0002%%'")
-        cursor.execute("drop index t_beta.sites_station_position")
+        cursor.execute("delete from t_beta.django_migrations where app = 'pricing' and name like '0002%%'")
+        cursor.execute("drop trigger pricing_priceversion_append_only on t_beta.pricing_priceversion")
+        cursor.execute("drop trigger pricing_priceversion_no_truncate on t_beta.pricing_priceversion")
     assert run("migrate_tenants", "--check", "--json") == (1, {"schemas": {"t_beta": 1}, "count": 1})
     assert run("migrate_tenants", "--json") == (0, {"schemas": {"t_beta": 1}, "count": 1})
     with connection.cursor() as cursor:
-        cursor.execute("select to_regclass('t_beta.sites_station_position') is not null")
-        assert cursor.fetchone() == (True,)
+        cursor.execute(
+            "select count(*) from pg_trigger"
+            " where tgrelid = 't_beta.pricing_priceversion'::regclass and not tgisinternal"
+        )
+        assert cursor.fetchone() == (2,)
     assert run("migrate_tenants", "--json") == (0, {"schemas": {}, "count": 0})
 
 

@@ -9,11 +9,12 @@ from apps.tenancy.models import Tenant
 
 
 def tenant_tables() -> set[str]:
-    """Every table of TENANT_APPS, those between models too."""
+    """Every table of TENANT_APPS, those between models too; a proxy is another's table."""
     tables = {"django_migrations"}
     for config in apps.get_app_configs():
         if config.name in settings.TENANT_APPS:
-            tables |= {model._meta.db_table for model in config.get_models(include_auto_created=True)}
+            models = config.get_models(include_auto_created=True)
+            tables |= {model._meta.db_table for model in models if not model._meta.proxy}
     return tables
 
 

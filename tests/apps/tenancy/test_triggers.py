@@ -68,6 +68,10 @@ def test_triggers_are_in_every_schema(tenant: Tenant, schema: str) -> None:
         (table, f"{table}_balanced", True, True, "public")
         for table in ("wallet_journalentry", "wallet_posting")
     }
+    expected |= {
+        (table, f"{table}_one_live", False, False, "public")
+        for table in ("orders_order", "orders_parallelleg")
+    }
     assert set(found) == expected
 
 
