@@ -1,5 +1,6 @@
 """One ASGI application for three protocols: http and websocket (daphne) and ykc (the pile gateway)."""
 
+import gc
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
@@ -21,3 +22,8 @@ application = ProtocolTypeRouter(
         "ykc": PileConsumer.as_asgi(),
     }
 )
+
+# What was imported lives as long as the process: the collector need not look at it again with every few requests.
+gc.collect()
+gc.freeze()
+gc.set_threshold(20_000, 20, 50)

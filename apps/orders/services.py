@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
+from apps.common.errors import DomainError
 from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
@@ -73,25 +74,27 @@ def start_charge(
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
 
-    def same_request(connectors: list[Connector]) -> Order | None:
-        order = Order.objects.filter(customer=customer, request_key=request_key).first()
-        if order is not None:
-            asked = ([connector.pk for connector in connectors], preset_amount)
-            if ([gun.connector.pk for gun in guns_of(order)], order.preset_amount) != asked:
-                raise KeyReused
-        return order
-
-    order, _ = open_order(
-        customer=customer,
-        codes=[connector_code, *further_connectors],
-        request_key=request_key,
-        preset_amount=preset_amount,
-        source=source,
-        actor=who,
-        at=moment,
-        earlier=same_request,
-        asks_pile=True,
-    )
+    codes = [connector_code, *further_connectors]
+    try:
+        order, _ = open_order(
+            customer=customer,
+            codes=codes,
+            request_key=request_key,
+            preset_amount=preset_amount,
+            source=source,
+            actor=who,
+            at=moment,
+            earlier=lambda _connectors: None,
+            asks_pile=True,
+        )
+    except DomainError:
+        # A repeated request finds its own first order in its way, whichever rule says so.
+        first = Order.objects.filter(customer=customer, request_key=request_key).first()
+        if first is None:
+            raise
+        if ([gun.connector.code for gun in guns_of(first)], first.preset_amount) != (codes, preset_amount):
+            raise KeyReused from None
+        return first
     return order
 
 

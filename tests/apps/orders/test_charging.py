@@ -94,7 +94,7 @@ def test_a_start_takes_few_queries(django_assert_num_queries):
     """What a driver waits for: connector, request, price, tenant, wallet, hold, journal, order, events, command."""
     customer, connector = factories.a_customer("80.00"), factories.a_connector()
     factories.a_started_order(customer=customer, connector=factories.a_connector(), preset="1.00")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(12):
         factories.a_started_order(customer=customer, connector=connector)
 
 
