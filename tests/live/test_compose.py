@@ -220,7 +220,7 @@ def test_every_service_starts_and_serves(composition: Composition) -> None:
 
     # Through the balancer to either gateway: an unknown pile is answered, by a refusal.
     for service in ("gateway1", "gateway2", "balancer"):
-        answered = wait_until(partial(answers_login, composition.ports[service]), 20, 0.2)
+        answered = wait_until(partial(answers_login, composition.ports[service]), 60, 0.5)
         assert answered, f"{service}\n{composition.said(service)}"
 
     # One gateway is replaced: piles that dial again reach the other one.
