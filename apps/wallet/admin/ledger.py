@@ -1,4 +1,4 @@
-"""Wallets and the ledger: shown, searched, exported, never written here."""
+"""Wallets and the journal: shown, searched, exported, never written here."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 from unfold.decorators import display
 
 from apps.backoffice import pages, shown
@@ -20,49 +19,9 @@ from apps.backoffice.sites import tenant_site
 from apps.common.money import ZERO
 from apps.customers.admin import by_phone
 from apps.customers.models import Customer
-from apps.wallet.enums import DEBIT_NORMAL, HoldState, RechargeState
-from apps.wallet.models import Account, Debt, Hold, JournalEntry, Posting, Recharge, Wallet
-
-HOLD_TONES = {HoldState.OPEN: "info", HoldState.SETTLED: "success", HoldState.RELEASED: "neutral"}
-RECHARGE_TONES = {
-    RechargeState.PAID: "success",
-    RechargeState.CREATED: "warning",
-    RechargeState.CLOSED: "neutral",
-}
-
-
-class _OfCustomer(ReadOnlyAdmin):
-    """Rows of a wallet are found by their number or by their customer's whole phone number."""
-
-    number_field = ""
-    list_select_related = ("wallet__customer",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """By number, whole phone number or nickname."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        of_customer = Q(wallet__customer__phone=by_phone(term)) | Q(
-            wallet__customer__nickname__icontains=term
-        )
-        return queryset.filter(of_customer | Q(**{self.number_field: term})), False
-
-    @display(description=_("customer"), ordering="wallet__customer")
-    def customer_shown(self, obj: Any) -> str:
-        """Nickname or masked number."""
-        return str(obj.wallet.customer) if obj.wallet_id else shown.EMPTY
-
-    @display(description=_("created at"), ordering="id")
-    def created_shown(self, obj: Any) -> str:
-        """To the second."""
-        return shown.moment(obj.created_at)
-
-    @display(description=_("closed at"), ordering="closed_at")
-    def closed_shown(self, obj: Any) -> str:
-        """To the second."""
-        return shown.moment(obj.closed_at)
+from apps.wallet.admin.common import OfCustomer
+from apps.wallet.enums import DEBIT_NORMAL
+from apps.wallet.models import Account, JournalEntry, Posting, Wallet
 
 
 @admin.register(Wallet, site=tenant_site)
@@ -141,7 +100,7 @@ class PostingInline(ReadOnlyInline):
 
 
 @admin.register(JournalEntry, site=tenant_site)
-class JournalEntryAdmin(_OfCustomer):
+class JournalEntryAdmin(OfCustomer):
     """Every movement of money, with its legs."""
 
     number_field = "reference"
@@ -220,128 +179,6 @@ class AccountAdmin(ReadOnlyAdmin):
         """Debits less credits, or the other way for accounts that grow by credits."""
         total: Decimal = obj.balance or ZERO  # type: ignore[attr-defined]
         return shown.yuan(total if obj.kind in DEBIT_NORMAL else ZERO - total)
-
-
-@admin.register(Hold, site=tenant_site)
-class HoldAdmin(_OfCustomer):
-    """Money set aside for orders."""
-
-    number_field = "order_no"
-    list_display = [
-        "order_no",
-        "customer_shown",
-        "amount_shown",
-        "principal",
-        "bonus",
-        "state_shown",
-        "created_shown",
-        "closed_shown",
-    ]
-    list_filter = [("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
-    search_fields = ["order_no"]
-    fields = [
-        ("order_no", "customer_shown"),
-        "state_shown",
-        ("amount_shown", "principal"),
-        "bonus",
-        ("created_shown", "closed_shown"),
-    ]
-
-    @display(description=_("state"), ordering="state")
-    def state_shown(self, obj: Hold) -> str:
-        """As a label."""
-        return shown.state(obj, HOLD_TONES)
-
-    @display(description=_("amount"))
-    def amount_shown(self, obj: Hold) -> str:
-        """Principal and bonus."""
-        return shown.yuan(obj.amount)
-
-
-@admin.register(Debt, site=tenant_site)
-class DebtAdmin(_OfCustomer):
-    """What orders could not be paid with."""
-
-    number_field = "order_no"
-    list_display = [
-        "order_no",
-        "customer_shown",
-        "amount",
-        "recovered",
-        "outstanding_shown",
-        "state_shown",
-        "created_shown",
-        "closed_shown",
-    ]
-    list_filter = [("closed_at", RangeDateTimeFilter)]
-    search_fields = ["order_no"]
-    fields = [
-        ("order_no", "customer_shown"),
-        "state_shown",
-        ("amount", "recovered"),
-        "outstanding_shown",
-        ("created_shown", "closed_shown"),
-    ]
-
-    @display(description=_("outstanding"))
-    def outstanding_shown(self, obj: Debt) -> str:
-        """What is still owed."""
-        return shown.yuan(obj.outstanding)
-
-    @display(description=_("state"), ordering="closed_at")
-    def state_shown(self, obj: Debt) -> str:
-        """Open or paid."""
-        if obj.closed_at is None:
-            return shown.label(pgettext_lazy("debt", "open"), "danger")
-        return shown.label(_("paid"), "success")
-
-
-@admin.register(Recharge, site=tenant_site)
-class RechargeAdmin(_OfCustomer):
-    """Top-ups."""
-
-    number_field = "recharge_no"
-    list_display = [
-        "recharge_no",
-        "customer_shown",
-        "amount",
-        "bonus",
-        "channel",
-        "state_shown",
-        "created_shown",
-        "paid_shown",
-    ]
-    list_filter = [("state", ChoicesDropdownFilter), "channel", ("created_at", RangeDateTimeFilter)]
-    search_fields = ["recharge_no"]
-    fields = [
-        ("recharge_no", "customer_shown"),
-        "state_shown",
-        ("amount", "bonus"),
-        "channel",
-        ("channel_trade_no", "created_shown"),
-        "paid_shown",
-    ]
-    export = [
-        (_("recharge number"), "recharge_no"),
-        (_("customer"), "wallet.customer"),
-        (_("amount"), "amount"),
-        (_("bonus"), "bonus"),
-        (_("channel"), "channel"),
-        (_("channel's trade number"), "channel_trade_no"),
-        (_("state"), "get_state_display"),
-        (_("created at"), "created_at"),
-        (_("paid at"), "paid_at"),
-    ]
-
-    @display(description=_("state"), ordering="state")
-    def state_shown(self, obj: Recharge) -> str:
-        """As a label."""
-        return shown.state(obj, RECHARGE_TONES)
-
-    @display(description=_("paid at"), ordering="paid_at")
-    def paid_shown(self, obj: Recharge) -> str:
-        """To the second."""
-        return shown.moment(obj.paid_at)
 
 
 # --- What a customer's page shows of the wallet -----------------------------------------------------------
