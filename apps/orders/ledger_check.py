@@ -28,16 +28,21 @@ CHECKS: dict[str, str] = {
                 -sum(p.amount) filter (where a.kind = 'customer_bonus') as bonus,
                 -sum(p.amount) filter (where a.kind = 'held_principal') as held_principal,
                 -sum(p.amount) filter (where a.kind = 'held_bonus') as held_bonus,
+                -sum(p.amount) filter (where a.kind = 'frozen_principal') as frozen_principal,
+                -sum(p.amount) filter (where a.kind = 'frozen_bonus') as frozen_bonus,
                 sum(p.amount) filter (where a.kind = 'customer_debt') as debt
             from wallet_posting p join wallet_account a on a.id = p.account_id
             where a.wallet_id is not null group by a.wallet_id)
         select w.id as subject, w.principal, s.principal as booked_principal, w.bonus, s.bonus as booked_bonus,
             w.held_principal, s.held_principal as booked_held_principal, w.held_bonus,
-            s.held_bonus as booked_held_bonus, w.debt, s.debt as booked_debt
+            s.held_bonus as booked_held_bonus, w.frozen_principal, s.frozen_principal as booked_frozen_principal,
+            w.frozen_bonus, s.frozen_bonus as booked_frozen_bonus, w.debt, s.debt as booked_debt
         from wallet_wallet w left join sums s on s.wallet_id = w.id
-        where (w.principal, w.bonus, w.held_principal, w.held_bonus, w.debt) is distinct from
+        where (w.principal, w.bonus, w.held_principal, w.held_bonus, w.frozen_principal, w.frozen_bonus, w.debt)
+            is distinct from
             (coalesce(s.principal, 0), coalesce(s.bonus, 0), coalesce(s.held_principal, 0),
-             coalesce(s.held_bonus, 0), coalesce(s.debt, 0))""",
+             coalesce(s.held_bonus, 0), coalesce(s.frozen_principal, 0), coalesce(s.frozen_bonus, 0),
+             coalesce(s.debt, 0))""",
     # --- holds and debts
     "held money differs from open holds": """
         select w.id as subject, w.held_principal + w.held_bonus as held, coalesce(h.held, 0) as holds

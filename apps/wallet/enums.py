@@ -6,17 +6,27 @@ from django.utils.translation import pgettext_lazy
 
 
 class AccountKind(models.TextChoices):
-    """The chart of accounts. CUSTOMER_* accounts exist once per wallet, the others once per tenant (or channel)."""
+    """The chart of accounts. Those of WALLET_ACCOUNTS exist once per wallet, the others once per tenant (or channel).
+
+    Revenue is booked before discounts; what an enterprise's discount or a coupon took off stands beside it as a debit.
+    Frozen money waits for a refund to the payment channels.
+    """
 
     CUSTOMER_PRINCIPAL = "customer_principal", _("customer principal")
     CUSTOMER_BONUS = "customer_bonus", _("customer bonus")
     HELD_PRINCIPAL = "held_principal", _("held principal")
     HELD_BONUS = "held_bonus", _("held bonus")
+    FROZEN_PRINCIPAL = "frozen_principal", _("frozen principal")
+    FROZEN_BONUS = "frozen_bonus", _("frozen bonus")
     CUSTOMER_DEBT = "customer_debt", _("customer debt")
     CHANNEL_CLEARING = "channel_clearing", _("payment channel clearing")
     REVENUE_ELECTRICITY = "revenue_electricity", _("revenue electricity")
     REVENUE_SERVICE = "revenue_service", _("revenue service")
     BONUS_EXPENSE = "bonus_expense", _("bonus expense")
+    ENTERPRISE_DISCOUNT = "enterprise_discount", _("enterprise discount")
+    COUPON_DISCOUNT = "coupon_discount", _("coupon discount")
+    CHANNEL_FEE = "channel_fee", _("payment channel fee")
+    MANUAL_TRANSFER = "manual_transfer", _("transferred by hand")
 
 
 WALLET_ACCOUNTS = frozenset(
@@ -25,10 +35,22 @@ WALLET_ACCOUNTS = frozenset(
         AccountKind.CUSTOMER_BONUS,
         AccountKind.HELD_PRINCIPAL,
         AccountKind.HELD_BONUS,
+        AccountKind.FROZEN_PRINCIPAL,
+        AccountKind.FROZEN_BONUS,
         AccountKind.CUSTOMER_DEBT,
     }
 )
-DEBIT_NORMAL = frozenset({AccountKind.CUSTOMER_DEBT, AccountKind.CHANNEL_CLEARING, AccountKind.BONUS_EXPENSE})
+DEBIT_NORMAL = frozenset(
+    {
+        AccountKind.CUSTOMER_DEBT,
+        AccountKind.CHANNEL_CLEARING,
+        AccountKind.BONUS_EXPENSE,
+        AccountKind.ENTERPRISE_DISCOUNT,
+        AccountKind.COUPON_DISCOUNT,
+        AccountKind.CHANNEL_FEE,
+    }
+)
+"""Accounts that grow by debits. Money is taken from MANUAL_TRANSFER's bank account, so that one grows by credits."""
 
 
 class JournalKind(models.TextChoices):
@@ -37,6 +59,11 @@ class JournalKind(models.TextChoices):
     CHARGE = "charge", pgettext_lazy("journal", "charge")
     RELEASE = "release", _("release of a hold")
     DEBT_RECOVERY = "debt_recovery", _("debt paid from a top-up")
+    REFUND_FREEZE = "refund_freeze", _("frozen for a refund")
+    REFUND_BACK = "refund_back", _("refund called off")
+    REFUND_PAID = "refund_paid", _("refund")
+    ORDER_REFUND = "order_refund", _("refund of a charge")
+    CHANNEL_FEE = "channel_fee", _("payment channel fee")
 
 
 class HoldState(models.TextChoices):

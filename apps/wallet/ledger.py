@@ -24,6 +24,8 @@ WALLET_COLUMNS = {
     AccountKind.CUSTOMER_BONUS: "bonus",
     AccountKind.HELD_PRINCIPAL: "held_principal",
     AccountKind.HELD_BONUS: "held_bonus",
+    AccountKind.FROZEN_PRINCIPAL: "frozen_principal",
+    AccountKind.FROZEN_BONUS: "frozen_bonus",
     AccountKind.CUSTOMER_DEBT: "debt",
 }
 """Which column of Wallet caches which account."""
@@ -59,6 +61,7 @@ moved AS (
     UPDATE wallet_wallet
        SET principal = principal + %(principal)s, bonus = bonus + %(bonus)s, debt = debt + %(debt)s,
            held_principal = held_principal + %(held_principal)s, held_bonus = held_bonus + %(held_bonus)s,
+           frozen_principal = frozen_principal + %(frozen_principal)s, frozen_bonus = frozen_bonus + %(frozen_bonus)s,
            updated_at = %(now)s
      WHERE id = %(wallet)s AND EXISTS (SELECT FROM entry) RETURNING id)
 SELECT (SELECT id FROM entry), (SELECT count(*) FROM posted)
@@ -76,7 +79,7 @@ class UnbalancedEntry(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One leg: yuan, positive debit, negative credit. `channel` only for CHANNEL_CLEARING."""
+    """One leg: yuan, positive debit, negative credit. `channel` only for CHANNEL_CLEARING and CHANNEL_FEE."""
 
     account: AccountKind
     amount: Decimal
@@ -97,7 +100,7 @@ def post(
     *,
     key: str,
     kind: JournalKind,
-    wallet: Wallet,
+    wallet: Wallet | None,
     reference: str,
     lines: Sequence[Line],
     at: datetime | None = None,
@@ -105,7 +108,8 @@ def post(
 ) -> JournalEntry | None:
     """Write one journal entry and move the wallet's cached balances, once per `key`.
 
-    Must be called inside `atomic()` with the wallet's row locked by `services.lock_wallet`. Lines of zero are left
+    Must be called inside `atomic()` with the wallet's row locked by `services.lock_wallet`; `wallet` is None only for
+    entries that move no customer's money (a payment channel's fee). Lines of zero are left
     out and lines of one account joined; with nothing left there is no entry and None is returned. A second call with
     the same key changes nothing and returns the first entry. Raises UnbalancedEntry, AmountError for parts of a fen,
     and IntegrityError when a balance would fall below zero.
@@ -117,6 +121,8 @@ def post(
     if sum(sums.values(), ZERO) != 0:
         raise UnbalancedEntry(f"{key}: lines sum to {sum(sums.values(), ZERO)}")
     moves = {place: amount for place, amount in sums.items() if amount}
+    if wallet is None and any(account in WALLET_ACCOUNTS for account, _ in moves):
+        raise ValueError(f"{key}: moves a customer's money without a wallet")
     moment = at or now()
     entry = JournalEntry(
         key=key,
@@ -130,7 +136,7 @@ def post(
     if not moves or not _write(entry, wallet, moves):
         return JournalEntry.objects.filter(key=key).first()
     for (account, _), amount in moves.items():
-        if account in WALLET_ACCOUNTS:
+        if wallet is not None and account in WALLET_ACCOUNTS:
             column = WALLET_COLUMNS[account]
             setattr(wallet, column, getattr(wallet, column) + _change(account, amount))
     return entry
@@ -141,7 +147,7 @@ def _change(account: AccountKind, amount: Decimal) -> Decimal:
     return amount if account in DEBIT_NORMAL else -amount
 
 
-def _write(entry: JournalEntry, wallet: Wallet, moves: dict[tuple[AccountKind, str], Decimal]) -> bool:
+def _write(entry: JournalEntry, wallet: Wallet | None, moves: dict[tuple[AccountKind, str], Decimal]) -> bool:
     """Write entry, missing accounts, postings and balances in one statement. False if the key was posted before."""
     changes = dict.fromkeys(WALLET_COLUMNS.values(), ZERO)
     for (account, _), amount in moves.items():
@@ -150,14 +156,14 @@ def _write(entry: JournalEntry, wallet: Wallet, moves: dict[tuple[AccountKind, s
     values = {
         "key": entry.key,
         "kind": entry.kind,
-        "wallet": wallet.pk,
+        "wallet": wallet and wallet.pk,
         "reference": entry.reference,
         "posted_at": entry.posted_at,
         "business_day": entry.business_day,
         "memo": entry.memo,
         "kinds": [account.value for account, _ in moves],
         "channels": [channel for _, channel in moves],
-        "owners": [wallet.pk if account in WALLET_ACCOUNTS else None for account, _ in moves],
+        "owners": [wallet.pk if wallet and account in WALLET_ACCOUNTS else None for account, _ in moves],
         "amounts": list(moves.values()),
         "now": now(),
         **changes,

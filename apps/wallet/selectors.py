@@ -17,6 +17,15 @@ OWN_MONEY = (
     AccountKind.CUSTOMER_BONUS,
     AccountKind.HELD_PRINCIPAL,
     AccountKind.HELD_BONUS,
+    AccountKind.FROZEN_PRINCIPAL,
+    AccountKind.FROZEN_BONUS,
+)
+
+WITHIN_A_WALLET = (
+    JournalKind.HOLD,
+    JournalKind.RELEASE,
+    JournalKind.REFUND_FREEZE,
+    JournalKind.REFUND_BACK,
 )
 
 
@@ -33,10 +42,10 @@ class StatementLine:
 
 
 def statement(*, wallet: Wallet, before_id: int | None = None, limit: int = 20) -> list[StatementLine]:
-    """Return a wallet's movements, newest first, from below `before_id`. Holds and releases move nothing away."""
+    """Return a wallet's movements, newest first, from below `before_id`. What only sets money aside is left out."""
     entries = (
         JournalEntry.objects.filter(wallet=wallet)
-        .exclude(kind__in=[JournalKind.HOLD, JournalKind.RELEASE])
+        .exclude(kind__in=WITHIN_A_WALLET)
         .annotate(change=Sum("postings__amount", filter=Q(postings__account__kind__in=OWN_MONEY)))
         .order_by("-id")
     )

@@ -38,6 +38,7 @@ class WalletAdmin(ReadOnlyAdmin):
         ("held_shown", "debt"),
         ("principal", "bonus"),
         ("held_principal", "held_bonus"),
+        ("frozen_principal", "frozen_bonus"),
     ]
     change_form_outer_after_template = "backoffice/wallet_entries.html"
     export = [
@@ -46,6 +47,8 @@ class WalletAdmin(ReadOnlyAdmin):
         (_("bonus"), "bonus"),
         (_("held principal"), "held_principal"),
         (_("held bonus"), "held_bonus"),
+        (_("frozen principal"), "frozen_principal"),
+        (_("frozen bonus"), "frozen_bonus"),
         (_("debt"), "debt"),
     ]
 

@@ -21,7 +21,7 @@ from apps.wallet.enums import AccountKind, JournalKind
 
 
 class Wallet(TimeStamped):
-    """A customer's money: what is free (principal, bonus), what is held, and what is owed to us."""
+    """A customer's money: what is free (principal, bonus), held for charges, frozen for refunds, and owed to us."""
 
     customer = models.OneToOneField(
         Customer, on_delete=models.PROTECT, related_name="wallet", verbose_name=_("customer")
@@ -30,6 +30,8 @@ class Wallet(TimeStamped):
     bonus = MoneyField(_("bonus"), default=0)
     held_principal = MoneyField(_("held principal"), default=0)
     held_bonus = MoneyField(_("held bonus"), default=0)
+    frozen_principal = MoneyField(_("frozen principal"), default=0)
+    frozen_bonus = MoneyField(_("frozen bonus"), default=0)
     debt = MoneyField(_("debt"), default=0)
 
     class Meta:
@@ -38,7 +40,13 @@ class Wallet(TimeStamped):
         constraints = [
             models.CheckConstraint(
                 condition=Q(
-                    principal__gte=0, bonus__gte=0, held_principal__gte=0, held_bonus__gte=0, debt__gte=0
+                    principal__gte=0,
+                    bonus__gte=0,
+                    held_principal__gte=0,
+                    held_bonus__gte=0,
+                    frozen_principal__gte=0,
+                    frozen_bonus__gte=0,
+                    debt__gte=0,
                 ),
                 name="wallet_not_negative",
             )
@@ -56,6 +64,11 @@ class Wallet(TimeStamped):
     def held(self) -> Decimal:
         """What running orders hold, yuan."""
         return self.held_principal + self.held_bonus
+
+    @property
+    def frozen(self) -> Decimal:
+        """What waits for refunds to the payment channels, yuan."""
+        return self.frozen_principal + self.frozen_bonus
 
 
 class Account(models.Model):
