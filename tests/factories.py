@@ -22,7 +22,7 @@ from apps.pricing import services as pricing
 from apps.pricing.models import PriceVersion
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station
-from apps.wallet import services as wallet
+from apps.wallet import recharges
 
 _numbers = itertools.count(1)
 
@@ -117,10 +117,10 @@ def a_customer(balance: str = "100.00", **fields: object) -> Customer:
 
 def top_up(customer: Customer, amount: str) -> None:
     """Pay a top-up through the sandbox channel."""
-    recharge = wallet.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=Decimal(amount), channel="sandbox", request_key=f"top-up {next(_numbers)}"
     )
-    wallet.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
 
 
 def a_started_order(

@@ -21,7 +21,7 @@ from apps.miniapp.api import (
     page_of,
     query,
 )
-from apps.wallet import services
+from apps.wallet import recharges, services
 from apps.wallet.channels import channel_for
 from apps.wallet.enums import RechargeState
 from apps.wallet.errors import RechargeNotFound
@@ -140,7 +140,7 @@ class RechargesView(DriverView):
         """The money is there when the channel says that it was paid; ask for the top-up to see."""
         key = idempotency_key(request)
         data = body(request, RechargeInput)
-        recharge = services.create_recharge(
+        recharge = recharges.create_recharge(
             customer=self.customer, amount=data["amount"], channel=data["channel"], request_key=key
         )
         payment = channel_for(recharge.channel).create(recharge)
@@ -176,5 +176,5 @@ class SandboxPayView(DriverView):
     def post(self, request: Request, recharge_no: str) -> Response:
         """For demo and tests: refused wherever the sandbox channel is not enabled."""
         channel_for("sandbox")
-        recharge = services.pay_sandbox(customer=self.customer, recharge_no=recharge_no)
+        recharge = recharges.pay_sandbox(customer=self.customer, recharge_no=recharge_no)
         return Response(RechargeOutput(recharge).data)

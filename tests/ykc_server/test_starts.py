@@ -22,7 +22,7 @@ from apps.piles import cards as offline_cards
 from apps.piles.enums import CardOnPile, CommandState, ConnectorState
 from apps.piles.models import ConnectorStatus, OfflineCard, PileCommand
 from apps.pricing.services import assign, create_template
-from apps.wallet import services as wallet
+from apps.wallet import recharges
 from apps.wallet.models import Hold
 from tests.factories import TARIFF, a_customer
 from tests.ykc_server.harness import CODE, eventually, make_pile, realtime, run, running
@@ -145,10 +145,10 @@ def test_refusals_and_an_account_with_its_pin(committed):
 
 
 def _top_up(customer: Customer) -> None:
-    recharge = wallet.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
     )
-    wallet.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
 
 
 def parallel(gun: str, role: str, **changes) -> ParallelStartRequest:

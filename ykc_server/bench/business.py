@@ -22,7 +22,7 @@ from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station
 from apps.tenancy.models import Tenant
 from apps.tenancy.services import create_tenant
-from apps.wallet.services import create_recharge, pay_sandbox
+from apps.wallet.recharges import create_recharge, pay_sandbox
 
 TENANT = "bench"
 HOST = "bench.localhost"

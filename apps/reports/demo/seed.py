@@ -41,6 +41,7 @@ from apps.tenancy.errors import UnknownTenant
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_code
 from apps.tenancy.services import create_tenant, ensure_platform
+from apps.wallet import recharges
 from apps.wallet import services as wallets
 
 Progress = Callable[[str], None]
@@ -398,7 +399,7 @@ def _with_money(driver: int, key: str, before: datetime) -> Customer:
 
 def _top_up(customer: Customer, amount: Decimal, key: str, before: datetime) -> None:
     at = before - timedelta(minutes=3)
-    recharge = wallets.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=amount, channel="sandbox", request_key=key, at=at
     )
-    wallets.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=at)
+    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=at)

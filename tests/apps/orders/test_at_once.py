@@ -13,6 +13,7 @@ from apps.orders import services, settling
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order
 from apps.piles.models import PileCommand
+from apps.wallet import recharges
 from apps.wallet import services as wallet
 from apps.wallet.models import Hold, JournalEntry
 from tests import factories
@@ -79,10 +80,10 @@ def test_one_record_settled_by_four_workers_is_charged_once():
 
 def test_a_top_up_confirmed_by_four_callbacks_is_booked_once():
     customer = factories.a_customer("0")
-    recharge = wallet.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
     )
-    paid = lambda: wallet.recharge_paid(  # noqa: E731 - four times the same
+    paid = lambda: recharges.recharge_paid(  # noqa: E731 - four times the same
         recharge_no=recharge.recharge_no, amount=Decimal("20.00"), channel_trade_no="T1"
     )
     at_once(*[paid] * 4)
@@ -105,19 +106,19 @@ def test_a_stop_and_the_record_at_once():
 def test_the_first_top_ups_of_a_tenant_at_once():
     """Each finds the channel's account missing; one makes it, all are booked."""
     customers = [factories.a_customer("0") for _ in range(4)]
-    recharges = [
-        wallet.create_recharge(
+    numbers = [
+        recharges.create_recharge(
             customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
         ).recharge_no
         for customer in customers
     ]
     calls = [
         lambda number=number: (
-            wallet.recharge_paid(
+            recharges.recharge_paid(
                 recharge_no=number, amount=Decimal("20.00"), channel_trade_no=f"T{number}"
             ).state
         )
-        for number in recharges
+        for number in numbers
     ]
     assert at_once(*calls) == ["paid"] * 4
     assert [wallet.wallet_of(customer=customer).principal for customer in customers] == [Decimal("20.00")] * 4

@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from apps.common.money import AmountError
-from apps.wallet import ledger, selectors, services
+from apps.wallet import ledger, recharges, selectors, services
 from apps.wallet.enums import AccountKind, JournalKind
 from apps.wallet.errors import AmountNotAllowed, ChannelNotAvailable, KeyReused
 from apps.wallet.models import JournalEntry, Posting
@@ -137,7 +137,7 @@ def test_another_orders_hold_is_not_touched():
 
 def test_a_top_up_is_made_once_for_a_key_and_only_for_the_same_request():
     customer = factories.a_customer("0")
-    make = lambda amount: services.create_recharge(  # noqa: E731
+    make = lambda amount: recharges.create_recharge(  # noqa: E731
         customer=customer, amount=Decimal(amount), channel="sandbox", request_key="k"
     )
     assert make("20.00") == make("20.00")
@@ -148,7 +148,7 @@ def test_a_top_up_is_made_once_for_a_key_and_only_for_the_same_request():
 @pytest.mark.parametrize("amount", ["0.99", "5000.01", "0", "-1", "1.001"])
 def test_amounts_that_cannot_be_topped_up(amount):
     with pytest.raises(AmountNotAllowed):
-        services.create_recharge(
+        recharges.create_recharge(
             customer=factories.a_customer("0"), amount=Decimal(amount), channel="sandbox", request_key="k"
         )
 
@@ -156,18 +156,18 @@ def test_amounts_that_cannot_be_topped_up(amount):
 def test_a_channel_that_is_not_enabled(settings):
     settings.RECHARGE_CHANNELS = []
     with pytest.raises(ChannelNotAvailable):
-        services.create_recharge(
+        recharges.create_recharge(
             customer=factories.a_customer("0"), amount=Decimal(5), channel="sandbox", request_key="k"
         )
 
 
 def test_a_confirmation_of_another_amount_books_nothing():
     customer = factories.a_customer("0")
-    recharge = services.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
     )
     with pytest.raises(AmountNotAllowed):
-        services.recharge_paid(
+        recharges.recharge_paid(
             recharge_no=recharge.recharge_no, amount=Decimal("2000.00"), channel_trade_no="T"
         )
     assert balances(customer) == (Decimal("0.00"), Decimal("0.00"))

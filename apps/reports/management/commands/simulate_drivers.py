@@ -26,6 +26,7 @@ from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
 from apps.tenancy.services import schema_of
+from apps.wallet import recharges
 from apps.wallet import services as wallets
 
 log = structlog.get_logger(__name__)
@@ -100,10 +101,10 @@ def _arrive(random: Random, customer: Customer, connector: Connector) -> None:
     try:
         wallet = wallets.wallet_of(customer=customer)
         if wallet.debt or wallet.available < LOW:
-            recharge = wallets.create_recharge(
+            recharge = recharges.create_recharge(
                 customer=customer, amount=TOP_UP, channel="sandbox", request_key=uuid4().hex
             )
-            wallets.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+            recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
         orders.start_charge(
             customer=customer,
             connector_code=connector.code,
