@@ -300,7 +300,45 @@ def _clone(schema: str) -> None:
         _Clone().clone_schema(settings.TENANT_TEMPLATE_SCHEMA, schema, "DATA")
         with connection.cursor() as cursor:
             cursor.execute("reset client_min_messages")  # the clone function sets it
+        _name_indexes_as_in_template(schema)
     finally:
         # It changes search_path as well, behind the back of the connection's memory of it.
         connection.set_schema_to_public()  # type: ignore[attr-defined]
         hosts.forget()
+
+
+_MISNAMED = """
+    WITH defined AS (
+        SELECT space.nspname AS schema, index.relname AS name, index.oid,
+               concat_ws('|', owner.relname, method.amname, facts.indisunique, facts.indnullsnotdistinct,
+                         facts.indclass, facts.indoption, facts.indcollation, facts.indnkeyatts,
+                         pg_get_expr(facts.indpred, facts.indrelid),
+                         (SELECT string_agg(pg_get_indexdef(facts.indexrelid, place, true), ',' ORDER BY place)
+                            FROM generate_series(1, facts.indnatts) AS place)) AS definition
+          FROM pg_index facts
+          JOIN pg_class index ON index.oid = facts.indexrelid
+          JOIN pg_am method ON method.oid = index.relam
+          JOIN pg_class owner ON owner.oid = facts.indrelid
+          JOIN pg_namespace space ON space.oid = owner.relnamespace
+         WHERE space.nspname IN (%(template)s, %(clone)s) AND NOT owner.relispartition),
+    placed AS (
+        SELECT *, row_number() OVER (PARTITION BY schema, definition ORDER BY oid) AS place FROM defined)
+    SELECT mine.name, theirs.name FROM placed mine JOIN placed theirs USING (definition, place)
+     WHERE mine.schema = %(clone)s AND theirs.schema = %(template)s AND mine.name <> theirs.name
+"""
+
+
+def _name_indexes_as_in_template(schema: str) -> None:
+    """Give a clone's unique constraints and indexes the template's names, which later migrations use.
+
+    The clone function keeps the names of plain indexes and primary keys only; PostgreSQL invents the others.
+    """
+    quoted = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        cursor.execute(_MISNAMED, {"template": settings.TENANT_TEMPLATE_SCHEMA, "clone": schema})
+        names: list[tuple[str, str]] = cursor.fetchall()
+        # In two steps, since one index may have the name that another is to get.
+        steps = [(old, f"renamed_{number}") for number, (old, _new) in enumerate(names)]
+        steps += [(f"renamed_{number}", new) for number, (_old, new) in enumerate(names)]
+        for old, new in steps:
+            cursor.execute(f"ALTER INDEX {quoted(schema)}.{quoted(old)} RENAME TO {quoted(new)}")

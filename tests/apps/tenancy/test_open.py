@@ -217,3 +217,22 @@ def test_a_suspended_tenant_sells_nothing_but_its_work_goes_on(tenant: Tenant, o
     assert working_schemas() == ["t_alpha", "t_beta"]
     Tenant.objects.filter(pk=other_tenant.pk).update(state=TenantState.OPENING)
     assert working_schemas() == ["t_alpha"]
+
+
+def test_a_tenants_constraints_and_indexes_have_the_templates_names(tenant: Tenant) -> None:
+    """A later migration removes or renames them by name, in the template and in every tenant."""
+
+    def names(schema: str) -> set[tuple[str, str]]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """select tablename, indexname from pg_indexes where schemaname = %(schema)s
+                   union select owner.relname, facts.conname from pg_constraint facts
+                     join pg_class owner on owner.oid = facts.conrelid
+                    where facts.connamespace = to_regnamespace(%(schema)s) and not owner.relispartition""",
+                {"schema": schema},
+            )
+            return set(cursor.fetchall())
+
+    template = names("tenant_template")
+    assert ("orders_order", "order_request_unique") in template
+    assert names("t_alpha") == template
