@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from apps.wallet.books import BOOK_CHECKS
+
 CHECKS: dict[str, str] = {
     # --- the journal itself
     "entry does not sum to zero": """
@@ -126,6 +128,7 @@ CHECKS: dict[str, str] = {
         select coalesce(r.recharge_no, b.reference) as subject, r.state, r.amount, b.amount as booked
         from wallet_recharge r full join booked b on b.reference = r.recharge_no
         where case when r.state = 'paid' then r.amount else 0 end is distinct from coalesce(b.amount, 0)""",
+    **BOOK_CHECKS,
 }
 
 

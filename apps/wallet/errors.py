@@ -35,3 +35,21 @@ class KeyReused(DomainError):
     code = "idempotency.key_reused"
     message = _("This request key was used for another request. Please use a new one.")
     status = 409
+
+
+class DayClosed(DomainError):
+    code = "wallet.day_closed"
+    message = _("Business day %(day)s is closed. Nothing can be booked on it any more: book it today.")
+    status = 409
+
+
+class DayNotOver(DomainError):
+    code = "wallet.day_not_over"
+    message = _("Business day %(day)s is not over yet. It can be closed ten minutes after its end.")
+    status = 409
+
+
+class BooksInUse(DomainError):
+    code = "wallet.books_in_use"
+    message = _("History is being written into these books just now. Close the days when that is done.")
+    status = 409

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from apps.common.money import ZERO, to_fen
 from apps.common.time import business_day, now
 from apps.wallet.enums import DEBIT_NORMAL, WALLET_ACCOUNTS, AccountKind, JournalKind
+from apps.wallet.errors import DayClosed
 from apps.wallet.models import JournalEntry, Wallet
+
+CLOSED_DAY = "day_closed"
+"""What the trigger on the journal calls its refusal, in every schema."""
 
 WALLET_COLUMNS = {
     AccountKind.CUSTOMER_PRINCIPAL: "principal",
@@ -53,8 +57,8 @@ made AS (
     SELECT kind, channel, wallet_id FROM leg WHERE account_id IS NULL AND EXISTS (SELECT FROM entry)
         ON CONFLICT (kind, wallet_id, channel) DO NOTHING RETURNING id, kind, channel),
 posted AS (
-    INSERT INTO wallet_posting (entry_id, account_id, amount)
-    SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount
+    INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
+    SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount, %(business_day)s
       FROM entry CROSS JOIN leg LEFT JOIN made ON made.kind = leg.kind AND made.channel = leg.channel
      WHERE coalesce(leg.account_id, made.id) IS NOT NULL RETURNING id),
 moved AS (
@@ -67,8 +71,8 @@ moved AS (
 SELECT (SELECT id FROM entry), (SELECT count(*) FROM posted)
 """  # noqa: S608 - the texts above
 WRITE_THE_REST = f"""
-INSERT INTO wallet_posting (entry_id, account_id, amount)
-SELECT %(entry)s, leg.account_id, leg.amount FROM ({LEGS}) AS leg
+INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
+SELECT %(entry)s, leg.account_id, leg.amount, %(business_day)s FROM ({LEGS}) AS leg
  WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = %(entry)s AND p.account_id = leg.account_id)
 """  # noqa: S608 - the texts above
 
@@ -112,7 +116,8 @@ def post(
     entries that move no customer's money (a payment channel's fee). Lines of zero are left
     out and lines of one account joined; with nothing left there is no entry and None is returned. A second call with
     the same key changes nothing and returns the first entry. Raises UnbalancedEntry, AmountError for parts of a fen,
-    and IntegrityError when a balance would fall below zero.
+    DayClosed when `at` lies in a closed business day (the transaction is lost then), and IntegrityError when a balance
+    would fall below zero. What happened on a closed day is booked now: `at` is left out.
     """
     sums: dict[tuple[AccountKind, str], Decimal] = defaultdict(lambda: ZERO)
     for line in lines:
@@ -169,7 +174,13 @@ def _write(entry: JournalEntry, wallet: Wallet | None, moves: dict[tuple[Account
         **changes,
     }
     with connection.cursor() as cursor:
-        cursor.execute(WRITE, values)
+        try:
+            cursor.execute(WRITE, values)
+        except IntegrityError as error:
+            diagnosis = getattr(error.__cause__, "diag", None)
+            if diagnosis is not None and diagnosis.constraint_name == CLOSED_DAY:
+                raise DayClosed(day=entry.business_day) from error
+            raise
         entry_id, posted = cursor.fetchone()
         if entry_id is None:
             return False

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
+from apps.common import keyset
 from apps.common.money import ZERO
 from apps.wallet.enums import AccountKind, JournalKind
-from apps.wallet.models import JournalEntry, Wallet
+from apps.wallet.models import JournalEntry, Posting, Wallet
 
 OWN_MONEY = (
     AccountKind.CUSTOMER_PRINCIPAL,
@@ -42,23 +43,32 @@ class StatementLine:
 
 
 def statement(*, wallet: Wallet, before_id: int | None = None, limit: int = 20) -> list[StatementLine]:
-    """Return a wallet's movements, newest first, from below `before_id`. What only sets money aside is left out."""
-    entries = (
-        JournalEntry.objects.filter(wallet=wallet)
-        .exclude(kind__in=WITHIN_A_WALLET)
-        .annotate(change=Sum("postings__amount", filter=Q(postings__account__kind__in=OWN_MONEY)))
-        .order_by("-id")
-    )
+    """Return a wallet's movements, newest first, behind the one of `before_id` (nothing is behind an unknown one).
+
+    What only sets money aside is left out.
+    """
+    entries = JournalEntry.objects.filter(wallet=wallet).exclude(kind__in=WITHIN_A_WALLET)
     if before_id is not None:
-        entries = entries.filter(id__lt=before_id)
+        last = (
+            JournalEntry.objects.filter(pk=before_id, wallet=wallet).values_list("business_day", "id").first()
+        )
+        if last is None:
+            return []
+        entries = keyset.below(entries, ("business_day", "id"), last)
+    page = list(entries.order_by("-business_day", "-id")[:limit])
+    # A question of its own: joined, the database would add up every entry of the wallet before it cuts off the page.
+    legs = Posting.objects.filter(
+        entry__in=[entry.pk for entry in page], account__kind__in=OWN_MONEY
+    ).order_by()
+    changes = dict(legs.values_list("entry").annotate(Sum("amount")))
     return [
         StatementLine(
             id=entry.pk,
             kind=entry.kind,
             label=entry.get_kind_display(),
             reference=entry.reference,
-            change=-(entry.change or ZERO),
+            change=ZERO - changes.get(entry.pk, ZERO),
             at=entry.posted_at,
         )
-        for entry in entries[:limit]
+        for entry in page
     ]

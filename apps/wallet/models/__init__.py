@@ -1,7 +1,20 @@
 """Tables of the wallet, a module for each part: the ledger, what charges hold and owe, what comes in and goes back."""
 
+from apps.wallet.models.books import AccountDay, DayBalance, DayClosing, LedgerCheck
 from apps.wallet.models.charges import Debt, Hold
 from apps.wallet.models.ledger import Account, JournalEntry, Posting, Wallet
 from apps.wallet.models.payments import Recharge
 
-__all__ = ["Account", "Debt", "Hold", "JournalEntry", "Posting", "Recharge", "Wallet"]
+__all__ = [
+    "Account",
+    "AccountDay",
+    "DayBalance",
+    "DayClosing",
+    "Debt",
+    "Hold",
+    "JournalEntry",
+    "LedgerCheck",
+    "Posting",
+    "Recharge",
+    "Wallet",
+]

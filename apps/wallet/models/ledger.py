@@ -111,36 +111,48 @@ class JournalEntry(models.Model):
         blank=True,
         related_name="entries",
         verbose_name=_("wallet"),
+        db_index=False,
     )
-    posted_at = models.DateTimeField(_("posted at"), db_index=True)
-    business_day = models.DateField(_("business day"), db_index=True)
+    posted_at = models.DateTimeField(_("posted at"))
+    business_day = models.DateField(_("business day"))
     memo = models.CharField(_("memo"), max_length=200, blank=True)
 
     class Meta:
         verbose_name = _("journal entry")
         verbose_name_plural = _("journal")
-        ordering = ["-id"]
-        indexes = [models.Index(fields=["wallet", "-id"], name="journal_of_wallet")]
+        ordering = ["-business_day", "-id"]
+        indexes = [
+            # In the order in which lists walk them: the ledger may have millions of rows.
+            models.Index(fields=["business_day", "id"], name="journal_by_day"),
+            models.Index(fields=["kind", "business_day", "id"], name="journal_by_kind"),
+            models.Index(fields=["wallet", "business_day", "id"], name="journal_by_wallet"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.reference}"
 
 
 class Posting(models.Model):
-    """One leg of a journal entry: positive debit, negative credit, never zero."""
+    """One leg of a journal entry: positive debit, negative credit, never zero. `business_day` is the entry's."""
 
     entry = models.ForeignKey(
         JournalEntry, on_delete=models.PROTECT, related_name="postings", verbose_name=_("journal entry")
     )
     account = models.ForeignKey(
-        Account, on_delete=models.PROTECT, related_name="postings", verbose_name=_("account")
+        Account,
+        on_delete=models.PROTECT,
+        related_name="postings",
+        verbose_name=_("account"),
+        db_index=False,
     )
     amount = MoneyField(_("amount"))
+    business_day = models.DateField(_("business day"))
 
     class Meta:
         verbose_name = _("posting")
         verbose_name_plural = _("postings")
         ordering = ["id"]
+        indexes = [models.Index(fields=["account", "business_day", "id"], name="posting_by_account")]
         constraints = [models.CheckConstraint(condition=~Q(amount=0), name="posting_not_zero")]
 
     def __str__(self) -> str:

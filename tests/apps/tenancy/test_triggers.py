@@ -7,7 +7,15 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.tenancy.models import Tenant
 
-APPEND_ONLY = ["wallet_journalentry", "wallet_posting", "pricing_priceversion", "backoffice_auditentry"]
+APPEND_ONLY = [
+    "wallet_journalentry",
+    "wallet_posting",
+    "wallet_dayclosing",
+    "wallet_daybalance",
+    "wallet_accountday",
+    "pricing_priceversion",
+    "backoffice_auditentry",
+]
 
 
 def execute(statement: str, *parameters: object) -> list[tuple]:
@@ -69,6 +77,10 @@ def test_triggers_are_in_every_schema(tenant: Tenant, schema: str) -> None:
         for table in ("wallet_journalentry", "wallet_posting")
     }
     expected |= {
+        (table, f"{table}_open_day", False, False, "public")
+        for table in ("wallet_journalentry", "wallet_posting")
+    }
+    expected |= {
         (table, f"{table}_one_live", False, False, "public")
         for table in ("orders_order", "orders_parallelleg")
     }
@@ -88,6 +100,9 @@ def rows_of_append_only_tables() -> None:
     template = insert("pricing_pricetemplate", name="t")
     insert("pricing_priceversion", template_id=template, slots="0" * 48, billing_model_no="0001")
     insert("backoffice_auditentry", hash="h")
+    insert("wallet_accountday", account_id=account())
+    insert("wallet_daybalance")
+    insert("wallet_dayclosing")
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
