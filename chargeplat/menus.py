@@ -38,6 +38,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Overview"), "dashboard", "admin:index"),
                 (_("Gun wall"), "electric_car", "piles.connector"),
                 (_("Alarms"), "notifications", "piles.alarm"),
+                (_("Approvals"), "approval", "backoffice.approval"),
             ],
         ),
         (
@@ -85,6 +86,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Staff"), "badge", "accounts.user"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
+                (_("Second-person rules"), "rule_settings", "backoffice.approvalpolicy"),
                 (_("Audit log"), "history", "backoffice.auditentry"),
             ],
         ),

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from apps.common.ids import SYSTEM
+from apps.backoffice import approvals
+from apps.backoffice.enums import ApprovalRule
+from apps.backoffice.models import Approval, ApprovalPolicy
+from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders import services as orders
@@ -219,3 +222,15 @@ def a_report(order: Order, energies: Mapping[str, str], **changes: object) -> Tr
 def a_record(order: Order, energies: Mapping[str, str], **changes: object) -> TransactionRecord:
     """Such a record, stored and not yet settled."""
     return settling.store_record(report=a_report(order, energies, **changes), received_at=now())
+
+
+ASKER = Actor("staff", "9004711", "张三")
+"""Who asks for an approval; no member of staff has this number."""
+
+
+def an_approval(*, code: str = "some.operation") -> Approval:
+    """A request that waits for a second person: that an operation's rule be looser."""
+    rule = ApprovalPolicy.objects.create(operation=code, rule=ApprovalRule.ALWAYS)
+    payload = {"operation": code, "rule": "never", "threshold": None}
+    changes = {"second person": ["always", "never"]}
+    return approvals.request(approvals.LOOSEN, rule, payload, ASKER, "小公司只有一人", changes=changes)

@@ -16,15 +16,14 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelChoiceField, ModelForm, PasswordInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
 from django.urls import path, reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from apps.backoffice import pages, shown
+from apps.backoffice import diff, pages, shown
 from apps.backoffice.audit import plain, record
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
@@ -351,6 +350,11 @@ DEEDS = {
     "stop_requested": gettext_lazy("stop requested"),
     "matched": gettext_lazy("matched to an order"),
     "rejected": gettext_lazy("rejected"),
+    "requested": gettext_lazy("requested"),
+    "executed": gettext_lazy("executed"),
+    "withdrawn": gettext_lazy("withdrawn"),
+    "voided": gettext_lazy("void"),
+    "failed": pgettext_lazy("approval", "failed"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }
@@ -432,31 +436,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         return (", ".join(names[:4]) + ("…" if len(names) > 4 else "")) or shown.EMPTY
 
     @display(description=gettext_lazy("changes"))
-    def changes_table(self, obj: AuditEntry) -> SafeString | str:
+    def changes_table(self, obj: AuditEntry) -> SafeString:
         """What changed, before and after."""
-        if not obj.changes:
-            return shown.EMPTY
-        rows = format_html_join(
-            "",
-            "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
-            (
-                (
-                    name,
-                    *(
-                        shown.EMPTY if part is None else part
-                        for part in (value if _pair(value) else ["", value])
-                    ),
-                )
-                for name, value in obj.changes.items()
-            ),
+        return mark_safe(  # noqa: S308 - a template's own output
+            render_to_string("backoffice/diff.html", {"rows": diff.rows(obj.changes, obj.object_kind)})
         )
-        head = format_html("<tr><th>{}</th><th>{}</th><th>{}</th></tr>", _("field"), _("before"), _("after"))
-        return format_html('<table class="bo-table"><thead>{}</thead><tbody>{}</tbody></table>', head, rows)
-
-
-def _pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2
 
 
 for site in (tenant_site, platform_site):
     site.register(AuditEntry, AuditEntryAdmin)
+
+from apps.backoffice import approval_pages  # noqa: E402, F401 - its pages are built on these

@@ -11,6 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from apps.backoffice.approval_pages import may_decide
+from apps.backoffice.models import Approval
 from apps.common.schema import in_public
 from apps.common.time import business_day, now
 from apps.piles.enums import ConnectorState
@@ -135,6 +137,13 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "state__exact=quarantined",
         ),
         ("piles.view_alarm", _("Open alarms"), waiting.alarms, "piles_alarm", "open=1"),
+        (
+            "backoffice.view_approval",
+            _("Approvals that wait for me"),
+            Approval.objects.filter(may_decide(request)).count(),
+            "backoffice_approval",
+            "whose=mine",
+        ),
     ]
     return [
         {"label": label, "count": count, "link": f"{reverse(f'admin:{page}_changelist')}?{query}"}

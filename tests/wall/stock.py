@@ -12,7 +12,9 @@ from django.db.models import Model
 from psycopg import sql
 
 from apps.accounts.models import User
-from apps.backoffice import audit
+from apps.backoffice import approvals, audit
+from apps.backoffice.enums import ApprovalRule
+from apps.backoffice.models import ApprovalPolicy
 from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import current_schema
 from apps.common.time import now
@@ -106,6 +108,9 @@ def stock() -> Stock:
     User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
+    ApprovalPolicy.objects.create(operation=SECRET, rule=ApprovalRule.NEVER)
+    own_rule = ApprovalPolicy.objects.create(operation=approvals.LOOSEN.code, rule=ApprovalRule.NEVER)
+    approvals.request(approvals.LOOSEN, own_rule, {}, Actor("staff", "1", SECRET), SECRET)
     batch = bulk.send_bulk(command=Reboot(), piles=[pile], actor=Actor("staff", "1", SECRET), reason=SECRET)
     UpdateServer.objects.create(name=SECRET, host="10.0.0.9", username="u", password=SECRET)
     recharge = Recharge.objects.get(wallet__customer=driver)

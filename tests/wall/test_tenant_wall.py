@@ -61,6 +61,8 @@ COMMANDS = ("refresh", "clock", "prices", "qr", "work", "reboot", "update")
 TENANT_MODELS: dict[str, set[str]] = {
     "accounts/user": {"<id>/password/"},
     "auth/group": set(),
+    "backoffice/approval": {f"<path:object_id>/{page}/" for page in ("approve", "reject", "withdraw")},
+    "backoffice/approvalpolicy": {"set/"},
     "backoffice/auditentry": set(),
     "customers/card": {"<path:object_id>/state/"},
     "customers/customer": set(),

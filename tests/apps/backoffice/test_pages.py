@@ -47,6 +47,7 @@ def business(tenant: Any) -> Any:
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
     Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
     Vehicle.objects.create(customer=order.customer, plate="沪A12345")
+    factories.an_approval()
     return order
 
 
@@ -133,6 +134,8 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         if not page.has_add_permission(request) and not page.has_change_permission(request)
     ]
     assert sorted(read_only) == [
+        "backoffice.approval",
+        "backoffice.approvalpolicy",
         "backoffice.auditentry",
         "customers.customer",
         "orders.order",

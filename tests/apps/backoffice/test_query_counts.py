@@ -25,6 +25,8 @@ from tests.staff import boss
 COUNTS = {
     "accounts.user": 7,
     "auth.group": 6,
+    "backoffice.approval": 6,
+    "backoffice.approvalpolicy": 6,
     "backoffice.auditentry": 9,
     "customers.card": 5,
     "customers.customer": 5,
@@ -65,6 +67,7 @@ def a_business(tenant: Any, number: int) -> None:
     Newcomer.objects.create(
         kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
+    factories.an_approval(code=f"operation {number}")
     UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
 
 
