@@ -24,6 +24,7 @@ app.conf.beat_schedule = {
         "piles.sync_clocks": 600.0,
         "pricing.push_due_prices": 30.0,
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
+        "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
     }.items()
 }

@@ -74,6 +74,13 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            _("Reconciliation"),
+            [
+                (_("Energy reconciliation"), "electric_meter", "orders.energyday"),
+                (_("Energy differences"), "difference", "orders.energydifference"),
+            ],
+        ),
+        (
             _("Customers"),
             [
                 (_("Customers"), "person", "customers.customer"),

@@ -355,6 +355,8 @@ DEEDS = {
     "withdrawn": gettext_lazy("withdrawn"),
     "voided": gettext_lazy("void"),
     "failed": pgettext_lazy("approval", "failed"),
+    "resolved": gettext_lazy("resolved"),
+    "reconciled": gettext_lazy("reconciled"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }

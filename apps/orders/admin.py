@@ -583,3 +583,6 @@ for model, context in PANELS:
     pages.add_panel(
         model, pages.Panel(_("Newest orders"), "backoffice/newest_orders.html", context, "orders.view_order")
     )
+
+
+from apps.orders import energy_admin  # noqa: E402, F401 -- pages of their own, found by the admin through this module

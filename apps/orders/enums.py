@@ -70,3 +70,14 @@ class Verdict(models.TextChoices):
     OK = "ok", _("ok")
     FLAGGED = "flagged", _("flagged")
     HELD = "held", pgettext_lazy("verdict", "held")
+
+
+class EnergyDifferenceKind(models.TextChoices):
+    """What the daily comparison of piles and orders finds."""
+
+    NO_RECORD = "no_record", _("energy without a record")
+    UNBILLED_RECORD = "unbilled_record", _("record without a bill")
+    BILLED_DIFFERS = "billed_differs", _("bill and record differ")
+    METER_DIFFERS = "meter_differs", _("meter and record differ")
+    METER_STEP = "meter_step", _("meter went on between two charges")
+    TELEMETRY_DIFFERS = "telemetry_differs", _("telemetry and record differ")

@@ -50,5 +50,17 @@ class NotMatchable(DomainError):
     status = 409
 
 
+class DayNotOver(DomainError):
+    code = "orders.day_not_over"
+    message = _("The day %(day)s is not over. Reconcile it from tomorrow on.")
+    status = 409
+
+
+class DifferenceDecided(DomainError):
+    code = "orders.difference_decided"
+    message = _("This difference is closed. Please load the page anew.")
+    status = 409
+
+
 class IllegalMove(Exception):
     """A move that the table of moves does not have: a defect of the caller."""

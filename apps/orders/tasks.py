@@ -75,3 +75,11 @@ def check_meter(record_id: int) -> None:
     from apps.orders import unbilled
 
     unbilled.check_meter(record_id=record_id)
+
+
+@shared_task(name="orders.reconcile_energy")
+def reconcile_energy() -> None:
+    """Compare yesterday's piles with its bills."""
+    from apps.orders import energy_reconcile
+
+    energy_reconcile.reconcile_energy_nightly()

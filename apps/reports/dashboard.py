@@ -136,6 +136,13 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "orders_transactionrecord",
             "state__exact=quarantined",
         ),
+        (
+            "orders.view_energyday",
+            _("Energy differences"),
+            waiting.energy_differences,
+            "orders_energydifference",
+            "state__exact=open",
+        ),
         ("piles.view_alarm", _("Open alarms"), waiting.alarms, "piles_alarm", "open=1"),
         (
             "backoffice.view_approval",

@@ -11,10 +11,11 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
+from apps.common.differences import DifferenceState
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI, business_day, day_bounds
 from apps.orders.enums import OrderState, RecordState
-from apps.orders.models import Order, TransactionRecord
+from apps.orders.models import EnergyDifference, Order, TransactionRecord
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Alarm, ConnectorStatus
 from apps.sites.models import Station
@@ -69,6 +70,7 @@ class Todo:
     faults: int
     abnormal: int
     quarantined: int
+    energy_differences: int
     alarms: int
 
 
@@ -132,6 +134,7 @@ def todo() -> Todo:
         faults=gun_states()[ConnectorState.FAULT],
         abnormal=Order.objects.filter(state=OrderState.ABNORMAL).count(),
         quarantined=TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count(),
+        energy_differences=EnergyDifference.objects.filter(state=DifferenceState.OPEN).count(),
         alarms=Alarm.objects.filter(closed_at=None).count(),
     )
 

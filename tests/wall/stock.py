@@ -17,10 +17,11 @@ from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import ApprovalPolicy
 from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import current_schema
-from apps.common.time import now
+from apps.common.time import business_day, now
 from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer
 from apps.orders import settling
+from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
@@ -97,6 +98,8 @@ def stock() -> Stock:
     add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
     add_vehicle(customer=driver, plate="沪A99011")
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
+    TransactionRecord.objects.update(received_at=now() - timedelta(days=1))
+    reconcile_energy(day=business_day(now()) - timedelta(days=1))
     Newcomer.objects.create(
         pk=FIRST_ID,
         kind="pile",

@@ -98,7 +98,9 @@ def test_what_waits_is_counted(tenant: Any) -> None:
     record = factories.a_record(order, {"flat": "1.0000"}, transaction_no="8" * 32)
     settle_record(record_id=record.pk)  # no such order: quarantine and an alarm
     raise_alarm(kind=AlarmKind.PILE_OFFLINE, pile_code="1" * 14)
-    assert selectors.todo() == selectors.Todo(faults=0, abnormal=0, quarantined=1, alarms=2)
+    assert selectors.todo() == selectors.Todo(
+        faults=0, abnormal=0, quarantined=1, energy_differences=0, alarms=2
+    )
 
 
 def test_stations_come_by_income(tenant: Any) -> None:
