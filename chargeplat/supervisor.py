@@ -369,8 +369,7 @@ class Supervisor:
     def _stop_all(self) -> None:
         running = [child.process for child in self.children if child.process]
         for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()  # not its group: a worker lets its pool finish what it is at
         wait_until(lambda: all(process.poll() is not None for process in running), STOP_TIMEOUT_S)
         for process in running:
             with contextlib.suppress(ProcessLookupError):
