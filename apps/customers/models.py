@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -99,3 +99,93 @@ class Vehicle(TimeStamped):
 
     def __str__(self) -> str:
         return self.plate or self.vin
+
+
+class DiscountBase(models.TextChoices):
+    """Which fees a discount is worked out from and taken off."""
+
+    SERVICE = "service", _("service fee")
+    ALL = "all", _("electricity and service fee")
+
+
+class Enterprise(TimeStamped):
+    """A company whose people charge at a discount (企业客户)."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    percent_off = models.DecimalField(
+        _("percent off"),
+        max_digits=7,
+        decimal_places=4,
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text=_("20 means that 80 percent are paid."),
+    )
+    applies_to = models.CharField(
+        _("discount on"), max_length=8, choices=DiscountBase, default=DiscountBase.SERVICE
+    )
+    station_share = models.DecimalField(
+        _("share borne by the station (%)"),
+        max_digits=5,
+        decimal_places=2,
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text=_("Of what is taken off; the platform bears the rest."),
+    )
+    contact = models.CharField(_("contact"), max_length=100, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("enterprise")
+        verbose_name_plural = _("enterprises")
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(percent_off__gte=0, percent_off__lte=100)
+                & models.Q(station_share__gte=0, station_share__lte=100),
+                name="enterprise_percents",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def rule(self) -> dict[str, str]:
+        """Return the discount as an order freezes it."""
+        return {
+            "name": self.name,
+            "percent_off": str(self.percent_off),
+            "applies_to": str(self.applies_to),
+            "station_share": str(self.station_share),
+        }
+
+
+class EnterpriseMember(TimeStamped):
+    """A phone number that charges at its enterprise's discount; the driver may register later."""
+
+    enterprise = models.ForeignKey(
+        Enterprise, on_delete=models.CASCADE, related_name="members", verbose_name=_("enterprise")
+    )
+    phone = models.CharField(_("phone"), max_length=20)
+    name = models.CharField(_("name"), max_length=50, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("enterprise member")
+        verbose_name_plural = _("enterprise members")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["enterprise", "phone"], name="enterprise_member_once"),
+            models.UniqueConstraint(
+                fields=["phone"], condition=models.Q(is_active=True), name="enterprise_member_one_active"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.masked_phone
+
+    @property
+    def masked_phone(self) -> str:
+        """The phone number as others may see it: 138****0001."""
+        local = self.phone.removeprefix("+86")
+        return f"{local[:3]}****{local[-4:]}"
