@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.fields import PriceField
 from apps.common.models import TimeStamped
 from apps.piles.models import Pile
-from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 from apps.sites.models import Station
 
 
@@ -118,6 +118,41 @@ class PriceAssignment(TimeStamped):
 
     def __str__(self) -> str:
         return f"{self.version} → {self.station or self.pile}"
+
+
+class RetailPrice(models.Model):
+    """What drivers pay at a station from `starts_at` on, by rate class; without prices, what the pile counts by.
+
+    Piles never learn of it (frame 0x58 carries the infrastructure price). Rows are added, never changed, which a
+    database trigger sees to.
+    """
+
+    station = models.ForeignKey(
+        Station, on_delete=models.PROTECT, related_name="retail_prices", verbose_name=_("station")
+    )
+    starts_at = models.DateTimeField(_("starts at"))
+    prices = models.JSONField(
+        _("retail prices"),
+        default=dict,
+        blank=True,
+        help_text=_("by rate class; empty: drivers pay the infrastructure prices"),
+    )
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_by = models.CharField(_("created by"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("retail price")
+        verbose_name_plural = _("retail prices")
+        ordering = ["-starts_at", "-id"]
+        indexes = [models.Index(fields=["station", "-starts_at", "-id"], name="retail_by_station")]
+
+    def __str__(self) -> str:
+        return f"{self.station} {self.starts_at:%Y-%m-%d %H:%M}"
+
+    def by_class(self) -> dict[RateClass, ClassPrice]:
+        """Return the prices as values."""
+        return prices_from_json(self.prices)
 
 
 class PushState(models.TextChoices):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from apps.pricing.models import PriceAssignment, PriceVersion
+from apps.pricing.models import PriceAssignment, PriceVersion, RetailPrice
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 
 
 def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> dict[int, PriceVersion]:
@@ -20,22 +22,52 @@ def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> di
     return {pile: version for pile, version in found if version is not None}
 
 
-def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVersion | None:
-    """Return the version in force for one pile at `at`, or None.
+def effective_prices(
+    *, pile_id: int, station_id: int, at: datetime
+) -> tuple[PriceVersion, Tariff, Tariff] | None:
+    """Return the version in force for one pile at `at` with its tariff, and the retail tariff there, or None.
 
     Every start needs it, so it is one query, in plain SQL: building it takes the ORM longer than PostgreSQL to answer.
     """
     versions = PriceVersion.objects.raw(
         """
-        SELECT version.* FROM pricing_priceassignment assignment
+        SELECT version.*,
+               (SELECT retail.prices::text FROM pricing_retailprice retail
+                 WHERE retail.station_id = %s AND retail.starts_at <= %s
+                 ORDER BY retail.starts_at DESC, retail.id DESC LIMIT 1) AS retail_prices
+          FROM pricing_priceassignment assignment
           JOIN pricing_priceversion version ON version.id = assignment.version_id
          WHERE (assignment.pile_id = %s OR assignment.station_id = %s) AND assignment.starts_at <= %s
          ORDER BY assignment.pile_id IS NULL, assignment.starts_at DESC, assignment.id DESC
          LIMIT 1
         """,
-        [pile_id, station_id, at],
+        [station_id, at, pile_id, station_id, at],
     )
-    return next(iter(versions), None)
+    version = next(iter(versions), None)
+    if version is None:
+        return None
+    tariff = version.to_tariff()
+    sold = prices_from_json(json.loads(version.retail_prices or "{}"))  # type: ignore[attr-defined]
+    return version, tariff, tariff.sold_at(sold)
+
+
+def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVersion | None:
+    """Return the version in force for one pile at `at`, or None."""
+    found = effective_prices(pile_id=pile_id, station_id=station_id, at=at)
+    return found[0] if found else None
+
+
+def retail_prices(*, station_ids: Sequence[int], at: datetime) -> dict[int, dict[RateClass, ClassPrice]]:
+    """Return {station id: retail prices by class in force at `at`}, for lists, in one query.
+
+    Stations that sell at the infrastructure prices are left out.
+    """
+    rows = (
+        RetailPrice.objects.filter(station_id__in=set(station_ids), starts_at__lte=at)
+        .order_by("station_id", "-starts_at", "-id")
+        .distinct("station_id")
+    )
+    return {row.station_id: row.by_class() for row in rows if row.prices}
 
 
 def station_versions(*, station_ids: Sequence[int], at: datetime) -> dict[int, PriceVersion]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,9 +17,16 @@ from apps.piles.enums import AlarmKind, ConnectorState, PileState
 from apps.piles.models import Pile
 from apps.piles.services import close_alarm, raise_alarm
 from apps.pricing.errors import InvalidTariff
-from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
+from apps.pricing.models import (
+    PriceAssignment,
+    PricePush,
+    PriceTemplate,
+    PriceVersion,
+    PushState,
+    RetailPrice,
+)
 from apps.pricing.selectors import effective_versions
-from apps.pricing.tariff import RateClass, Tariff
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_to_json
 from apps.sites.models import Station
 
 log = structlog.get_logger(__name__)
@@ -96,6 +103,28 @@ def assign(
         piles = piles.filter(pk=pile.pk) if pile else piles.filter(station=station)
         queue_pushes(version=version, pile_ids=list(piles.values_list("pk", flat=True)))
     return assignment
+
+
+def set_retail_price(
+    *,
+    station: Station,
+    prices: Mapping[RateClass, ClassPrice],
+    starts_at: datetime,
+    actor: Actor,
+    note: str = "",
+) -> RetailPrice:
+    """Let drivers pay `prices` at a station from `starts_at` on; no prices: what the piles count by.
+
+    A class that `prices` leave out is sold at its infrastructure price. Charges that are running keep the prices that
+    they started with.
+    """
+    return RetailPrice.objects.create(
+        station=station,
+        prices=prices_to_json(prices),
+        starts_at=starts_at,
+        note=note,
+        created_by=str(actor)[:100],
+    )
 
 
 def queue_pushes(*, version: PriceVersion, pile_ids: list[int]) -> None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from apps.common.money import AmountError, parse_decimal
+from apps.common.money import CENT, AmountError, floor_fen, parse_decimal
 from apps.common.time import SHANGHAI
 
 SLOTS_PER_DAY = 48
@@ -21,6 +21,8 @@ PRICE_PLACES = 5
 PRICE_UNIT = Decimal("0.00001")
 PRICE_LIMIT = Decimal("42949.67295")
 """The largest price that the wire's four bytes can hold, yuan/kWh."""
+LARGEST_BALANCE = Decimal("999999.99")
+"""Yuan; enough for any charge, and the wire's four bytes can hold it."""
 
 
 class TariffError(ValueError):
@@ -99,6 +101,10 @@ class Tariff:
         object.__setattr__(self, "prices", ordered)
         object.__setattr__(self, "slots", tuple(self.slots))
 
+    def sold_at(self, prices: Mapping[RateClass, ClassPrice]) -> "Tariff":
+        """The same half-hours at other prices; a class that these leave out keeps its own."""
+        return Tariff({name: prices.get(name, price) for name, price in self.prices.items()}, self.slots)
+
     @property
     def uses_five_classes(self) -> bool:
         """Whether some half hour is deep valley, which not every pile can count."""
@@ -115,16 +121,13 @@ class Tariff:
         slots = data.get("slots", "")
         if not isinstance(slots, str) or not set(slots) <= set("01234"):
             raise TariffError("slots is a text of wire codes 0 to 4, one for each half hour")
-        prices = {_rate_class(name): _price_from_json(name, price) for name, price in data["prices"].items()}
+        prices = prices_from_json(data["prices"])
         return cls(prices, tuple(RateClass.from_code(int(code)) for code in slots))
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads; prices as decimal strings with five places."""
         return {
-            "prices": {
-                rate_class.value: {"electricity": str(price.electricity), "service": str(price.service)}
-                for rate_class, price in self.prices.items()
-            },
+            "prices": prices_to_json(self.prices),
             "slots": "".join(str(rate_class.code) for rate_class in self.slots),
         }
 
@@ -153,6 +156,42 @@ class Tariff:
             periods.append(Period(_clock(start), _clock(end), rate_class, self.prices[rate_class]))
             start = end
         return periods
+
+
+def prices_from_json(data: Any) -> dict[RateClass, ClassPrice]:
+    """Read prices by class, as `Tariff.to_json` writes them. Raises TariffError."""
+    if not isinstance(data, Mapping):
+        raise TariffError("prices are an object by rate class")
+    return {_rate_class(name): _price_from_json(name, price) for name, price in data.items()}
+
+
+def prices_to_json(prices: Mapping[RateClass, ClassPrice]) -> dict[str, dict[str, str]]:
+    """The form that `prices_from_json` reads, in the order of the classes."""
+    return {
+        name.value: {"electricity": str(prices[name].electricity), "service": str(prices[name].service)}
+        for name in RateClass
+        if name in prices
+    }
+
+
+def pile_balance(hold: Decimal, infrastructure: Tariff, retail: Tariff) -> Decimal:
+    """What a pile is told as balance, yuan, so that it stops where a hold at retail prices ends, or before.
+
+    The pile counts at infrastructure prices. The ratio of both differs by class, and nobody knows how much will be
+    charged in which, so it is the smallest of the classes in use: with it no charge is dearer than the hold. A class
+    that is free for drivers never uses the hold up, and one that is free at the pile it cannot count: both are left
+    out, and the watch on what the pile reports stops the latter. Rounded down; at most LARGEST_BALANCE.
+    """
+    used = set(retail.slots) or set(retail.prices)
+    ratios = [
+        (infrastructure.prices[name].total, retail.prices[name].total)
+        for name in RateClass
+        if name in used and infrastructure.prices[name].total and retail.prices[name].total
+    ]
+    if not hold or not ratios or all(pile == sold for pile, sold in ratios):
+        return hold
+    safe = min(floor_fen(hold * pile / sold) for pile, sold in ratios)
+    return min(LARGEST_BALANCE, max(safe, CENT))
 
 
 def _checked_price(name: str, price: Decimal) -> Decimal:

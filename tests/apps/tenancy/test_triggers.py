@@ -14,6 +14,7 @@ APPEND_ONLY = [
     "wallet_daybalance",
     "wallet_accountday",
     "pricing_priceversion",
+    "pricing_retailprice",
     "backoffice_auditentry",
 ]
 
@@ -99,6 +100,8 @@ def rows_of_append_only_tables() -> None:
     entry("e1", "5.00", "-5.00")
     template = insert("pricing_pricetemplate", name="t")
     insert("pricing_priceversion", template_id=template, slots="0" * 48, billing_model_no="0001")
+    station = insert("sites_station", station_no="S1")
+    insert("pricing_retailprice", station_id=station)
     insert("backoffice_auditentry", hash="h")
     insert("wallet_accountday", account_id=account())
     insert("wallet_daybalance")
