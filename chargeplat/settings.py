@@ -85,6 +85,7 @@ TENANT_APPS = [
     "apps.piles",
     "apps.pricing",
     "apps.wallet",
+    "apps.coupons",
     "apps.orders",
     "apps.miniapp",
     "apps.reports",
