@@ -23,6 +23,8 @@ app.conf.beat_schedule = {
         "piles.sync_cards": 60.0,
         "piles.sync_clocks": 600.0,
         "pricing.push_due_prices": 30.0,
+        "orders.watch_retail": 5.0,
+        "coupons.expire": crontab(hour="0", minute="5"),
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

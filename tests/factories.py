@@ -12,7 +12,10 @@ from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import Approval, ApprovalPolicy
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
-from apps.customers.models import Customer
+from apps.coupons import services as coupons
+from apps.coupons.models import Coupon, CouponTemplate
+from apps.customers import enterprises
+from apps.customers.models import Customer, Enterprise
 from apps.orders import services as orders
 from apps.orders import settling
 from apps.orders.models import Order, TransactionRecord
@@ -126,12 +129,51 @@ def top_up(customer: Customer, amount: str) -> None:
     recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
 
 
+def a_retail_price(station: Station, prices: Mapping[str, tuple[str, str]]) -> None:
+    """Retail prices, {class: (electricity, service)}, in force since yesterday."""
+    pricing.set_retail_price(
+        station=station,
+        prices={RateClass(name): ClassPrice(Decimal(e), Decimal(s)) for name, (e, s) in prices.items()},
+        starts_at=now() - timedelta(days=1),
+        actor=SYSTEM,
+    )
+
+
+def an_enterprise(customer: Customer | None = None, **fields: object) -> Enterprise:
+    """An enterprise with 20 % off the service fee, and the customer as its member."""
+    values = {"name": f"企业{next(_numbers)}", "percent_off": Decimal(20), **fields}
+    enterprise = Enterprise.objects.create(**values)
+    if customer is not None:
+        enterprises.add_members(enterprise=enterprise, phones=[customer.phone], actor=SYSTEM)
+    return enterprise
+
+
+def a_coupon_template(**fields: object) -> CouponTemplate:
+    """Five yuan off the service fee, for everybody and everywhere."""
+    values = {
+        "name": f"满减券{next(_numbers)}",
+        "kind": "threshold",
+        "save_amount": Decimal("5.00"),
+        **fields,
+    }
+    return CouponTemplate.objects.create(**values)
+
+
+def a_coupon(customer: Customer, at: datetime | None = None, **fields: object) -> Coupon:
+    """A claimed coupon of a template of its own."""
+    template = a_coupon_template(**fields)
+    return coupons.claim(
+        customer=customer, template_id=template.pk, request_key=f"claim {next(_numbers)}", at=at
+    )
+
+
 def a_started_order(
     *,
     customer: Customer | None = None,
     connector: Connector | None = None,
     preset: str | None = None,
     key: str = "",
+    coupon: int | str = "best",
 ) -> Order:
     """An order in STARTING."""
     return orders.start_charge(
@@ -139,6 +181,7 @@ def a_started_order(
         connector_code=(connector or a_connector()).code,
         request_key=key or f"key {next(_numbers)}",
         preset_amount=Decimal(preset) if preset else None,
+        coupon=coupon,
     )
 
 

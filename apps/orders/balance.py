@@ -57,7 +57,7 @@ def _raise(order_no: str, recharge_no: str) -> bool:
         note(order, "hold_raised", SYSTEM, now(), hold=str(hold.amount), recharge=recharge_no)
         order.save(update_fields=["hold_amount", "updated_at"])
         guns = guns_of(order)
-        for gun, balance in zip(guns, shares(hold.amount, len(guns)), strict=True):
+        for gun, balance in zip(guns, shares(order.pile_balance(), len(guns)), strict=True):
             command = SetBalance(connector_no=gun.connector.connector_no, balance=balance)
             gateway.send(pile=order.connector.pile, command=command, actor=SYSTEM)
     log.info("hold_raised", order_no=order_no, hold=str(hold.amount), recharge_no=recharge_no)

@@ -8,14 +8,16 @@
 | percentage of a coupon | half up to the fen, then capped |
 | a coupon's saving on both fees, split | largest remainder to the fen, ties to electricity |
 
-A saving is at most what it is taken off, so neither a fee nor the payable falls below zero.
+A saving is at most what it is taken off, so neither a fee nor the payable falls below zero. Each step leaves a record
+(`Step`), which orders keep and pages put into words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from apps.common.money import ZERO, round_fen, split_amount
 
@@ -90,6 +92,41 @@ class Fees:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One step of the pipeline: what was done by which rule, and both fees before and after it, yuan."""
+
+    code: str
+    before: Fees
+    after: Fees
+    rule: Mapping[str, str]
+
+    @property
+    def saving(self) -> Decimal:
+        """What the step took off."""
+        return self.before.total - self.after.total
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that orders keep: the rule's words, and fees as [electricity, service]."""
+        return {
+            "step": self.code,
+            **self.rule,
+            "saving": str(self.saving),
+            "before": [str(self.before.electricity), str(self.before.service)],
+            "after": [str(self.after.electricity), str(self.after.service)],
+        }
+
+    def __str__(self) -> str:
+        fees = (
+            f"electricity {self.before.electricity} -> {self.after.electricity}, "
+            f"service {self.before.service} -> {self.after.service}"
+        )
+        rule = self.rule
+        if self.code == "enterprise":
+            return f"enterprise: {rule['percent_off']}% off {rule['applies_to']}: {fees}"
+        return f"coupon {rule['id']}: {rule['kind']} on {rule['applies_to']}, saves {self.saving}: {fees}"
+
+
+@dataclass(frozen=True)
 class Discounts:
     """What was taken off, and the fees that are left to pay."""
 
@@ -97,7 +134,12 @@ class Discounts:
     coupon: Coupon | None
     coupon_discount: Decimal
     payable: Fees
-    explanation: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def explanation(self) -> tuple[str, ...]:
+        """The steps as English sentences."""
+        return tuple(map(str, self.steps))
 
 
 def discount(fees: Fees, enterprise: EnterpriseDiscount | None, coupons: Sequence[Coupon]) -> Discounts:
@@ -106,25 +148,35 @@ def discount(fees: Fees, enterprise: EnterpriseDiscount | None, coupons: Sequenc
     `coupons` are those that the customer may use for this order, oldest first. Without a coupon that saves anything
     none is used up.
     """
-    explanation: list[str] = []
+    steps: list[Step] = []
     left = fees
     if enterprise is not None:
         left = _after_enterprise(fees, enterprise)
-        explanation.append(
-            f"enterprise: {enterprise.percent_off}% off {enterprise.applies_to}: electricity {fees.electricity} -> "
-            f"{left.electricity}, service {fees.service} -> {left.service}"
-        )
+        rule = {"percent_off": f"{enterprise.percent_off}", "applies_to": enterprise.applies_to.value}
+        steps.append(Step("enterprise", fees, left, rule))
     enterprise_discount = fees.total - left.total
     coupon = best_coupon(left, coupons)
     if coupon is None:
-        return Discounts(enterprise_discount, None, ZERO, left, tuple(explanation))
+        return Discounts(enterprise_discount, None, ZERO, left, tuple(steps))
     saving = coupon.saving(left)
     payable = left.less(saving, coupon.applies_to)
-    explanation.append(
-        f"coupon {coupon.id}: {coupon.kind} on {coupon.applies_to}, saves {saving}: electricity {left.electricity} -> "
-        f"{payable.electricity}, service {left.service} -> {payable.service}"
-    )
-    return Discounts(enterprise_discount, coupon, saving, payable, tuple(explanation))
+    rule = {"id": coupon.id, "kind": coupon.kind.value, "applies_to": coupon.applies_to.value}
+    steps.append(Step("coupon", left, payable, rule))
+    return Discounts(enterprise_discount, coupon, saving, payable, tuple(steps))
+
+
+def borne(saving: Decimal, station_share: Decimal) -> tuple[Decimal, Decimal]:
+    """Who bears a saving: the platform's and the station's part, yuan; `station_share` in percent, 0 to 100.
+
+    By largest remainder to the fen, ties to the platform.
+    """
+    platform, station = split_amount(saving, [100 - station_share, station_share])
+    return platform, station
+
+
+def split_bonus(bonus: Decimal, payable: Fees) -> Fees:
+    """How much of each fee the bonus paid: in proportion to what is payable, by largest remainder."""
+    return Fees(*split_amount(bonus, [payable.electricity, payable.service]))
 
 
 def best_coupon(fees: Fees, coupons: Sequence[Coupon]) -> Coupon | None:

@@ -52,6 +52,7 @@ class StopReason(models.TextChoices):
     STAFF = "staff", _("stopped by staff")
     START_FAILED = "start_failed", _("start failed")
     UNBILLED = "unbilled", _("energy without an order")
+    HOLD_USED = "hold_used", _("held money used up")
 
 
 class RecordState(models.TextChoices):

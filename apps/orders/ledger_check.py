@@ -81,11 +81,40 @@ CHECKS: dict[str, str] = {
         where l.electricity_fee <> round(l.energy_kwh * l.electricity_price, 2)
             or l.service_fee <> round(l.energy_kwh * l.service_price, 2)""",
     "order's payment does not add up": """
-        select order_no as subject, payable, paid_principal, paid_bonus, debt
+        select order_no as subject, payable, paid_principal, paid_bonus, debt, enterprise_discount, coupon_discount
         from orders_order
         where paid_principal + paid_bonus + debt <> payable
-            or (state = 'completed' and payable <> electricity_fee + service_fee)
-            or (state <> 'completed' and payable <> 0)""",
+            or electricity_payable + service_payable <> payable
+            or bonus_electricity + bonus_service <> paid_bonus
+            or bonus_electricity > electricity_payable or bonus_service > service_payable
+            or payable <> electricity_fee + service_fee - enterprise_discount - coupon_discount
+            or electricity_payable not between 0 and electricity_fee
+            or service_payable not between 0 and service_fee
+            or platform_borne + station_borne <> enterprise_discount + coupon_discount
+            or (state <> 'completed' and (payable <> 0 or electricity_fee + service_fee <> 0))""",
+    "order's discounts differ from their explanation": """
+        select o.order_no as subject, o.enterprise_discount, o.coupon_discount, s.enterprise, s.coupon
+        from orders_order o
+        join lateral (
+            select coalesce(sum(saving) filter (where step = 'enterprise'), 0) as enterprise,
+                coalesce(sum(saving) filter (where step = 'coupon'), 0) as coupon
+            from jsonb_to_recordset(o.explanation) as steps (step text, saving numeric)) s on true
+        where (o.enterprise_discount, o.coupon_discount) <> (s.enterprise, s.coupon)
+            or (s.enterprise > 0 and o.enterprise_id is null)""",
+    # --- coupons
+    "order's coupon differs from the coupon": """
+        select coalesce(o.order_no, c.order_no) as subject, o.coupon_discount, c.saved, c.state as coupon
+        from (select * from orders_order where coupon_id is not null) o
+        full join (select * from coupons_coupon where state in ('reserved', 'used')) c on c.order_no = o.order_no
+        where o.id is null or c.id is null or o.coupon_id <> c.id or o.customer_id <> c.customer_id
+            or c.saved <> o.coupon_discount or (c.state = 'used') <> (o.state = 'completed')""",
+    "coupon discount without a coupon": """
+        select order_no as subject, coupon_discount
+        from orders_order where coupon_discount <> 0 and coupon_id is null""",
+    "coupons claimed differ from the template": """
+        select t.name as subject, t.claimed, t.stock, count(c.id) as coupons
+        from coupons_coupontemplate t left join coupons_coupon c on c.template_id = t.id
+        group by t.id having t.claimed <> count(c.id)""",
     "order differs from the ledger": """
         with booked as (
             select e.reference,
@@ -93,6 +122,8 @@ CHECKS: dict[str, str] = {
                 -sum(p.amount) filter (where a.kind = 'revenue_service') as service,
                 sum(p.amount) filter (where a.kind in ('held_principal', 'customer_principal')) as principal,
                 sum(p.amount) filter (where a.kind in ('held_bonus', 'customer_bonus')) as bonus,
+                sum(p.amount) filter (where a.kind = 'enterprise_discount') as enterprise,
+                sum(p.amount) filter (where a.kind = 'coupon_discount') as coupon,
                 sum(p.amount) filter (where a.kind = 'customer_debt') as debt
             from wallet_journalentry e
             join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
@@ -100,9 +131,10 @@ CHECKS: dict[str, str] = {
         select coalesce(o.order_no, b.reference) as subject, o.state, o.payable, b.electricity, b.service
         from orders_order o full join booked b on b.reference = o.order_no
         where (coalesce(o.electricity_fee, 0), coalesce(o.service_fee, 0), coalesce(o.paid_principal, 0),
-               coalesce(o.paid_bonus, 0), coalesce(o.debt, 0)) is distinct from
+               coalesce(o.paid_bonus, 0), coalesce(o.debt, 0), coalesce(o.enterprise_discount, 0),
+               coalesce(o.coupon_discount, 0)) is distinct from
             (coalesce(b.electricity, 0), coalesce(b.service, 0), coalesce(b.principal, 0),
-             coalesce(b.bonus, 0), coalesce(b.debt, 0))""",
+             coalesce(b.bonus, 0), coalesce(b.debt, 0), coalesce(b.enterprise, 0), coalesce(b.coupon, 0))""",
     "settled order without its record": """
         select o.order_no as subject, count(r.id) as records
         from orders_order o left join orders_transactionrecord r on r.order_id = o.id and r.state = 'settled'

@@ -12,7 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.differences import Difference
 from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, PriceField
 from apps.common.models import TimeStamped
-from apps.customers.models import Customer
+from apps.coupons.models import Coupon
+from apps.customers.models import Customer, Enterprise
 from apps.orders.enums import (
     LIVE,
     EnergyDifferenceKind,
@@ -24,7 +25,7 @@ from apps.orders.enums import (
 )
 from apps.piles.models import Connector, Pile
 from apps.pricing.models import PriceVersion
-from apps.pricing.tariff import Tariff
+from apps.pricing.tariff import Tariff, pile_balance
 from apps.sites.models import Station
 
 
@@ -52,6 +53,31 @@ class Order(TimeStamped):
     retail_tariff = models.JSONField(
         _("retail tariff"), help_text=_("frozen at the start; what the driver pays")
     )
+    coupon_choice = models.CharField(
+        _("coupon asked for"),
+        max_length=20,
+        default="best",
+        help_text=_("best: the best one at settlement; none; or the number of one"),
+    )
+    coupon = models.ForeignKey(
+        Coupon,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("coupon"),
+    )
+    enterprise = models.ForeignKey(
+        Enterprise,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("enterprise"),
+    )
+    enterprise_rule = models.JSONField(
+        _("enterprise's discount"), null=True, blank=True, help_text=_("frozen at the start")
+    )
     preset_amount = MoneyField(_("preset amount"), null=True, blank=True)
     hold_amount = MoneyField(_("hold"), default=0)
     # When what happened.
@@ -73,10 +99,24 @@ class Order(TimeStamped):
     energy_kwh = EnergyField(_("energy (kWh)"), default=0)
     electricity_fee = MoneyField(_("electricity fee"), default=0)
     service_fee = MoneyField(_("service fee"), default=0)
+    enterprise_discount = MoneyField(_("enterprise discount"), default=0)
+    coupon_discount = MoneyField(_("coupon discount"), default=0)
+    electricity_payable = MoneyField(_("electricity payable"), default=0)
+    service_payable = MoneyField(_("service payable"), default=0)
     payable = MoneyField(_("payable"), default=0)
+    platform_borne = MoneyField(_("discount borne by the platform"), default=0)
+    station_borne = MoneyField(_("discount borne by the station"), default=0)
     paid_principal = MoneyField(_("paid from principal"), default=0)
     paid_bonus = MoneyField(_("paid from bonus"), default=0)
+    bonus_electricity = MoneyField(_("electricity paid from bonus"), default=0)
+    bonus_service = MoneyField(_("service paid from bonus"), default=0)
     debt = MoneyField(_("debt"), default=0)
+    explanation = models.JSONField(
+        _("how the bill came about"),
+        default=list,
+        blank=True,
+        help_text=_("one entry per step of the discounts"),
+    )
     verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
     findings = models.JSONField(_("audit findings"), default=list, blank=True)
     vin = models.CharField(_("VIN"), max_length=17, blank=True)
@@ -110,6 +150,17 @@ class Order(TimeStamped):
     def total_fee(self) -> Decimal:
         """Electricity and service fee before any discount, yuan."""
         return self.electricity_fee + self.service_fee
+
+    @property
+    def is_retail(self) -> bool:
+        """Whether the driver pays other prices than the pile counts by."""
+        return bool(self.tariff != self.retail_tariff)
+
+    def pile_balance(self) -> Decimal:
+        """The hold as the pile's balance, yuan, at the prices that the pile counts by."""
+        if not self.is_retail:
+            return self.hold_amount
+        return pile_balance(self.hold_amount, self.frozen_tariff(), self.frozen_retail_tariff())
 
     def frozen_tariff(self) -> Tariff:
         """The infrastructure tariff as it was at the start; the pile's amounts are audited against it."""

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from apps.common.ids import Actor, dated_number
 from apps.customers.cards import find_card
+from apps.customers.enterprises import enterprise_of
 from apps.orders.enums import OrderSource, OrderState
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import note
 from apps.piles.models import Connector, OfflineCard
 from apps.piles.reports import TransactionReport
-from apps.pricing.selectors import effective_version
+from apps.pricing.selectors import effective_prices
 
 OFFLINE_START = 4
 """Start mode of a record (YKC V1.6, 0x3B)."""
@@ -40,12 +41,13 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
     if report.start_mode != OFFLINE_START and not card.works_offline and not listed.exists():
         return None
     pile = connector.pile
-    version = effective_version(
+    found = effective_prices(
         pile_id=pile.pk, station_id=pile.station_id, at=report.start_time or record.received_at
     )
-    if version is None:
+    if found is None:
         return None
-    tariff = version.to_tariff().to_json()
+    version, tariff, retail = found
+    enterprise = enterprise_of(customer=card.customer)
     order = Order.objects.create(
         order_no=dated_number("C", at=at),
         transaction_no=record.transaction_no,
@@ -57,8 +59,10 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
         # Not live: the gun may be another order's by now.
         state=OrderState.SETTLING,
         price_version=version,
-        tariff=tariff,
-        retail_tariff=tariff,
+        tariff=tariff.to_json(),
+        retail_tariff=retail.to_json(),
+        enterprise=enterprise,
+        enterprise_rule=enterprise.rule() if enterprise else None,
         card_no=card.physical_no,
         created_at=at,
     )

@@ -113,7 +113,7 @@ def _start(requests: list[PileStartRequest], at: datetime) -> list[PileStartAnsw
     guns = guns_of(order)
     told = {
         gun.connector.connector_no: (gun.transaction_no, balance)
-        for gun, balance in zip(guns, shares(order.hold_amount, len(guns)), strict=True)
+        for gun, balance in zip(guns, shares(order.pile_balance(), len(guns)), strict=True)
     }
     return [
         PileStartAnswer(

@@ -8,10 +8,12 @@ from decimal import Decimal
 
 from django.db.models import QuerySet
 
+from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders.curve import Point, Sample, curve
 from apps.orders.enums import OrderState
 from apps.orders.errors import OrderNotFound
+from apps.orders.estimate import spent_at_retail
 from apps.orders.guns import guns_of
 from apps.orders.models import Order, OrderCurve
 from apps.piles.models import ConnectorStatus, Telemetry
@@ -102,11 +104,7 @@ def progress(*, order: Order) -> Progress:
         else sum((word.energy_kwh for word in words), zero)
         if live
         else zero,
-        amount=order.payable
-        if settled
-        else sum((word.amount_yuan for word in words), zero)
-        if live
-        else zero,
+        amount=order.payable if settled else _amount_so_far(order, words) if live else zero,
         settled=settled,
         soc_percent=status.soc_percent if live else 0,
         power_kw=sum((word.power_kw for word in words), zero) if live else zero,
@@ -119,6 +117,13 @@ def progress(*, order: Order) -> Progress:
         reported_at=reported_at,
         sequence=int(newest.timestamp() * 1000),
     )
+
+
+def _amount_so_far(order: Order, words: list[ConnectorStatus]) -> Decimal:
+    """What the driver will pay for what the guns report, yuan: the piles' own amounts, or ours at retail prices."""
+    if order.is_retail:
+        return spent_at_retail(order, words, now())
+    return sum((word.amount_yuan for word in words), Decimal(0))
 
 
 def curve_of(order: Order) -> list[Point]:

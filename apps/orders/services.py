@@ -1,6 +1,6 @@
 """Starting, following and stopping a charge. Settlement is in settling.py, waiting in watchdog.py.
 
-The moves are those of docs/flows/charging.md. Lock order everywhere: connector → order → wallet.
+The moves are those of docs/flows/charging.md. Lock order everywhere: connector → order → wallet → coupon.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from apps.common.errors import DomainError
 from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
+from apps.coupons import services as coupons
+from apps.customers.enterprises import enterprise_of
 from apps.customers.models import Customer, CustomerState
 from apps.orders import unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
@@ -35,7 +37,7 @@ from apps.piles.models import Connector, PileCommand
 from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.selectors import lock_connector
 from apps.pricing.errors import FivePricesUnknown, NoPrice
-from apps.pricing.selectors import effective_version
+from apps.pricing.selectors import effective_prices
 from apps.sites.models import StationState
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_schema
@@ -49,6 +51,8 @@ START_TIMEOUT = timedelta(seconds=90)
 PLUG_TIMEOUT = timedelta(seconds=60)
 """How long a pile that said "not plugged in" waits for the plug (YKC V1.6, 7.3)."""
 NUMBER_TRIES = 5
+BEST, NO_COUPON = "best", "none"
+"""What may be asked for instead of a coupon of one's choice."""
 
 
 def start_charge(
@@ -60,6 +64,7 @@ def start_charge(
     actor: Actor | None = None,
     source: OrderSource = OrderSource.APP,
     further_connectors: Sequence[str] = (),
+    coupon: int | str = BEST,
     at: datetime | None = None,
 ) -> Order:
     """Start a charge on a connector, once per customer and `request_key`.
@@ -68,8 +73,9 @@ def start_charge(
     all that is available up to the tenant's maximum); both tariffs are frozen; after commit the pile is asked to start
     with the hold as its balance. Returns the order in STARTING; what the pile answers moves it on. A repeated request
     returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
-    one hold, shared out evenly as the guns' balances. Raises errors of piles, pricing and wallet, CustomerBlocked,
-    StationClosed, GunsApart, KeyReused.
+    one hold, shared out evenly as the guns' balances. `coupon`: the id of one, which is reserved; BEST, chosen at
+    settlement; or NO_COUPON. Raises errors of piles, pricing, wallet and coupons, CustomerBlocked, StationClosed,
+    GunsApart, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
@@ -81,6 +87,7 @@ def start_charge(
             codes=codes,
             request_key=request_key,
             preset_amount=preset_amount,
+            coupon=coupon,
             source=source,
             actor=who,
             at=moment,
@@ -92,7 +99,8 @@ def start_charge(
         first = Order.objects.filter(customer=customer, request_key=request_key).first()
         if first is None:
             raise
-        if ([gun.connector.code for gun in guns_of(first)], first.preset_amount) != (codes, preset_amount):
+        asked = [gun.connector.code for gun in guns_of(first)], first.preset_amount, first.coupon_choice
+        if asked != (codes, preset_amount, str(coupon)):
             raise KeyReused from None
         return first
     return order
@@ -109,6 +117,7 @@ def open_order(
     earlier: Callable[[list[Connector]], Order | None],
     asks_pile: bool,
     preset_amount: Decimal | None = None,
+    coupon: int | str = BEST,
     parallel_seq: str = "",
     card_no: str = "",
     vin: str = "",
@@ -137,6 +146,7 @@ def open_order(
                     connectors=connectors,
                     request_key=request_key,
                     preset_amount=preset_amount,
+                    coupon=coupon,
                     source=source,
                     parallel_seq=parallel_seq,
                     card_no=card_no,
@@ -159,7 +169,7 @@ def _send_start(order: Order, actor: Actor) -> None:
     """Send 0x34, or one 0xA4 to each gun, after commit."""
     pile = order.connector.pile
     guns = guns_of(order)
-    for gun, balance in zip(guns, shares(order.hold_amount, len(guns)), strict=True):
+    for gun, balance in zip(guns, shares(order.pile_balance(), len(guns)), strict=True):
         alone = StartCharge(
             transaction_no=gun.transaction_no,
             connector_no=gun.connector.connector_no,
@@ -207,6 +217,7 @@ def _create(
     connectors: list[Connector],
     request_key: str,
     preset_amount: Decimal | None,
+    coupon: int | str,
     source: OrderSource,
     parallel_seq: str,
     card_no: str,
@@ -214,16 +225,16 @@ def _create(
     actor: Actor,
     at: datetime,
 ) -> Order:
-    """Hold the money and write the order, in STARTING, with its first two events and its further guns."""
+    """Hold the money, reserve a chosen coupon and write the order, in STARTING, with two events and further guns."""
     main, *further = connectors
     pile = main.pile
-    version = effective_version(pile_id=pile.pk, station_id=pile.station_id, at=at)
-    if version is None:
+    found = effective_prices(pile_id=pile.pk, station_id=pile.station_id, at=at)
+    if found is None:
         raise NoPrice
-    prices = version.to_tariff()
+    version, prices, retail = found
     if prices.uses_five_classes and not pile.five_prices:
         raise FivePricesUnknown  # the pile would charge by other prices, and count deep valley as another class
-    tariff = prices.to_json()
+    enterprise = enterprise_of(customer=customer)
     order = Order(
         order_no=dated_number("C", at=at),
         transaction_no=transaction_number(pile.pile_code, main.connector_no, at=at),
@@ -233,8 +244,11 @@ def _create(
         station_id=pile.station_id,
         connector=main,
         price_version=version,
-        tariff=tariff,
-        retail_tariff=tariff,
+        tariff=prices.to_json(),
+        retail_tariff=retail.to_json(),
+        enterprise=enterprise,
+        enterprise_rule=enterprise.rule() if enterprise else None,
+        coupon_choice=str(coupon),
         preset_amount=preset_amount,
         parallel_seq=parallel_seq or (f"{at.astimezone(SHANGHAI):%y%m%d%H%M%S}" if further else ""),
         card_no=card_no,
@@ -246,6 +260,10 @@ def _create(
         customer=customer, order_no=order.order_no, amount=preset_amount, maximum=hold_maximum(), at=at
     )
     order.hold_amount = hold.amount
+    if isinstance(coupon, int):
+        order.coupon = coupons.reserve(
+            customer=customer, coupon_id=coupon, order_no=order.order_no, station_id=pile.station_id, at=at
+        )
     begin(order, actor, at)
     for connector in further:
         number = transaction_number(pile.pile_code, connector.connector_no, at=at)
@@ -357,7 +375,7 @@ def stop_answered(answer: StopAnswer, *, at: datetime | None = None) -> None:
             if order.state == OrderState.STARTING:
                 move(order, OrderState.FAILED, "cancelled", actor, moment)
                 order.fail_reason = StopReason.CANCELLED
-                wallet.release_hold(order_no=order.order_no, at=at)
+                give_back(order, at)
         order.save()
 
 
@@ -441,9 +459,17 @@ def fail_start(order: Order, reason: str, actor: Actor, at: datetime) -> None:
     move(order, OrderState.FAILED, "start_failed", actor, at, reason=reason)
     order.fail_reason = reason
     order.waiting_for_plug = False
-    wallet.release_hold(order_no=order.order_no, at=at)
+    give_back(order, at)
     send_stop(order, SYSTEM)
     log.info("start_failed", order_no=order.order_no, reason=reason)
+
+
+def give_back(order: Order, at: datetime | None) -> None:
+    """Give the hold and a reserved coupon of a locked order back; the caller saves the order."""
+    wallet.release_hold(order_no=order.order_no, at=at)
+    if order.coupon_id is not None:
+        coupons.release(order_no=order.order_no)
+        order.coupon = None
 
 
 # --- Stopping ---------------------------------------------------------------------------------------------

@@ -24,13 +24,13 @@ from apps.orders.guns import guns_of
 from apps.orders.models import BillLine, Order, ParallelLeg, TransactionRecord
 from apps.orders.moves import move, note
 from apps.orders.offline import order_of_offline_card
+from apps.orders.paying import pay_bill
 from apps.orders.settlement import Bill, SettlementError, billable_energies, settle
 from apps.piles.enums import AlarmKind
 from apps.piles.models import Connector
 from apps.piles.reports import TransactionReport
 from apps.piles.services import clock_reported, close_alarm, raise_alarm
 from apps.pricing.tariff import RateClass
-from apps.wallet import services as wallet
 
 log = structlog.get_logger(__name__)
 
@@ -325,13 +325,7 @@ def _charge(
     moment: datetime,
     at: datetime | None,
 ) -> None:
-    payment = wallet.charge(
-        customer=order.customer,
-        order_no=order.order_no,
-        electricity=bill.electricity_fee,
-        service=bill.service_fee,
-        at=at,
-    )
+    pay_bill(order, bill, moment=moment, at=at)
     BillLine.objects.bulk_create(
         BillLine(
             order=order,
@@ -353,15 +347,9 @@ def _charge(
         for line in bill.lines
     )
     order.energy_kwh = bill.energy_kwh
-    order.electricity_fee = bill.electricity_fee
-    order.service_fee = bill.service_fee
-    order.payable = bill.total
-    order.paid_principal = payment.from_principal
-    order.paid_bonus = payment.from_bonus
-    order.debt = payment.debt
     order.settled_at = moment
     if order.verdict == Verdict.FLAGGED:
         note(order, "flagged", SYSTEM, moment, findings=[finding["code"] for finding in order.findings])
-    move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(bill.total))
+    move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(order.payable))
     transaction.on_commit(partial(signals.order_settled.send, sender=None, order_no=order.order_no))
-    log.info("order_settled", order_no=order.order_no, payable=str(bill.total), verdict=order.verdict)
+    log.info("order_settled", order_no=order.order_no, payable=str(order.payable), verdict=order.verdict)

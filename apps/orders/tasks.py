@@ -61,6 +61,14 @@ def raise_holds(recharge_no: str) -> None:
     balance.raise_holds(recharge_no=recharge_no)
 
 
+@shared_task(name="orders.watch_retail")
+def watch_retail() -> None:
+    """Stop charges whose hold is used up at retail prices."""
+    from apps.orders import watchdog
+
+    watchdog.watch_retail()
+
+
 @shared_task(name="orders.watch_unbilled")
 def watch_unbilled() -> None:
     """Find energy that nobody pays for."""

@@ -7,22 +7,31 @@ PostgreSQL knows.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
 from apps.orders.balance import raise_missed_holds
-from apps.orders.enums import OrderState, RecordState
+from apps.orders.enums import OrderState, RecordState, StopReason
+from apps.orders.estimate import dearest, spent_at_retail
 from apps.orders.guns import OrderGun, guns_of
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import move, note
-from apps.orders.services import PLUG_TIMEOUT, START_TIMEOUT, connector_changed, fail_start, send_stop
+from apps.orders.services import (
+    PLUG_TIMEOUT,
+    START_TIMEOUT,
+    connector_changed,
+    fail_start,
+    send_stop,
+    stop_charge,
+)
 from apps.orders.settling import settle_without_the_rest
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState
-from apps.piles.models import PileCommand
+from apps.piles.models import ConnectorStatus, PileCommand
 from apps.piles.services import raise_alarm
 
 log = structlog.get_logger(__name__)
@@ -33,6 +42,11 @@ RECORD_TIMEOUT = timedelta(minutes=10)
 """A record comes within 30 s of the end and is repeated for five minutes (YKC V1.6, 7.5); then a person looks."""
 OFFLINE_TIMEOUT = timedelta(hours=24)
 """A pile that lost its connection in mid-charge may bring its record much later."""
+
+REPORT_PERIOD = timedelta(seconds=15)
+"""How often a pile reports while it charges (YKC V1.6, 0x13)."""
+SILENCE = timedelta(seconds=60)
+"""What a gun has charged since its last word is guessed for no longer than this."""
 
 WATCHED = [OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING]
 
@@ -167,3 +181,47 @@ def _repeat_stop(order: Order, guns: list[OrderGun], at: datetime) -> bool:
     note(order, "stop_repeated", SYSTEM, at)
     send_stop(order, SYSTEM)
     return True
+
+
+def watch_retail(*, at: datetime | None = None) -> int:
+    """Stop charges that would cost more than their hold at retail prices before the next report. Returns how many.
+
+    The pile's own balance is safe where every class has its price at the pile (`pricing.tariff.pile_balance`); this
+    is for those that it cannot count, and it stops one reporting period early at present power (product.md rule 3).
+    """
+    moment = at or now()
+    stopped = 0
+    running = (
+        Order.objects.filter(state=OrderState.CHARGING, stop_requested_at=None)
+        .exclude(tariff=F("retail_tariff"))
+        .select_related("connector__status", "connector__pile")
+    )
+    for order in running:
+        try:
+            stopped += _stop_if_used_up(order, moment)
+        except Exception:
+            log.exception("watch_retail_failed", order_no=order.order_no)
+    return stopped
+
+
+def _stop_if_used_up(order: Order, at: datetime) -> bool:
+    words = [gun.connector.status for gun in guns_of(order) if gun.charges]
+    if not words:
+        return False
+    price = order.frozen_retail_tariff().price_at(at).total
+    soon = sum((word.power_kw * _hours_ahead(word, at) for word in words), Decimal(0)) * price
+    if dearest(order, words, at) + soon < order.hold_amount:
+        return False
+    spent = spent_at_retail(order, words, at)
+    if spent + soon < order.hold_amount:
+        return False
+    log.info("hold_used_up", order_no=order.order_no, spent=str(spent), hold=str(order.hold_amount))
+    stop_charge(order_no=order.order_no, actor=SYSTEM, reason=StopReason.HOLD_USED, at=at)
+    return True
+
+
+def _hours_ahead(word: ConnectorStatus, at: datetime) -> Decimal:
+    """For how long a gun will have charged at its next report since the last one, hours."""
+    since = at - word.reported_at if word.reported_at else timedelta()
+    ahead = min(max(since, timedelta()), SILENCE) + REPORT_PERIOD
+    return Decimal(int(ahead.total_seconds())) / 3600

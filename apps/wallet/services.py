@@ -140,13 +140,19 @@ def charge(
     order_no: str,
     electricity: Decimal,
     service: Decimal,
+    enterprise_discount: Decimal = ZERO,
+    coupon_discount: Decimal = ZERO,
+    pay_order: PayOrder = PayOrder.PRINCIPAL_FIRST,
+    bonus_ratio: Decimal = ZERO,
     at: datetime | None = None,
 ) -> Payment:
     """Take what an order costs, once per order, and close its hold.
 
-    Taken from the hold and then, at once, from available money, principal first; the rest of the hold is given back.
-    What all of it cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid
-    from available money. Returns where the money came from; a second call returns the same and moves nothing.
+    `electricity` and `service` are the fees before discounts: revenue is booked gross, and what was taken off beside
+    it. Payable is fees less discounts. Which money pays, of hold and available money together, `pay_order` says (and
+    `bonus_ratio`, 0 to 1); of each kind what is held goes first. The rest of the hold is given back. What all of it
+    cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid from available
+    money. Returns where the money came from; a second call returns the same and moves nothing.
     """
     with transaction.atomic():
         wallet = lock_wallet(customer_id=customer.pk)
@@ -159,10 +165,11 @@ def charge(
         if done is not None or (hold is not None and hold.state == HoldState.SETTLED):
             return _payment_of(order_no)
         payment = pay(
-            electricity + service,
+            electricity + service - enterprise_discount - coupon_discount,
             held_principal + wallet.principal,
             held_bonus + wallet.bonus,
-            PayOrder.PRINCIPAL_FIRST,
+            pay_order,
+            bonus_ratio,
         )
         from_held_principal = min(payment.from_principal, held_principal)
         from_held_bonus = min(payment.from_bonus, held_bonus)
@@ -177,6 +184,8 @@ def charge(
                 debit(AccountKind.CUSTOMER_PRINCIPAL, payment.from_principal - from_held_principal),
                 debit(AccountKind.CUSTOMER_BONUS, payment.from_bonus - from_held_bonus),
                 debit(AccountKind.CUSTOMER_DEBT, payment.debt),
+                debit(AccountKind.ENTERPRISE_DISCOUNT, enterprise_discount),
+                debit(AccountKind.COUPON_DISCOUNT, coupon_discount),
                 credit(AccountKind.REVENUE_ELECTRICITY, electricity),
                 credit(AccountKind.REVENUE_SERVICE, service),
             ],

@@ -163,6 +163,7 @@ API: dict[str, tuple[str, str]] = {
 SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 
 TASKS = {
+    "coupons.expire",
     "orders.check_meter",
     "orders.connector_changed",
     "orders.raise_holds",
@@ -171,6 +172,7 @@ TASKS = {
     "orders.store_curve",
     "orders.store_missing_curves",
     "orders.watch_orders",
+    "orders.watch_retail",
     "orders.watch_unbilled",
     "piles.deliver_batch",
     "piles.expire_commands",

@@ -34,6 +34,11 @@ DAMAGE = {
     "bill line is not energy times price": "update orders_billline set electricity_price = electricity_price * 2",
     "order's payment does not add up": "update orders_order set paid_principal = paid_principal + 1"
     " where state = 'completed'",
+    "order's discounts differ from their explanation": "update orders_order set explanation ="
+    """ '[{"step": "enterprise", "saving": "1.00"}]' where state = 'completed'""",
+    "order's coupon differs from the coupon": "update coupons_coupon set saved = saved + 1 where state = 'used'",
+    "coupon discount without a coupon": "update orders_order set coupon_id = null where state = 'completed'",
+    "coupons claimed differ from the template": "update coupons_coupontemplate set claimed = claimed + 1",
     "order differs from the ledger": "delete from orders_order where state = 'completed'",
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
     "connector with two live charges": A_LEG + " where state = 'charging'",
@@ -44,8 +49,11 @@ DAMAGE = {
 
 @pytest.fixture
 def business(tenant):
-    """One settled and one running order."""
-    order = factories.a_charging_order(customer=factories.a_customer("20.00"))
+    """One order settled at a discount and with a coupon, and one that runs."""
+    customer = factories.a_customer("20.00")
+    factories.an_enterprise(customer)
+    factories.a_coupon(customer, save_amount=Decimal("0.40"))
+    order = factories.a_charging_order(customer=customer)
     settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
     factories.a_charging_order()
 
@@ -58,8 +66,8 @@ def test_a_clean_ledger(business, capsys):
     assert report["totals"] == {
         "entries": "6",
         "settled_orders": "1",
-        "revenue": "6.00",
-        "available": "14.00",
+        "revenue": "5.20",
+        "available": "14.80",
         "held": "100.00",
         "debt": "0.00",
     }

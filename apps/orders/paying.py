@@ -1,0 +1,152 @@
+"""From a bill to money: the discounts of product.md rule 2 on retail fees, then the wallet, all written to the order.
+
+Lock order: order (the caller's) → wallet → coupons. What each step did is kept in `Order.explanation`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from apps.common.money import ZERO
+from apps.coupons import services as coupons
+from apps.coupons.models import Coupon
+from apps.orders import discounts
+from apps.orders.discounts import AppliesTo, CouponKind, Discounts, EnterpriseDiscount, Fees, Step
+from apps.orders.enums import OrderSource
+from apps.orders.models import Order
+from apps.orders.settlement import Bill
+from apps.wallet import services as wallet
+from apps.wallet.payment import Payment, PayOrder
+
+
+def pay_bill(order: Order, bill: Bill, *, moment: datetime, at: datetime | None) -> None:
+    """Discount and charge a locked order's bill, once; the caller saves the order.
+
+    A coupon counts where it was valid for the station, hour and date of the charge's start. A late record (product.md
+    rule 4) is billed without one. Money and coupon move in the caller's transaction, or not at all.
+    """
+    wallet.lock_wallet(customer_id=order.customer_id)
+    found = _coupons(order)
+    fees = Fees(bill.electricity_fee, bill.service_fee)
+    result = discounts.discount(fees, _enterprise(order), [pure_coupon(coupon) for coupon in found])
+    pay_order, bonus_ratio = PayOrder.PRINCIPAL_FIRST, ZERO
+    payment = wallet.charge(
+        customer=order.customer,
+        order_no=order.order_no,
+        electricity=fees.electricity,
+        service=fees.service,
+        enterprise_discount=result.enterprise_discount,
+        coupon_discount=result.coupon_discount,
+        pay_order=pay_order,
+        bonus_ratio=bonus_ratio,
+        at=at,
+    )
+    used = next((coupon for coupon in found if result.coupon and str(coupon.pk) == result.coupon.id), None)
+    reserved = order.coupon
+    if order.coupon_id is not None and used is None:
+        coupons.release(order_no=order.order_no)
+    if used is not None:
+        coupons.use(used, order_no=order.order_no, saved=result.coupon_discount, at=moment)
+    order.coupon = used
+    order.electricity_fee, order.service_fee = fees.electricity, fees.service
+    order.enterprise_discount = result.enterprise_discount
+    order.coupon_discount = result.coupon_discount
+    order.electricity_payable = result.payable.electricity
+    order.service_payable = result.payable.service
+    order.payable = result.payable.total
+    order.paid_principal = payment.from_principal
+    order.paid_bonus = payment.from_bonus
+    order.debt = payment.debt
+    from_bonus = discounts.split_bonus(payment.from_bonus, result.payable)
+    order.bonus_electricity, order.bonus_service = from_bonus.electricity, from_bonus.service
+    steps = [_kept(step, order, used) for step in result.steps]
+    order.platform_borne = sum((Decimal(step["platform"]) for step in steps), ZERO)
+    order.station_borne = sum((Decimal(step["station"]) for step in steps), ZERO)
+    order.explanation = [
+        *([{"step": "retail"}] if order.is_retail else []),
+        *steps,
+        *([_unused(reserved)] if reserved is not None and used is None else []),
+        _paid(result, payment, pay_order, bonus_ratio),
+    ]
+
+
+def began_at(order: Order) -> datetime:
+    """When a charge began, for what is valid then: our own clock, but the pile's where it charged on its own."""
+    if order.source == OrderSource.OFFLINE_CARD and order.started_at is not None:
+        return order.started_at
+    return order.created_at
+
+
+def pure_coupon(coupon: Coupon) -> discounts.Coupon:
+    """Return a coupon as the pipeline knows it."""
+    rule = coupon.terms
+    return discounts.Coupon(
+        id=str(coupon.pk),
+        kind=CouponKind(rule.kind),
+        spend=Decimal(rule.spend),
+        save=Decimal(rule.save),
+        percent_off=Decimal(rule.percent_off),
+        cap=None if rule.cap is None else Decimal(rule.cap),
+        applies_to=AppliesTo(rule.applies_to),
+        ends=coupon.last_day,
+    )
+
+
+def _coupons(order: Order) -> list[Coupon]:
+    """Lock the coupons that the order may use: none, the one that it reserved, or all that were valid at its start."""
+    is_late = bool(order.fail_reason)
+    if is_late or (order.coupon_choice != "best" and order.coupon_id is None):
+        return []
+    return coupons.lock_for_order(
+        customer_id=order.customer_id,
+        order_no=order.order_no,
+        station_id=order.station_id,
+        at=began_at(order),
+    )
+
+
+def _enterprise(order: Order) -> EnterpriseDiscount | None:
+    rule = order.enterprise_rule
+    if not rule:
+        return None
+    return EnterpriseDiscount(
+        percent_off=Decimal(rule["percent_off"]), applies_to=AppliesTo(rule["applies_to"])
+    )
+
+
+def _kept(step: Step, order: Order, used: Coupon | None) -> dict[str, Any]:
+    """Return a step as the order keeps it, with its rule's name and who bears it."""
+    if step.code == "enterprise":
+        rule = order.enterprise_rule
+    else:
+        assert used is not None
+        rule = used.rule
+    platform, station = discounts.borne(step.saving, Decimal(rule["station_share"]))
+    return {
+        **step.to_json(),
+        "name": rule["name"],
+        "rule": {key: value for key, value in rule.items() if key not in ("name", "stations")},
+        "platform": str(platform),
+        "station": str(station),
+    }
+
+
+def _unused(coupon: Coupon) -> dict[str, Any]:
+    """Return that the chosen coupon saved nothing and was given back."""
+    return {"step": "coupon_unused", "id": str(coupon.pk), "name": coupon.rule["name"]}
+
+
+def _paid(result: Discounts, payment: Payment, order: PayOrder, ratio: Decimal) -> dict[str, Any]:
+    return {
+        "step": "paid",
+        "electricity": str(result.payable.electricity),
+        "service": str(result.payable.service),
+        "payable": str(result.payable.total),
+        "order": order.value,
+        "bonus_ratio": str(ratio),
+        "principal": str(payment.from_principal),
+        "bonus": str(payment.from_bonus),
+        "debt": str(payment.debt),
+    }
