@@ -22,12 +22,11 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
-from apps.common.differences import UNDECIDED, Difference, DifferenceState
+from apps.common.differences import Difference, DifferenceState
 from apps.common.errors import DomainError
 
 TONES = {
     DifferenceState.OPEN: "danger",
-    DifferenceState.PENDING: "warning",
     DifferenceState.RESOLVED: "success",
     DifferenceState.CLEARED: "neutral",
 }
@@ -114,12 +113,12 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
 
 def tabs(request: HttpRequest, differences: QuerySet[Any], kinds: Sequence[tuple[str, Any]]) -> list[Tab]:
-    """Return a tab for all differences and one for each kind that there is, with how many are undecided."""
+    """Return a tab for all differences and one for each kind that there is, with how many are open."""
     counts = {
         row["kind"]: row
         for row in differences.order_by()
         .values("kind")
-        .annotate(number=Count("pk"), open=Count("pk", filter=Q(state__in=UNDECIDED)))
+        .annotate(number=Count("pk"), open=Count("pk", filter=Q(state=DifferenceState.OPEN)))
     }
     wanted = request.GET.get("kind", "")
     every = Tab(
@@ -145,8 +144,8 @@ def tabs(request: HttpRequest, differences: QuerySet[Any], kinds: Sequence[tuple
 
 
 def of_tab(differences: QuerySet[Any], found: Sequence[Tab]) -> list[Any]:
-    """Return the differences of the active tab, undecided ones first, at most ROWS."""
+    """Return the differences of the active tab, open ones first, at most ROWS."""
     wanted = next(tab.kind for tab in found if tab.active)
     rows = differences.filter(kind=wanted) if wanted else differences
-    undecided = Case(When(state__in=UNDECIDED, then=0), default=1, output_field=IntegerField())
-    return list(rows.order_by(undecided, "-id")[:ROWS])
+    open_first = Case(When(state=DifferenceState.OPEN, then=0), default=1, output_field=IntegerField())
+    return list(rows.order_by(open_first, "-id")[:ROWS])

@@ -20,12 +20,8 @@ from apps.common.models import TimeStamped
 
 class DifferenceState(models.TextChoices):
     OPEN = "open", pgettext_lazy("difference", "open")
-    PENDING = "pending", _("waits for a second person")
     RESOLVED = "resolved", pgettext_lazy("difference", "resolved")
     CLEARED = "cleared", _("cleared: a later run found none")
-
-
-UNDECIDED = (DifferenceState.OPEN, DifferenceState.PENDING)
 
 
 class Difference(TimeStamped):
@@ -73,7 +69,7 @@ class Found:
 
 
 def keep(model: type[Any], owner: Mapping[str, Any], found: Sequence[Found], at: datetime) -> int:
-    """Bring the stored differences of `owner` (columns that name it) up to a run's; return how many are undecided.
+    """Bring the stored differences of `owner` (columns that name it) up to a run's; return how many are open.
 
     Inside `atomic()`, with the owner's row locked: runs and decisions of one owner take turns.
     """
@@ -109,11 +105,11 @@ def keep(model: type[Any], owner: Mapping[str, Any], found: Sequence[Found], at:
     model.objects.bulk_create(made, batch_size=1_000)
     own = [field.name for field in model._meta.concrete_fields if not field.primary_key]
     model.objects.bulk_update(changed, own, batch_size=500)
-    return int(model.objects.filter(**owner, state__in=UNDECIDED).count())
+    return int(model.objects.filter(**owner, state=DifferenceState.OPEN).count())
 
 
 def _decide_elsewhere(row: Any, item: Found, at: datetime, changed: list[Any] | None = None) -> None:
-    if item.decided_by and row.state in UNDECIDED:
+    if item.decided_by and row.state == DifferenceState.OPEN:
         row.close(reason=item.decision, by=item.decided_by, at=at)
         if changed is not None:
             changed.append(row)

@@ -19,7 +19,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import F
 
-from apps.common.differences import UNDECIDED, Found, keep
+from apps.common.differences import DifferenceState, Found, keep
 from apps.common.ids import Actor
 from apps.common.schema import current_schema
 from apps.common.time import business_day, day_bounds, now
@@ -168,7 +168,7 @@ def resolve_energy(
         found = EnergyDifference.objects.get(pk=difference_id)
         EnergyDay.objects.select_for_update().get(pk=found.energy_day_id)
         difference = EnergyDifference.objects.select_for_update().get(pk=difference_id)
-        if difference.state not in UNDECIDED:
+        if difference.state != DifferenceState.OPEN:
             raise DifferenceDecided
         difference.close(reason=reason, by=actor.name, at=at or now())
         difference.save()

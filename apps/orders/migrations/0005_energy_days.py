@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
                 ('subject', models.CharField(max_length=64, verbose_name='subject')),
                 ('figures', models.JSONField(blank=True, default=dict, verbose_name='figures')),
-                ('state', models.CharField(choices=[('open', 'open'), ('pending', 'waits for a second person'), ('resolved', 'resolved'), ('cleared', 'cleared: a later run found none')], db_index=True, default='open', max_length=16, verbose_name='state')),
+                ('state', models.CharField(choices=[('open', 'open'), ('resolved', 'resolved'), ('cleared', 'cleared: a later run found none')], db_index=True, default='open', max_length=16, verbose_name='state')),
                 ('resolution', models.CharField(blank=True, max_length=200, verbose_name='resolution')),
                 ('resolved_by', models.CharField(blank=True, max_length=100, verbose_name='resolved by')),
                 ('resolved_at', models.DateTimeField(blank=True, null=True, verbose_name='resolved at')),

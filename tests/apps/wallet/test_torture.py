@@ -1,0 +1,245 @@
+"""Thirty-two threads on a few wallets: hold, charge, top up, recover, give back, all at once and all the time.
+
+What each thread does is fixed by its seed; how the threads meet is not. After every thousand operations all of them
+stop, and the books are held against every check of the ledger, against what the threads say they were told, and against
+what money there can be.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from apps.common.errors import DomainError
+from apps.common.money import ZERO, from_fen
+from apps.common.schema import current_schema, run_in_schema
+from apps.customers.models import Customer
+from apps.orders.ledger_check import CHECKS
+from apps.wallet import recharges
+from apps.wallet import services as wallets
+from apps.wallet.models import Debt, Hold, Wallet
+from apps.wallet.payment import PayOrder
+from tests import factories
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+THREADS = 32
+WALLETS = 4
+ROUND = 1_000
+MAXIMUM = Decimal("500.00")
+ABOUT_ORDERS = {
+    "open hold without a running order",
+    "running order without an open hold",
+    "order differs from the ledger",
+}
+"""Checks that need orders: here charges have numbers only."""
+
+
+@dataclass
+class Told:
+    """What the services told all threads, to be found again in the books. Each number counts once."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    done: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    paid_in: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    charged: dict[str, tuple[int, Decimal, tuple[Decimal, ...]]] = field(default_factory=dict)
+
+    def recharge(self, number: str, customer: int, amount: Decimal) -> None:
+        """A top-up is paid."""
+        with self.lock:
+            assert self.paid_in.setdefault(number, (customer, amount)) == (customer, amount)
+
+    def charge(self, number: str, customer: int, payable: Decimal, payment: Any) -> None:
+        """An order was charged: every answer about one order has to be the same."""
+        split = (payment.from_principal, payment.from_bonus, payment.debt)
+        with self.lock:
+            known = self.charged.setdefault(number, (customer, payable, split))
+            assert known == (customer, payable, split), (number, known, split)
+            assert sum(split, ZERO) == payable
+
+
+class Player:
+    """One thread's operations. Orders belong to all threads, so that they meet over them."""
+
+    def __init__(
+        self, seed: str, customers: list[Customer], orders: list[tuple[int, str, int]], told: Told
+    ) -> None:
+        self.random = random.Random(seed)
+        self.customers = customers
+        self.orders = orders  # (customer, number, seed of its fees), the newest last
+        self.told = told
+        self.count = 0
+        self.name = seed
+        self.recharges: list[tuple[int, str]] = []
+
+    def play(self, operations: int) -> None:
+        """Do so many operations. Only what the rules refuse may be refused."""
+        deeds: list[tuple[Callable[[], None], int]] = [
+            (self.hold, 26),
+            (self.charge, 26),
+            (self.release, 8),
+            (self.raise_hold, 8),
+            (self.recharge, 24),
+            (self.pay_again, 8),
+        ]
+        for _ in range(operations):
+            deed = self.random.choices([one for one, _ in deeds], [weight for _, weight in deeds])[0]
+            self.count += 1
+            try:
+                deed()
+                self.told.done[deed.__name__] += 1
+            except DomainError as error:
+                self.told.refused[f"{deed.__name__} {error.code}"] += 1
+
+    def hold(self) -> None:
+        """Begin a charge."""
+        place = self.random.randrange(len(self.customers))
+        number = f"T{self.name}-{self.count}".replace(":", "-")
+        whole = self.random.random() < 0.2
+        amount = None if whole else from_fen(self.random.randint(1, 30_000))
+        fees = self.random.randrange(10**9)
+        wallets.open_hold(customer=self.customers[place], order_no=number, amount=amount, maximum=MAXIMUM)
+        self.orders.append((place, number, fees))
+
+    def charge(self) -> None:
+        """Settle somebody's charge: fees, discounts and way of paying belong to the order, whoever settles it."""
+        if not self.orders:
+            return
+        place, number, seed = self._some_order()
+        dice = random.Random(seed)
+        electricity, service = (from_fen(dice.choice((0, 1, dice.randint(2, 20_000)))) for _ in range(2))
+        enterprise = from_fen(dice.randint(0, int(service * 100)) // 3)
+        coupon = min(from_fen(dice.choice((0, 500, 1_000))), electricity + service - enterprise)
+        payment = wallets.charge(
+            customer=self.customers[place],
+            order_no=number,
+            electricity=electricity,
+            service=service,
+            enterprise_discount=enterprise,
+            coupon_discount=coupon,
+            pay_order=dice.choice(list(PayOrder)),
+            bonus_ratio=Decimal("0.30"),
+        )
+        payable = electricity + service - enterprise - coupon
+        self.told.charge(number, self.customers[place].pk, payable, payment)
+
+    def release(self) -> None:
+        """A start failed, perhaps while its record arrives."""
+        if self.orders:
+            wallets.release_hold(order_no=self._some_order()[1])
+
+    def raise_hold(self) -> None:
+        """Money came while charging."""
+        if self.orders:
+            reason = f"R{self.random.randrange(3)}"
+            wallets.raise_hold(order_no=self._some_order()[1], reason=reason, maximum=MAXIMUM)
+
+    def recharge(self) -> None:
+        """Top up; what is owed is paid first."""
+        place = self.random.randrange(len(self.customers))
+        customer, amount = self.customers[place], from_fen(self.random.randint(100, 20_000))
+        made = recharges.create_recharge(
+            customer=customer, amount=amount, channel="sandbox", request_key=f"{self.name}-{self.count}"
+        )
+        self.recharges.append((place, made.recharge_no))
+        recharges.pay_sandbox(customer=customer, recharge_no=made.recharge_no)
+        self.told.recharge(made.recharge_no, customer.pk, amount)
+
+    def pay_again(self) -> None:
+        """The provider says once more that a top-up is paid."""
+        if self.recharges:
+            place, number = self.random.choice(self.recharges)
+            recharges.pay_sandbox(customer=self.customers[place], recharge_no=number)
+
+    def _some_order(self) -> tuple[int, str, int]:
+        newest = self.orders[-24:]
+        return self.random.choice(newest if self.random.random() < 0.9 else self.orders[:])
+
+
+def wrong() -> list[tuple[str, Any]]:
+    """What the checks of the ledger find wrong."""
+    found = []
+    with connection.cursor() as cursor:
+        for check, query in CHECKS.items():
+            if check not in ABOUT_ORDERS:
+                cursor.execute(f"{query} limit 3")
+                found += [(check, row) for row in cursor.fetchall()]
+    return found
+
+
+def check(customers: list[Customer], told: Told) -> None:
+    """Hold the books against the checks, and against what was told."""
+    assert wrong() == []
+    paid: defaultdict[int, Decimal] = defaultdict(lambda: ZERO)
+    spent: defaultdict[int, Decimal] = defaultdict(lambda: ZERO)
+    owed: defaultdict[int, Decimal] = defaultdict(lambda: ZERO)
+    for customer, amount in told.paid_in.values():
+        paid[customer] += amount
+    for customer, payable, split in told.charged.values():
+        spent[customer] += payable
+        owed[customer] += split[2]
+    for wallet in Wallet.objects.filter(customer__in=customers):
+        bonus = sum(wallet.recharges.filter(state="paid").values_list("bonus", flat=True), ZERO)
+        there = wallet.available + wallet.held + wallet.frozen - wallet.debt
+        assert there == paid[wallet.customer_id] + bonus - spent[wallet.customer_id]
+        debts = list(Debt.objects.filter(wallet=wallet))
+        assert sum((debt.amount for debt in debts), ZERO) == owed[wallet.customer_id]
+        assert sum((debt.outstanding for debt in debts), ZERO) == wallet.debt
+        holds = Hold.objects.filter(wallet=wallet, state="open")
+        assert sum((hold.amount for hold in holds), ZERO) == wallet.held
+
+
+def torture(operations: int, seed: int) -> Told:
+    """Play so many operations, with a check after every ROUND of them."""
+    customers = [factories.a_customer("0") for _ in range(WALLETS)]
+    orders: list[tuple[int, str, int]] = []
+    told = Told()
+    players = [Player(f"{seed}:{thread}", customers, orders, told) for thread in range(THREADS)]
+    schema = current_schema()
+
+    def run(player: Player, share: int) -> None:
+        try:
+            run_in_schema(schema, player.play, share)
+        finally:
+            connection.close()
+
+    done = 0
+    while done < operations:
+        share = min(ROUND, operations - done)
+        shares = [share // THREADS + (thread < share % THREADS) for thread in range(THREADS)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            for result in [pool.submit(run, *one) for one in zip(players, shares, strict=True)]:
+                result.result()  # a deadlock or any other fault of a thread is raised here
+        done += share
+        check(customers, told)
+    return told
+
+
+def must_have_met(told: Told) -> None:
+    """The run was one: every operation succeeded many times, and the rules refused what they should."""
+    for deed in ("hold", "charge", "release", "raise_hold", "recharge", "pay_again"):
+        assert told.done[deed] > 10, told.done
+    assert {"hold wallet.debt", "hold wallet.insufficient"} <= set(told.refused), told.refused
+    assert any(split[2] for _, _, split in told.charged.values())
+    assert Debt.objects.exclude(closed_at=None).exists()
+
+
+def test_money_stays_right_when_everything_happens_at_once() -> None:
+    must_have_met(torture(1_500, seed=7))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_000)
+@pytest.mark.parametrize("seed", [1])
+def test_twenty_thousand_operations_at_once(seed: int) -> None:
+    must_have_met(torture(20_000, seed))
