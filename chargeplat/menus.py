@@ -93,6 +93,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Staff"), "badge", "accounts.user"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
+                (_("Billing policy"), "tune", "orders.billingpolicy"),
                 (_("Second-person rules"), "rule_settings", "backoffice.approvalpolicy"),
                 (_("Audit log"), "history", "backoffice.auditentry"),
             ],

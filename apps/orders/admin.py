@@ -585,4 +585,5 @@ for model, context in PANELS:
     )
 
 
-from apps.orders import energy_admin  # noqa: E402, F401 -- pages of their own, found by the admin through this module
+# Pages of their own, found by the admin through this module.
+from apps.orders import energy_admin, policy_pages  # noqa: E402, F401

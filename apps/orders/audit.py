@@ -19,18 +19,6 @@ from apps.orders.clock import moved_shares
 from apps.orders.settlement import UnpricedEnergy, billable_energies, settle
 from apps.pricing.tariff import PRICE_UNIT, RateClass, Tariff
 
-SUM_EXACT = Decimal("0.0005")
-"""kWh: each of up to five periods may be cut off by one unit of the wire."""
-SUM_TOLERANCE = Decimal("0.001")
-METER_TOLERANCE = Decimal("0.01")
-"""kWh: a meter that shows two decimals."""
-POWER_MARGIN = Decimal("1.1")
-AMOUNT_TOLERANCE_PER_PERIOD = Decimal("0.02")
-AMOUNT_TOLERANCE_RATIO = Decimal("0.005")
-CLOCK_TOLERANCE = timedelta(minutes=3)
-LATE_AFTER = timedelta(hours=1)
-CLOCK_EXACT_S = 5
-"""Seconds by which a clock may be off without a word."""
 FEN = Decimal("0.01")
 
 _NO_ENERGY = Decimal("0.0000")
@@ -50,6 +38,36 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class Rules:
+    """A tenant's thresholds, and which energy it bills. The defaults are the field's (ykc-protocol.md, 4.4).
+
+    Periods may be off their total by `sum_exact_kwh` (each of up to five may be cut off by one unit of the wire); up to
+    `sum_tolerance_kwh` that is flagged, above it held. The meter may show two decimals only.
+    """
+
+    use_loss: bool = False
+    sum_exact_kwh: Decimal = Decimal("0.0005")
+    sum_tolerance_kwh: Decimal = Decimal("0.001")
+    meter_tolerance_kwh: Decimal = Decimal("0.01")
+    power_margin_percent: Decimal = Decimal(10)
+    samples_tolerance_kwh: Decimal = Decimal("0.1")
+    samples_tolerance_percent: Decimal = Decimal(1)
+    amount_per_period_yuan: Decimal = Decimal("0.02")
+    amount_percent: Decimal = Decimal("0.5")
+    clock_exact_s: int = 5
+    clock_tolerance_s: int = 180
+    late_after_minutes: int = 60
+
+    @property
+    def power_factor(self) -> Decimal:
+        """What rated power is multiplied by."""
+        return 1 + self.power_margin_percent / 100
+
+
+DEFAULT_RULES = Rules()
+
+
+@dataclass(frozen=True)
 class ClassFacts:
     """What a record says of one rate class: yuan/kWh (electricity + service), kWh, yuan with four places."""
 
@@ -65,7 +83,8 @@ class RecordFacts:
 
     Energies and meter readings in kWh, amount in yuan, times aware. `power_kw` is the gun's rated power,
     `charging_since` the moment when the platform saw the charge begin, `clock_offset_s` how far the pile's clock was
-    ahead (+) or behind (−); None where unknown.
+    ahead (+) or behind (−); None where unknown. `sampled_kwh` is the energy that the pile's last report while charging
+    showed (0x13), which came at `sampled_at`.
     """
 
     classes: Mapping[RateClass, ClassFacts]
@@ -80,6 +99,8 @@ class RecordFacts:
     power_kw: Decimal | None = None
     charging_since: datetime | None = None
     clock_offset_s: Decimal | None = None
+    sampled_kwh: Decimal | None = None
+    sampled_at: datetime | None = None
 
     @property
     def metered(self) -> dict[RateClass, Decimal]:
@@ -142,6 +163,13 @@ MESSAGES = {
     "meter_differs_from_total": gettext_noop(
         "The meter counted %(metered)s kWh, the total is %(total)s kWh."
     ),
+    "less_than_samples": gettext_noop(
+        "The record has %(total)s kWh, but the pile had already reported %(sampled)s kWh (tolerance %(tolerance)s)."
+    ),
+    "more_than_samples": gettext_noop(
+        "The record has %(total)s kWh; the pile last reported %(sampled)s kWh, and at most %(limit)s kWh were possible "
+        "by its end."
+    ),
     "end_before_start": gettext_noop("The record ends at %(end)s, before its start at %(start)s."),
     "clock_ahead": gettext_noop(
         "The record ends at %(end)s but arrived at %(received)s: the pile's clock is ahead."
@@ -164,44 +192,50 @@ MESSAGES = {
 }
 
 
-def audit(record: RecordFacts, tariff: Tariff, *, use_loss: bool = False) -> Audit:
-    """Check a record; `tariff` is the order's infrastructure tariff, `use_loss` the tenant's rule of billed energy."""
+def audit(record: RecordFacts, tariff: Tariff, rules: Rules = DEFAULT_RULES) -> Audit:
+    """Check a record by a tenant's rules; `tariff` is the order's infrastructure tariff."""
     return Audit(
         (
-            *_check_energies(record, use_loss),
-            *_check_power(record),
-            *_check_meter(record),
-            *_check_times(record),
-            *_check_clock(record, tariff),
-            *_check_money(record, tariff, use_loss),
+            *_check_energies(record, rules),
+            *_check_power(record, rules),
+            *_check_meter(record, rules),
+            *_check_samples(record, rules),
+            *_check_times(record, rules),
+            *_check_clock(record, tariff, rules),
+            *_check_money(record, tariff, rules),
         )
     )
 
 
-def _check_energies(record: RecordFacts, use_loss: bool) -> list[Finding]:
+def _check_energies(record: RecordFacts, rules: Rules) -> list[Finding]:
     metered = sum(record.metered.values(), _NO_ENERGY)
     loss = sum(record.loss.values(), _NO_ENERGY)
     if record.total_kwh and not metered:
         return [Finding("total_without_periods", Verdict.HELD, {"total": str(record.total_kwh)})]
-    findings = _compare_sum("periods_differ_from_total", metered, record.total_kwh, Verdict.HELD)
+    findings = _compare_sum("periods_differ_from_total", metered, record.total_kwh, Verdict.HELD, rules)
     if loss or record.total_loss_kwh:
-        gravest = Verdict.HELD if use_loss else Verdict.FLAGGED
-        findings += _compare_sum("loss_differs_from_total", loss, record.total_loss_kwh, gravest)
-        if not use_loss and abs(loss - metered) > SUM_TOLERANCE:
-            data = {"metered": str(metered), "loss": str(loss)}
+        gravest = Verdict.HELD if rules.use_loss else Verdict.FLAGGED
+        findings += _compare_sum("loss_differs_from_total", loss, record.total_loss_kwh, gravest, rules)
+        if not rules.use_loss and abs(loss - metered) > rules.sum_tolerance_kwh:
+            data = {"metered": str(metered), "loss": str(loss), "tolerance": str(rules.sum_tolerance_kwh)}
             findings.append(Finding("loss_differs_from_metered", Verdict.FLAGGED, data))
     return findings
 
 
-def _compare_sum(code: str, periods: Decimal, total: Decimal, gravest: Verdict) -> list[Finding]:
+def _compare_sum(
+    code: str, periods: Decimal, total: Decimal, gravest: Verdict, rules: Rules
+) -> list[Finding]:
     difference = abs(periods - total)
-    if difference <= SUM_EXACT:
+    if difference <= rules.sum_exact_kwh:
         return []
-    verdict = gravest if difference > SUM_TOLERANCE else Verdict.FLAGGED
-    return [Finding(code, verdict, {"periods": str(periods), "total": str(total)})]
+    verdict, limit = Verdict.FLAGGED, rules.sum_exact_kwh
+    if difference > rules.sum_tolerance_kwh:
+        verdict, limit = gravest, rules.sum_tolerance_kwh
+    data = {"periods": str(periods), "total": str(total), "tolerance": str(limit)}
+    return [Finding(code, verdict, data)]
 
 
-def _check_power(record: RecordFacts) -> list[Finding]:
+def _check_power(record: RecordFacts, rules: Rules) -> list[Finding]:
     duration = record.end_time - record.start_time
     if duration < timedelta(0):
         # The pile's clock was set back during the charge: only the platform's own times bound it.
@@ -212,51 +246,81 @@ def _check_power(record: RecordFacts) -> list[Finding]:
         return []
     seconds = Decimal(duration // timedelta(milliseconds=1)) / 1000
     energy = max(record.total_kwh, sum(record.metered.values(), _NO_ENERGY))
-    if energy * 3600 <= record.power_kw * seconds * POWER_MARGIN:
+    limit = record.power_kw * seconds * rules.power_factor
+    if energy * 3600 <= limit:
         return []
     data = {
         "total": str(energy),
         "seconds": str(seconds),
         "power": str(record.power_kw),
-        "limit": f"{record.power_kw * seconds * POWER_MARGIN / 3600:.4f}",
+        "limit": f"{limit / 3600:.4f}",
     }
     return [Finding("more_than_power_allows", Verdict.HELD, data)]
 
 
-def _check_meter(record: RecordFacts) -> list[Finding]:
+def _check_meter(record: RecordFacts, rules: Rules) -> list[Finding]:
     if record.meter_end < record.meter_start:
         data = {"meter_start": str(record.meter_start), "meter_end": str(record.meter_end)}
         return [Finding("meter_backwards", Verdict.HELD, data)]
     metered = record.meter_end - record.meter_start
-    if abs(metered - record.total_kwh) <= METER_TOLERANCE:
+    if abs(metered - record.total_kwh) <= rules.meter_tolerance_kwh:
         return []
-    data = {"metered": str(metered), "total": str(record.total_kwh)}
+    data = {
+        "metered": str(metered),
+        "total": str(record.total_kwh),
+        "tolerance": str(rules.meter_tolerance_kwh),
+    }
     return [Finding("meter_differs_from_total", Verdict.FLAGGED, data)]
 
 
-def _check_times(record: RecordFacts) -> list[Finding]:
+def _check_samples(record: RecordFacts, rules: Rules) -> list[Finding]:
+    """The record against the pile's own reports while it charged.
+
+    It can only be more than the last report, by what the gun delivers in the time that was left.
+    """
+    sampled, at = record.sampled_kwh, record.sampled_at
+    if sampled is None or at is None:
+        return []
+    tolerance = rules.samples_tolerance_kwh + sampled * rules.samples_tolerance_percent / 100
+    data = {"total": str(record.total_kwh), "sampled": str(sampled), "tolerance": f"{tolerance:.4f}"}
+    # Some piles count losses in what they report while charging.
+    if max(record.total_kwh, record.total_loss_kwh) < sampled - tolerance:
+        return [Finding("less_than_samples", Verdict.FLAGGED, data)]
+    if not record.power_kw:
+        return []
+    # Without trust in the pile's clock: nothing is delivered after the record was sent.
+    left = max(record.received_at - at, timedelta(0))
+    seconds = Decimal(left // timedelta(milliseconds=1)) / 1000
+    more = record.power_kw * seconds * rules.power_factor / 3600
+    if record.total_kwh <= sampled + tolerance + more:
+        return []
+    return [Finding("more_than_samples", Verdict.FLAGGED, {**data, "limit": f"{sampled + more:.4f}"})]
+
+
+def _check_times(record: RecordFacts, rules: Rules) -> list[Finding]:
     start, end = record.start_time, record.end_time
     received, seen = record.received_at, record.charging_since
+    tolerance = timedelta(seconds=rules.clock_tolerance_s)
     findings = []
     if end < start:
         data = {"start": start.isoformat(), "end": end.isoformat()}
         findings.append(Finding("end_before_start", Verdict.FLAGGED, data))
-    if seen is not None and abs(start - seen) > CLOCK_TOLERANCE:
+    if seen is not None and abs(start - seen) > tolerance:
         data = {"start": start.isoformat(), "seen": seen.isoformat()}
         findings.append(Finding("start_differs", Verdict.FLAGGED, data))
-    if end - received > CLOCK_TOLERANCE:
+    if end - received > tolerance:
         data = {"end": end.isoformat(), "received": received.isoformat()}
         findings.append(Finding("clock_ahead", Verdict.FLAGGED, data))
-    elif received - end > LATE_AFTER:
+    elif received - end > timedelta(minutes=rules.late_after_minutes):
         data = {"end": end.isoformat(), "received": received.isoformat()}
         findings.append(Finding("arrived_late", Verdict.FLAGGED, data))
     return findings
 
 
-def _check_clock(record: RecordFacts, tariff: Tariff) -> list[Finding]:
+def _check_clock(record: RecordFacts, tariff: Tariff, rules: Rules) -> list[Finding]:
     """A wrong clock matters where it carries energy over a border between prices."""
     offset = record.clock_offset_s
-    if offset is None or abs(offset) <= CLOCK_EXACT_S:
+    if offset is None or abs(offset) <= rules.clock_exact_s:
         return []
     moved = moved_shares(start=record.start_time, end=record.end_time, offset_s=offset, tariff=tariff)
     energy = sum((share for share in moved.values() if share > 0), Decimal(0)) * record.total_kwh
@@ -270,9 +334,9 @@ def _check_clock(record: RecordFacts, tariff: Tariff) -> list[Finding]:
     return [Finding("clock_moves_energy", Verdict.FLAGGED, data)]
 
 
-def _check_money(record: RecordFacts, tariff: Tariff, use_loss: bool) -> list[Finding]:
+def _check_money(record: RecordFacts, tariff: Tariff, rules: Rules) -> list[Finding]:
     try:
-        bill = settle(billable_energies(record.metered, record.loss, use_loss=use_loss), tariff)
+        bill = settle(billable_energies(record.metered, record.loss, use_loss=rules.use_loss), tariff)
     except UnpricedEnergy as error:
         return [Finding("unpriced_energy", Verdict.HELD, {"error": str(error)})]
     if record.total_kwh and not bill.lines:
@@ -283,7 +347,7 @@ def _check_money(record: RecordFacts, tariff: Tariff, use_loss: bool) -> list[Fi
         if abs(pile - ours) > PRICE_UNIT:
             data = {"rate_class": line.rate_class.value, "pile": str(pile), "ours": str(ours)}
             findings.append(Finding("price_differs", Verdict.FLAGGED, data))
-    tolerance = AMOUNT_TOLERANCE_PER_PERIOD * len(bill.lines) + AMOUNT_TOLERANCE_RATIO * bill.total
+    tolerance = rules.amount_per_period_yuan * len(bill.lines) + rules.amount_percent / 100 * bill.total
     if abs(record.total_amount - bill.total) > tolerance:
         data = {"pile": str(record.total_amount), "ours": str(bill.total), "tolerance": str(tolerance)}
         findings.append(Finding("amount_differs", Verdict.FLAGGED, data))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from apps.orders.audit import METER_TOLERANCE, SUM_TOLERANCE
+from apps.orders.audit import DEFAULT_RULES, Rules
 from apps.orders.enums import EnergyDifferenceKind as Kind
 
 SAMPLED_EXACT = Decimal("0.1")
@@ -58,8 +58,8 @@ class Disagreement:
     facts: Mapping[str, str]
 
 
-def compare(charge: GunCharge) -> Iterator[Disagreement]:
-    """Yield what does not agree about one charge."""
+def compare(charge: GunCharge, rules: Rules = DEFAULT_RULES) -> Iterator[Disagreement]:
+    """Yield what does not agree about one charge, by the tenant's tolerances."""
     if charge.recorded is None:
         if (charge.sampled or 0) > NOTHING:
             yield Disagreement(Kind.NO_RECORD, charge.billed or Decimal(0), charge.sampled or Decimal(0), {})
@@ -67,10 +67,10 @@ def compare(charge: GunCharge) -> Iterator[Disagreement]:
     if charge.billed is None:
         if charge.recorded:
             yield Disagreement(Kind.UNBILLED_RECORD, Decimal(0), charge.recorded, {})
-    elif not _agrees(charge.billed, charge.recorded, charge.recorded_loss):
+    elif not _agrees(charge, rules.sum_tolerance_kwh):
         yield Disagreement(Kind.BILLED_DIFFERS, charge.billed, charge.recorded, {})
     metered = charge.metered
-    if metered is not None and abs(metered - charge.recorded) > METER_TOLERANCE:
+    if metered is not None and abs(metered - charge.recorded) > rules.meter_tolerance_kwh:
         facts = {"meter_start": str(charge.meter_start), "meter_end": str(charge.meter_end)}
         yield Disagreement(Kind.METER_DIFFERS, charge.recorded, metered, facts)
     if not _sampled_agrees(charge):
@@ -79,10 +79,11 @@ def compare(charge: GunCharge) -> Iterator[Disagreement]:
         yield Disagreement(Kind.TELEMETRY_DIFFERS, charge.recorded, charge.sampled, facts)
 
 
-def _agrees(billed: Decimal, recorded: Decimal, recorded_loss: Decimal | None) -> bool:
-    if abs(billed - recorded) <= SUM_TOLERANCE:
-        return True
-    return bool(recorded_loss) and abs(billed - (recorded_loss or Decimal(0))) <= SUM_TOLERANCE
+def _agrees(charge: GunCharge, tolerance: Decimal) -> bool:
+    assert charge.billed is not None
+    assert charge.recorded is not None
+    told = [charge.recorded, *([charge.recorded_loss] if charge.recorded_loss else [])]
+    return any(abs(charge.billed - energy) <= tolerance for energy in told)
 
 
 def _sampled_agrees(charge: GunCharge) -> bool:

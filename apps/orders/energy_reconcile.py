@@ -23,11 +23,13 @@ from apps.common.differences import DifferenceState, Found, keep
 from apps.common.ids import Actor
 from apps.common.schema import current_schema
 from apps.common.time import business_day, day_bounds, now
+from apps.orders.audit import Rules
 from apps.orders.energy import NOTHING, GunCharge, compare
 from apps.orders.enums import EnergyDifferenceKind as Kind
 from apps.orders.enums import OrderState, RecordState
 from apps.orders.errors import DayNotOver, DifferenceDecided
 from apps.orders.models import EnergyDay, EnergyDifference, Order
+from apps.orders.selectors import billing_policy
 from apps.orders.unbilled import Reading, meter_step
 from apps.piles.models import Connector, Pile, TelemetryKind
 
@@ -201,6 +203,7 @@ def _gather(day: date) -> list[_PileDay]:
     sampled = _sampled(numbers, start, end)
     days: dict[int, _PileDay] = {}
     billed = _billed(rows, orders)
+    rules = billing_policy().rules()
     seen: set[tuple[str, str, str]] = set()
     for row in rows:
         pile_id = piles.get(row.pile_code) or piles.get(row.connection_pile_code)
@@ -229,15 +232,15 @@ def _gather(day: date) -> list[_PileDay]:
             one.billed += charge.billed or ZERO
             one.metered += charge.metered or ZERO
             one.sampled += charge.sampled or ZERO
-        one.found += _found_about(row, charge)
+        one.found += _found_about(row, charge, rules)
     for order in lost:
         _add_lost(order, sampled, days)
     _add_steps([row for row in rows if row.connection_pile_code == row.pile_code], piles, days)
     return list(days.values())
 
 
-def _found_about(row: _Row, charge: GunCharge) -> Iterable[Found]:
-    for item in compare(charge):
+def _found_about(row: _Row, charge: GunCharge, rules: Rules) -> Iterable[Found]:
+    for item in compare(charge, rules):
         decided = item.kind == Kind.UNBILLED_RECORD and row.state == RecordState.REJECTED
         facts = dict(item.facts)
         if item.kind == Kind.UNBILLED_RECORD:

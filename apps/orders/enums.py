@@ -82,3 +82,10 @@ class EnergyDifferenceKind(models.TextChoices):
     METER_DIFFERS = "meter_differs", _("meter and record differ")
     METER_STEP = "meter_step", _("meter went on between two charges")
     TELEMETRY_DIFFERS = "telemetry_differs", _("telemetry and record differ")
+
+
+class EnergyRule(models.TextChoices):
+    """Which energy of a record is billed."""
+
+    METERED = "metered", _("metered energy")
+    LOSS = "loss", _("energy with losses, where the pile reports it")

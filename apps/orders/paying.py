@@ -15,14 +15,16 @@ from apps.coupons.models import Coupon
 from apps.orders import discounts
 from apps.orders.discounts import AppliesTo, CouponKind, Discounts, EnterpriseDiscount, Fees, Step
 from apps.orders.enums import OrderSource
-from apps.orders.models import Order
+from apps.orders.models import BillingPolicy, Order
 from apps.orders.settlement import Bill
 from apps.wallet import services as wallet
 from apps.wallet.payment import Payment, PayOrder
 
 
-def pay_bill(order: Order, bill: Bill, *, moment: datetime, at: datetime | None) -> None:
-    """Discount and charge a locked order's bill, once; the caller saves the order.
+def pay_bill(
+    order: Order, bill: Bill, *, policy: BillingPolicy, moment: datetime, at: datetime | None
+) -> None:
+    """Discount and charge a locked order's bill, once; the caller saves the order. What pays first is the tenant's policy.
 
     A coupon counts where it was valid for the station, hour and date of the charge's start. A late record (product.md
     rule 4) is billed without one. Money and coupon move in the caller's transaction, or not at all.
@@ -31,7 +33,7 @@ def pay_bill(order: Order, bill: Bill, *, moment: datetime, at: datetime | None)
     found = _coupons(order)
     fees = Fees(bill.electricity_fee, bill.service_fee)
     result = discounts.discount(fees, _enterprise(order), [pure_coupon(coupon) for coupon in found])
-    pay_order, bonus_ratio = PayOrder.PRINCIPAL_FIRST, ZERO
+    pay_order, bonus_ratio = PayOrder(policy.pay_order), policy.bonus_ratio
     payment = wallet.charge(
         customer=order.customer,
         order_no=order.order_no,

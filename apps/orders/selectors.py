@@ -15,12 +15,13 @@ from apps.orders.enums import OrderState
 from apps.orders.errors import OrderNotFound
 from apps.orders.estimate import spent_at_retail
 from apps.orders.guns import guns_of
-from apps.orders.models import Order, OrderCurve
-from apps.piles.models import ConnectorStatus, Telemetry
+from apps.orders.models import BillingPolicy, Order, OrderCurve
+from apps.piles.models import ConnectorStatus, Telemetry, TelemetryKind
 
 SAMPLES_READ = 100_000
 """Rows of telemetry of one charge at most; a day at the usual pace is a sixth of it."""
 _AROUND = timedelta(days=1)
+_LAST_SAMPLES = 8
 _DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
@@ -52,6 +53,28 @@ class Progress:
     started_at: datetime | None
     reported_at: datetime | None
     sequence: int
+
+
+def billing_policy() -> BillingPolicy:
+    """Return how this tenant bills, pays and audits."""
+    return BillingPolicy.objects.first() or BillingPolicy()
+
+
+def last_sample(
+    *, transaction_no: str, connector_id: int, since: datetime, until: datetime
+) -> Telemetry | None:
+    """Return the report of a charging gun (0x13) that showed most energy, of the last ones up to `until`."""
+    rows = Telemetry.objects.filter(
+        transaction_no=transaction_no,
+        connector_id=connector_id,
+        kind=TelemetryKind.REALTIME,
+        at__lte=until,
+        at__gte=since - _AROUND,
+        energy_kwh__isnull=False,
+    )
+    # The very last may come after the end, with a meter that was set back.
+    newest = list(rows.order_by("-at")[:_LAST_SAMPLES])
+    return max(newest, key=lambda row: (row.energy_kwh, -row.at.timestamp()), default=None)
 
 
 def order_of(*, customer: Customer, order_no: str) -> Order:

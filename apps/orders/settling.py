@@ -21,10 +21,11 @@ from apps.orders.audit import Verdict as AuditVerdict
 from apps.orders.clock import offset_of_record
 from apps.orders.enums import OrderState, RecordState, Verdict
 from apps.orders.guns import guns_of
-from apps.orders.models import BillLine, Order, ParallelLeg, TransactionRecord
+from apps.orders.models import BillingPolicy, BillLine, Order, ParallelLeg, TransactionRecord
 from apps.orders.moves import move, note
 from apps.orders.offline import order_of_offline_card
 from apps.orders.paying import pay_bill
+from apps.orders.selectors import billing_policy, last_sample
 from apps.orders.settlement import Bill, SettlementError, billable_energies, settle
 from apps.piles.enums import AlarmKind
 from apps.piles.models import Connector
@@ -225,12 +226,15 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
         _facts(order, guns.get(record.transaction_no, order.connector), record, report, clock_offset_s)
         for record, report in zip(records, reports, strict=True)
     ]
-    audits = [audit(fact, order.frozen_tariff()) for fact in facts]
+    policy = billing_policy()
+    audits = [audit(fact, order.frozen_tariff(), policy.rules()) for fact in facts]
     findings = [finding for result in audits for finding in result.findings]
     verdict = Verdict(max((result.verdict for result in audits), key=list(AuditVerdict).index).value)
     energies: dict[RateClass, Decimal] = {}
     for fact in facts:
-        for rate_class, energy in billable_energies(fact.metered, fact.loss).items():
+        for rate_class, energy in billable_energies(
+            fact.metered, fact.loss, use_loss=policy.use_loss
+        ).items():
             energies[rate_class] = energies.get(rate_class, Decimal(0)) + energy
     try:
         bill = settle(energies, order.frozen_retail_tariff())
@@ -245,7 +249,7 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
         _hold_for_review(order, bill, moment)
         state = RecordState.HELD
     else:
-        _charge(order, reports, bill=bill, moment=moment, at=at)
+        _charge(order, reports, bill=bill, policy=policy, moment=moment, at=at)
         state = RecordState.SETTLED
     for record in records:
         record.state = state
@@ -285,6 +289,12 @@ def _facts(
     clock_offset_s: Decimal | None,
 ) -> RecordFacts:
     """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
+    sample = last_sample(
+        transaction_no=record.transaction_no,
+        connector_id=connector.pk,
+        since=order.created_at,
+        until=record.received_at,
+    )
     return RecordFacts(
         classes={
             RateClass(name): ClassFacts(
@@ -306,6 +316,8 @@ def _facts(
         power_kw=connector.power_kw,
         charging_since=order.charging_at,
         clock_offset_s=clock_offset_s,
+        sampled_kwh=sample.energy_kwh if sample else None,
+        sampled_at=sample.at if sample else None,
     )
 
 
@@ -322,10 +334,11 @@ def _charge(
     reports: list[TransactionReport],
     *,
     bill: Bill,
+    policy: BillingPolicy,
     moment: datetime,
     at: datetime | None,
 ) -> None:
-    pay_bill(order, bill, moment=moment, at=at)
+    pay_bill(order, bill, policy=policy, moment=moment, at=at)
     BillLine.objects.bulk_create(
         BillLine(
             order=order,

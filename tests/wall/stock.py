@@ -22,7 +22,7 @@ from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer
 from apps.orders import settling
 from apps.orders.energy_reconcile import reconcile_energy
-from apps.orders.models import Order, TransactionRecord
+from apps.orders.models import BillingPolicy, Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
 from apps.piles.enums import AlarmKind
@@ -111,6 +111,7 @@ def stock() -> Stock:
     User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
+    BillingPolicy.objects.update(id=FIRST_ID, note=SECRET)
     ApprovalPolicy.objects.create(operation=SECRET, rule=ApprovalRule.NEVER)
     own_rule = ApprovalPolicy.objects.create(operation=approvals.LOOSEN.code, rule=ApprovalRule.NEVER)
     approvals.request(approvals.LOOSEN, own_rule, {}, Actor("staff", "1", SECRET), SECRET)

@@ -69,6 +69,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/vehicle": set(),
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
+    "orders/billingpolicy": set(),
     "orders/order": {"<path:object_id>/stop/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from typing import Any
 
@@ -145,14 +147,66 @@ def test_writers_at_the_same_time_make_one_chain(committed: Any) -> None:
 def test_the_command_fails_on_a_broken_chain(tenant: Any, capsys: Any) -> None:
     entry = record(SYSTEM, "deed", None)
     schema = connection.schema_name
-    call_command("check_audit", "--tenant", "alpha")
-    assert "alpha: 1 entries, 0 breaks" in capsys.readouterr().out
+    call_command("verify_audit", "--tenant", "alpha")
+    assert f"alpha: 1 entries, 0 breaks, head {entry.hash}" in capsys.readouterr().out
     with schema_context(schema):
         tamper("UPDATE backoffice_auditentry SET actor_name = 'x' WHERE id = %s", entry.pk)
-    with pytest.raises(CommandError, match="1 breaks") as error:
-        call_command("check_audit", "--tenant", "alpha", "--json")
-    assert error.value.returncode == 1
-    assert f'"breaks": [{{"entry": {entry.pk}, "kind": "hash"}}]' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        call_command("verify_audit", "--tenant", "alpha", "--json")
+    assert stop.value.code == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "tenant": "alpha",
+        "entries": 1,
+        "head": entry.hash,
+        "head_found": None,
+        "breaks": [{"entry": entry.pk, "kind": "hash"}],
+    }
+
+
+def test_the_command_misses_an_end_that_was_cut_off(tenant: Any, capsys: Any) -> None:
+    first, last = record(SYSTEM, "deed", None), record(SYSTEM, "deed", None)
+    schema = connection.schema_name
+    call_command("verify_audit", "--tenant", "alpha", "--head", last.hash)
+    with schema_context(schema):
+        tamper("DELETE FROM backoffice_auditentry WHERE id = %s", last.pk)
+    call_command("verify_audit", "--tenant", "alpha", "--head", first.hash)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        call_command("verify_audit", "--tenant", "alpha", "--head", last.hash)
+    assert stop.value.code == 1
+    assert "the entry of --head is not in the log any more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--tenant", "nobody"], ["--head", "x"]])
+def test_the_command_says_what_it_cannot_look_at(tenant: Any, words: list[str]) -> None:
+    with pytest.raises(CommandError) as error:
+        call_command("verify_audit", *words)
+    assert error.value.returncode == 2
+
+
+def test_the_page_shows_before_and_after(tenant: Any) -> None:
+    tariff = {"prices": {"peak": {"electricity": "1.20000"}, "flat": {"electricity": "0.80000"}}}
+    dearer = {"prices": {"peak": {"electricity": "1.30000"}, "flat": {"electricity": "0.80000"}}}
+    order = factories.a_started_order()
+    entry = record(
+        CLERK,
+        "orders.order_changed",
+        order,
+        changes={
+            "state": ["charging", "abnormal"],
+            "tariff": [tariff, dearer],
+            "ended_at": [None, "2026-11-28T04:00:00+00:00"],
+            "note": ["<b>x</b>", ""],
+        },
+    )
+    text = boss().get(f"/admin/backoffice/auditentry/{entry.pk}/change/").content.decode()
+    shown = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', text)
+    assert sorted(shown) == [
+        ("基础电价 › prices › peak › electricity", "<del>1.20000</del>", "<ins>1.30000</ins>"),
+        ("备注", "<del>&lt;b&gt;x&lt;/b&gt;</del>", "–"),
+        ("状态", "<del>充电中</del>", "<ins>异常</ins>"),
+        ("结束时间", "–", "<ins>2026-11-28 12:00:00</ins>"),
+    ]
 
 
 def test_sign_ins_and_sign_outs_are_kept_with_the_address(tenant: Any, tenant_client: Any) -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.orders.audit import MESSAGES, Audit, ClassFacts, Finding, RecordFacts, Verdict, audit
+from apps.orders.audit import MESSAGES, Audit, ClassFacts, Finding, RecordFacts, Rules, Verdict, audit
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 
 OK, FLAGGED, HELD = Verdict
@@ -63,7 +63,7 @@ def codes(result: Audit) -> list[tuple[str, Verdict]]:
 def test_a_clean_record_is_ok():
     assert audit(GOOD, TARIFF) == Audit(())
     assert audit(GOOD, TARIFF).verdict is OK
-    assert audit(GOOD, TARIFF, use_loss=True).verdict is OK
+    assert audit(GOOD, TARIFF, Rules(use_loss=True)).verdict is OK
 
 
 @pytest.mark.parametrize(
@@ -106,12 +106,12 @@ def test_a_total_without_periods_is_held_and_not_compared_with_a_bill():
 @pytest.mark.parametrize("use_loss", [True, False])
 def test_loss_energies_all_zero_are_normal(use_loss):
     record = with_class(with_class(GOOD, PEAK, loss_energy_kwh="0"), FLAT, loss_energy_kwh="0")
-    assert audit(replace(record, total_loss_kwh=Decimal(0)), TARIFF, use_loss=use_loss).verdict is OK
+    assert audit(replace(record, total_loss_kwh=Decimal(0)), TARIFF, Rules(use_loss=use_loss)).verdict is OK
 
 
 @pytest.mark.parametrize(("use_loss", "verdict"), [(True, HELD), (False, FLAGGED)])
 def test_loss_energies_that_do_not_add_up_are_held_when_they_are_billed(use_loss, verdict):
-    result = audit(with_(total_loss_kwh="31.0000"), TARIFF, use_loss=use_loss)
+    result = audit(with_(total_loss_kwh="31.0000"), TARIFF, Rules(use_loss=use_loss))
     assert codes(result) == [("loss_differs_from_total", verdict)]
 
 
@@ -122,7 +122,7 @@ def test_losses_on_top_are_flagged_unless_they_are_the_rule():
         ("loss_differs_from_metered", FLAGGED),
         ("amount_differs", FLAGGED),
     ]
-    assert audit(record, TARIFF, use_loss=True).verdict is OK
+    assert audit(record, TARIFF, Rules(use_loss=True)).verdict is OK
 
 
 @pytest.mark.parametrize(
@@ -375,6 +375,8 @@ BROKEN = [
     with_class(GOOD, PEAK, price="2"),
     with_(total_amount="1"),
     with_class(GOOD, PEAK, loss_energy_kwh="30"),
+    with_(sampled_kwh="35", sampled_at=END),
+    with_(sampled_kwh="5", sampled_at=END),
 ]
 
 
@@ -384,3 +386,90 @@ def test_every_message_can_be_filled_in():
     assert {finding.code for finding in findings} == set(MESSAGES)
     for finding in findings:
         assert "%(" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("sampled", "seconds_before_end", "found"),
+    [
+        ("30.0000", 5, []),
+        ("30.4000", 5, []),  # 0.1 kWh and 1 % are allowed
+        ("30.4100", 5, [("less_than_samples", FLAGGED)]),
+        # 60 kW × 1.1 in 62 s (the record came 2 s after the end) are 1.1366 kWh more.
+        ("28.4800", 60, []),
+        ("28.4700", 60, [("more_than_samples", FLAGGED)]),
+        ("10.0000", 3600, []),  # an hour without a report
+    ],
+)
+def test_the_record_is_compared_with_the_last_report_while_charging(sampled, seconds_before_end, found):
+    record = with_(sampled_kwh=sampled, sampled_at=END - timedelta(seconds=seconds_before_end))
+    assert codes(audit(record, TARIFF)) == found
+
+
+def test_samples_after_the_record_leave_no_time_for_more():
+    record = with_(sampled_kwh="28.0000", sampled_at=END + timedelta(minutes=5))
+    assert codes(audit(record, TARIFF)) == [("more_than_samples", FLAGGED)]
+    assert audit(replace(record, power_kw=None), TARIFF).verdict is OK
+    assert audit(with_(sampled_kwh="28.0000"), TARIFF).verdict is OK
+
+
+@pytest.mark.parametrize(
+    ("rules", "record", "strict", "lax"),
+    [
+        ({"sum_exact_kwh": "0.5"}, {"total_kwh": "30.0009"}, [("periods_differ_from_total", FLAGGED)], []),
+        (
+            {"sum_exact_kwh": "0.5", "sum_tolerance_kwh": "1"},
+            {"total_kwh": "30.7", "meter_end": "1030.7"},
+            [("periods_differ_from_total", HELD)],
+            [("periods_differ_from_total", FLAGGED)],
+        ),
+        ({"meter_tolerance_kwh": "2"}, {"meter_end": "1032"}, [("meter_differs_from_total", FLAGGED)], []),
+        ({"power_margin_percent": "100"}, {"power_kw": "15"}, [("more_than_power_allows", HELD)], []),
+        ({"amount_per_period_yuan": "1"}, {"total_amount": "46"}, [("amount_differs", FLAGGED)], []),
+        ({"amount_percent": "5"}, {"total_amount": "46"}, [("amount_differs", FLAGGED)], []),
+        (
+            {"samples_tolerance_kwh": "5"},
+            {"sampled_kwh": "34", "sampled_at": END},
+            [("less_than_samples", FLAGGED)],
+            [],
+        ),
+        (
+            {"samples_tolerance_percent": "20"},
+            {"sampled_kwh": "34", "sampled_at": END},
+            [("less_than_samples", FLAGGED)],
+            [],
+        ),
+        (
+            {"late_after_minutes": 180},
+            {"received_at": END + timedelta(hours=2)},
+            [("arrived_late", FLAGGED)],
+            [],
+        ),
+        (
+            {"clock_tolerance_s": 600},
+            {"charging_since": START + timedelta(minutes=5)},
+            [("start_differs", FLAGGED)],
+            [],
+        ),
+    ],
+)
+def test_a_tenants_own_thresholds(rules, record, strict, lax):
+    own = Rules(
+        **{name: value if isinstance(value, int) else Decimal(value) for name, value in rules.items()}
+    )
+    assert codes(audit(with_(**record), TARIFF)) == strict
+    assert codes(audit(with_(**record), TARIFF, own)) == lax
+
+
+def test_a_tenants_own_exactness_of_clocks():
+    found = codes(audit(with_(clock_offset_s=Decimal(600)), WITH_TIMES, Rules(clock_exact_s=601)))
+    assert "clock_moves_energy" not in [code for code, _verdict in found]
+
+
+def test_findings_say_by_which_tolerance():
+    record = with_(total_kwh="30.5", meter_end="1031", sampled_kwh="34", sampled_at=END)
+    found = {f.code: f.data.get("tolerance") for f in audit(record, TARIFF).findings}
+    assert found == {
+        "periods_differ_from_total": "0.001",
+        "meter_differs_from_total": "0.01",
+        "less_than_samples": "0.4400",
+    }
