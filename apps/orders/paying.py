@@ -24,7 +24,7 @@ from apps.wallet.payment import Payment, PayOrder
 def pay_bill(
     order: Order, bill: Bill, *, policy: BillingPolicy, moment: datetime, at: datetime | None
 ) -> None:
-    """Discount and charge a locked order's bill, once; the caller saves the order. What pays first is the tenant's policy.
+    """Discount and charge a locked order's bill, once, in the tenant's order of payment; the caller saves the order.
 
     A coupon counts where it was valid for the station, hour and date of the charge's start. A late record (product.md
     rule 4) is billed without one. Money and coupon move in the caller's transaction, or not at all.

@@ -20,6 +20,9 @@ from apps.orders.selectors import billing_policy
 from apps.orders.settling import settle_record
 from apps.piles.models import Telemetry
 from apps.piles.partitions import ensure_partitions
+from apps.wallet.enums import AccountKind, JournalKind
+from apps.wallet.ledger import credit, debit, post
+from apps.wallet.services import lock_wallet
 from tests import factories
 from tests.staff import a_user, boss, signed_in
 
@@ -92,6 +95,29 @@ def test_thresholds_decide_what_is_held(tenant: Any) -> None:
     assert order.state == OrderState.COMPLETED
     (finding,) = [one for one in order.findings if one["code"] == "periods_differ_from_total"]
     assert (finding["verdict"], finding["data"]["tolerance"]) == ("flagged", "0.0005")
+
+
+@pytest.mark.parametrize(
+    ("pay_order", "ratio", "principal", "bonus"),
+    [
+        ("principal_first", "0.50", "12.00", "0.00"),
+        ("bonus_first", "0.50", "0.00", "12.00"),
+        ("ratio", "0.30", "8.40", "3.60"),
+        ("ratio", "0.00", "12.00", "0.00"),
+    ],
+)
+def test_which_money_pays(tenant: Any, pay_order: str, ratio: str, principal: str, bonus: str) -> None:
+    BillingPolicy.objects.update(pay_order=pay_order, bonus_ratio=Decimal(ratio))
+    customer = factories.a_customer("50.00")
+    with transaction.atomic():
+        wallet = lock_wallet(customer_id=customer.pk)
+        lines = [
+            debit(AccountKind.BONUS_EXPENSE, Decimal("20.00")),
+            credit(AccountKind.CUSTOMER_BONUS, Decimal("20.00")),
+        ]
+        post(key="bonus", kind=JournalKind.RECHARGE, wallet=wallet, reference="bonus", lines=lines)
+    order = settled(factories.a_charging_order(customer=customer), {"flat": "10.0000"})
+    assert (order.paid_principal, order.paid_bonus) == (Decimal(principal), Decimal(bonus))
 
 
 def sample(order: Order, energy: str, ago: timedelta, **changes: Any) -> None:
