@@ -59,7 +59,7 @@ def heartbeat_of_ours(buffer: FrameBuffer) -> Callable[[bytes], tuple[Any, bytes
     def run(data: bytes) -> tuple[Any, bytes]:
         for frame in buffer.feed(data):
             m = DECODE[frame[5]](frame)
-            return m, answer_heartbeat(frame[2:4], frame[6:14])
+            return m, answer_heartbeat(frame)
         raise ValueError("no frame")
 
     return run

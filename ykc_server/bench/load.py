@@ -62,7 +62,7 @@ def heartbeat(code: str, sequence: bytes) -> Exchange:
     """One 0x03 in a write, one 0x04 back."""
     gun = bytes.fromhex(code) + GUN
     request = Heartbeat(pile_no=gun[:7], gun_no=GUN, gun_status=0).encode(sequence)
-    return Exchange(request, answer_heartbeat(sequence, gun), 1)
+    return Exchange(request, answer_heartbeat(request), 1)
 
 
 def heartbeat_exchanges(code: str) -> list[Exchange]:

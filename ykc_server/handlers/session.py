@@ -77,7 +77,7 @@ def heartbeat(pile: PileConsumer, frame: bytes) -> bytes | None:
         gun.reported_at = time.time()
         pile.gateway.statuses.dirty.add(gun)
         pile.gateway.changes.note(gun)
-    return answer_heartbeat(frame[2:4], frame[6:14])
+    return answer_heartbeat(frame)
 
 
 @on(0x55)

@@ -1,5 +1,6 @@
 """Login and heartbeat (YKC V1.6)."""
 
+import struct
 from typing import Annotated
 
 from ykc_server.protocol.codes import (
@@ -12,7 +13,7 @@ from ykc_server.protocol.codes import (
 )
 from ykc_server.protocol.crc import crc16
 from ykc_server.protocol.fields import Ascii, Bcd, Coded
-from ykc_server.protocol.message import Direction, Message, message, pack_crc, seal
+from ykc_server.protocol.message import Direction, Message, message
 from ykc_server.protocol.messages.common import GunNo, PileNo, Plain
 
 
@@ -54,12 +55,16 @@ class HeartbeatAck(Message, gc=False):
     response: Annotated[Plain, "心跳应答"]
 
 
-def answer_heartbeat(sequence: bytes, gun: bytes, crc_swapped: bool = False) -> bytes:
-    """Return the 04 frame for a heartbeat: `sequence` is frame[2:4], `gun` pile and gun number, frame[6:14].
+_parts_of_heartbeat = struct.Struct("<2x2s2x8s").unpack_from
+_pack_core_of_answer = struct.Struct("<2sH8sx").pack
+_pack_answer = struct.Struct("<2s13sH").pack
+
+
+def answer_heartbeat(heartbeat: bytes) -> bytes:
+    """Return the 04 frame for a whole 03 frame, with its sequence, pile and gun number.
 
     The gateway answers a heartbeat of every gun every 10 s: this saves it the object.
     """
-    core = sequence + b"\0\x04" + gun + b"\0"
-    if crc_swapped:
-        return seal(core, crc_swapped)
-    return b"\x68\x0d" + core + pack_crc(crc16(core))
+    sequence, gun = _parts_of_heartbeat(heartbeat)
+    core = _pack_core_of_answer(sequence, 0x04_00, gun)
+    return _pack_answer(b"\x68\x0d", core, crc16(core))
