@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from apps.common.ids import SYSTEM, Actor
@@ -19,8 +19,9 @@ from apps.piles.enums import CommandState
 from apps.piles.models import Pile, PileCommand
 from apps.piles.selectors import qr_prefixes
 
-REPEATABLE = [kind for kind, command in COMMANDS.items() if command.is_repeatable]
+REPEATABLE = [str(kind) for kind, command in COMMANDS.items() if command.is_repeatable]
 MAX_TRIES = 5
+WAITING = [CommandState.PENDING.value, CommandState.SENT.value, CommandState.UNDELIVERED.value]
 ON_THE_WAY = Q(state__in=[CommandState.PENDING, CommandState.SENT]) | Q(
     state=CommandState.UNDELIVERED, result__reason__in=["offline", "unreachable"]
 )
@@ -77,6 +78,9 @@ def welcome(logins: Iterable[tuple[int, datetime]]) -> None:
     lose power (YKC, 0xF0).
     """
     since = dict(logins)
+    since = {pile_id: since[pile_id] for pile_id in _to_be_welcomed(since)}
+    if not since:
+        return
     with transaction.atomic():
         waiting = (
             PileCommand.objects.select_for_update(skip_locked=True, of=["self"])
@@ -107,6 +111,22 @@ def welcome(logins: Iterable[tuple[int, datetime]]) -> None:
         for pile in piles_with_stations:
             if prefixes[pile.pk]:
                 send(pile=pile, command=SetQr(prefix=prefixes[pile.pk]), actor=SYSTEM)
+
+
+def _to_be_welcomed(pile_ids: Iterable[int]) -> list[int]:
+    """Which piles take a QR code or have a command that may still be sent: few, of the thousands that come back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id FROM piles_pile pile
+             WHERE id = ANY (string_to_array(%s, ',')::bigint[])
+               AND (takes_qr OR EXISTS (
+                     SELECT FROM piles_pilecommand command
+                      WHERE command.pile_id = pile.id AND kind = ANY (%s) AND state = ANY (%s) AND deadline > %s))
+            """,
+            [",".join(map(str, pile_ids)), REPEATABLE, WAITING, now()],
+        )
+        return [pile_id for (pile_id,) in cursor.fetchall()]
 
 
 def _overtaken(rows: list[PileCommand]) -> set[int]:

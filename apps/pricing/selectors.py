@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db import connection
+
 from apps.pricing.models import PriceAssignment, PriceVersion, RetailPrice
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 
@@ -20,6 +22,36 @@ def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> di
     general = _latest("station_id", {station for _, station in places}, at)
     found = ((pile, own.get(pile) or general.get(station)) for pile, station in places)
     return {pile: version for pile, version in found if version is not None}
+
+
+def effective_version_ids(*, places: Sequence[tuple[int, int]], at: datetime) -> dict[int, int]:
+    """Return what `effective_versions` does with ids of versions in place of the versions, in one query.
+
+    For thousands of piles that log in at once, all with few prices: in plain SQL with one argument for all of them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            (SELECT DISTINCT ON (pile_id) pile_id, NULL::bigint, version_id FROM pricing_priceassignment
+              WHERE pile_id = ANY (string_to_array(%s, ',')::bigint[]) AND starts_at <= %s
+              ORDER BY pile_id, starts_at DESC, id DESC)
+            UNION ALL
+            (SELECT DISTINCT ON (station_id) NULL::bigint, station_id, version_id FROM pricing_priceassignment
+              WHERE station_id = ANY (string_to_array(%s, ',')::bigint[]) AND starts_at <= %s
+              ORDER BY station_id, starts_at DESC, id DESC)
+            """,
+            [
+                ",".join(str(pile_id) for pile_id, _ in places),
+                at,
+                ",".join(map(str, {station_id for _, station_id in places})),
+                at,
+            ],
+        )
+        rows = cursor.fetchall()
+    own = {pile_id: version_id for pile_id, _, version_id in rows if pile_id is not None}
+    general = {station_id: version_id for _, station_id, version_id in rows if station_id is not None}
+    found = ((pile_id, own.get(pile_id) or general.get(station_id)) for pile_id, station_id in places)
+    return {pile_id: version_id for pile_id, version_id in found if version_id is not None}
 
 
 def effective_prices(

@@ -11,7 +11,12 @@ from apps.piles.models import Alarm, Pile, PileCommand
 from apps.pricing import services
 from apps.pricing.errors import InvalidTariff
 from apps.pricing.models import PricePush, PriceVersion
-from apps.pricing.selectors import effective_version, effective_versions, station_versions
+from apps.pricing.selectors import (
+    effective_version,
+    effective_version_ids,
+    effective_versions,
+    station_versions,
+)
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from tests import factories
 
@@ -70,6 +75,12 @@ def test_the_latest_start_wins_and_a_piles_own_price_goes_first():
     assert in_force(neighbour, T - timedelta(days=4)) is None
     places = [(one.pk, one.station_id) for one in (pile, neighbour)]
     assert effective_versions(places=places, at=T) == {pile.pk: own, neighbour.pk: new}
+    assert effective_version_ids(places=places, at=T) == {pile.pk: own.pk, neighbour.pk: new.pk}
+    assert effective_version_ids(places=places, at=T - timedelta(days=2)) == {
+        pile.pk: own.pk,
+        neighbour.pk: old.pk,
+    }
+    assert effective_version_ids(places=places, at=T - timedelta(days=4)) == {}
     assert station_versions(station_ids=[pile.station_id], at=T) == {pile.station_id: new}
 
 
@@ -77,6 +88,8 @@ def test_effective_versions_are_two_queries(django_assert_num_queries):
     places = [(pile.pk, pile.station_id) for pile in (factories.a_pile() for _ in range(3))]
     with django_assert_num_queries(2):
         effective_versions(places=places, at=T)
+    with django_assert_num_queries(1):
+        effective_version_ids(places=places, at=T)
 
 
 def push(pile):
