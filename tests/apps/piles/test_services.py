@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -6,7 +7,7 @@ import pytest
 from apps.common.errors import InvalidInput
 from apps.common.ids import SYSTEM
 from apps.common.time import now
-from apps.piles import gateway, services
+from apps.piles import gateway, services, signals
 from apps.piles.commands import (
     COMMANDS,
     MoveLock,
@@ -172,9 +173,40 @@ def report(state, bits=0):
 def test_a_fault_raises_one_alarm_until_it_is_gone():
     make()
     for _ in range(2):
-        services.connector_changed(report=report(ConnectorState.FAULT, 0x0401))
+        services.connectors_changed(reports=[report(ConnectorState.FAULT, 0x0401)])
     alarm = Alarm.objects.get()
     assert (alarm.kind, alarm.count, alarm.detail) == (AlarmKind.PILE_FAULT, 2, {"fault_bits": "0x0401"})
-    services.connector_changed(report=report(ConnectorState.IDLE))
+    services.connectors_changed(reports=[report(ConnectorState.IDLE)])
     alarm.refresh_from_db()
     assert alarm.closed_at is not None
+
+
+def test_many_changes_are_told_together(django_capture_on_commit_callbacks, django_assert_num_queries):
+    told = []
+    follow = lambda report, **_: told.append((report.connector_no, report.state))  # noqa: E731
+    make(guns=3)
+    services.connectors_changed(
+        reports=[replace(report(ConnectorState.FAULT, 1), connector_no=number) for number in ("03", "02")]
+    )
+    changed = [replace(report(ConnectorState.IDLE), connector_no=number) for number in ("01", "02")]
+    signals.connector_changed.connect(follow)
+    try:
+        with (
+            django_capture_on_commit_callbacks(execute=True),
+            django_assert_num_queries(3),
+        ):  # two of them savepoints
+            services.connectors_changed(reports=changed)
+    finally:
+        signals.connector_changed.disconnect(follow)
+    assert told == [("01", ConnectorState.IDLE), ("02", ConnectorState.IDLE)]
+    still_open = Alarm.objects.filter(closed_at=None).values_list("connector_no", flat=True)
+    assert list(still_open) == ["03"]
+
+
+def test_piles_are_seen_together(django_assert_num_queries):
+    piles, other, at = [make(CODE), make("32010600000002")], make("32010600000003"), now()
+    with django_assert_num_queries(3):  # two of them savepoints
+        services.piles_seen([pile.pk for pile in piles], at=at)
+    assert set(Pile.objects.filter(last_seen_at=at)) == set(piles)
+    other.refresh_from_db()
+    assert other.last_seen_at is None
