@@ -23,7 +23,6 @@ from apps.piles import gateway as pile_gateway
 from apps.piles import services as piles
 from apps.piles.commands import UpdateFirmware, from_payload
 from apps.piles.enums import CommandKind
-from apps.piles.models import Pile
 from apps.piles.reports import ConnectorReport
 from apps.piles.selectors import update_credentials
 from ykc_server import translate
@@ -40,6 +39,7 @@ from ykc_server.routes import Route, Routes
 from ykc_server.session import Gun, Session
 from ykc_server.telemetry import TelemetryWriter
 from ykc_server.teller import Teller
+from ykc_server.watchers import Watchers
 
 if TYPE_CHECKING:
     from ykc_server.consumer import PileConsumer
@@ -86,6 +86,7 @@ class Gateway:
         self.routes_are_lost = False
         self.channel = ""
         self.routes: Routes
+        self.watchers: Watchers
         self._process = secrets.token_hex(4)
         self._logins = 0
         self._gone: list[Session] = []
@@ -102,6 +103,7 @@ class Gateway:
         """Take a channel, announce this process, start the writers. Raises redis errors when Redis is away."""
         self.channel = await self.channel_layer.new_channel("ykc.gateway.")
         self.routes = Routes(self.channel)
+        self.watchers = Watchers()
         await self.routes.announce()
         loops = (
             self.records.run,
@@ -132,7 +134,7 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await self._within(0.5, asyncio.gather(*tasks, return_exceptions=True))
-        await self._within(0.3, self.routes.close())
+        await self._within(0.3, asyncio.gather(self.routes.close(), self.watchers.close()))
         await self._within(0.3, self.channel_layer.flush())
         for consumer in ending:
             consumer.transport.abort()  # those that do not read what they were sent
@@ -325,7 +327,7 @@ class Gateway:
         for schema, by_code in list(self.sessions.items()):
             ids = sorted(c.session.pile_id for c in by_code.values() if c.session and c.seen >= since)
             for start in range(0, len(ids), CHUNK):
-                await self.pool.run(schema, _seen, ids[start : start + CHUNK], moment)
+                await self.pool.run(schema, piles.piles_seen, ids[start : start + CHUNK], at=moment)
 
     async def _renew_routes(self) -> None:
         while True:
@@ -477,14 +479,15 @@ class Changes(Teller[ConnectorReport]):
 
 
 def _tell(reports: list[ConnectorReport]) -> None:
-    for report in reports:
-        try:
-            piles.connector_changed(report=report)
-        except (OperationalError, InterfaceError):
-            raise  # the database is away: all are told again later
-        except Exception:
-            log.exception("change_not_told", pile_code=report.pile_code, connector_no=report.connector_no)
-
-
-def _seen(ids: list[int], moment: datetime) -> None:
-    Pile.objects.filter(pk__in=ids).update(last_seen_at=moment)
+    try:
+        piles.connectors_changed(reports=reports)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: all are told again later
+    except Exception:
+        if len(reports) > 1:
+            for report in reports:
+                _tell([report])
+        else:
+            log.exception(
+                "change_not_told", pile_code=reports[0].pile_code, connector_no=reports[0].connector_no
+            )

@@ -9,8 +9,8 @@ alone, so that one tenant's locked table or one bad value never stops another's.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
-import json
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -114,7 +114,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
 
 
 class Row(msgspec.Struct, gc=False):
-    """What is stored of a record; equal keys are one row."""
+    """What is stored of a record, in the order of RECORD_COLUMNS; equal keys are one row."""
 
     transaction_no: str
     pile_code: str
@@ -152,10 +152,27 @@ INSERT INTO {table} AS r (transaction_no, pile_code, connector_no, digest, conne
                           frame_type, body, report, received_at, times_received, state, reason)
 SELECT v.transaction_no, v.pile_code, v.connector_no, v.digest, v.connection_pile_code, 'ykc',
        v.frame_type, v.body, v.report::jsonb, v.received_at, v.times, v.state, v.reason
-  FROM unnest({casts}) AS v ({names})
+  FROM {rows} AS v ({names})
     ON CONFLICT (transaction_no, pile_code, connector_no, digest)
     DO UPDATE SET times_received = r.times_received + excluded.times_received
 """
+MANY_RECORDS = f"unnest({', '.join(f'%s::{kind}[]' for kind in RECORD_COLUMNS.values())})"
+ONE_RECORD = f"(VALUES ({', '.join(f'%s::{kind}' for kind in RECORD_COLUMNS.values())}))"
+"""Nearly all records come alone; twelve arrays of one value each take longer to write and to read."""
+
+
+@functools.lru_cache(maxsize=4_096)
+def record_query(schema: str, rows: str) -> bytes:
+    """Return RECORD_INSERT for a tenant. Composed once: that takes longer than sending it."""
+    return (
+        sql.SQL(RECORD_INSERT)
+        .format(
+            table=sql.Identifier(schema, TransactionRecord._meta.db_table),
+            rows=sql.SQL(rows),
+            names=sql.SQL(", ".join(RECORD_COLUMNS)),
+        )
+        .as_bytes()
+    )
 
 
 class RecordWriter:
@@ -266,19 +283,13 @@ class RecordWriter:
                 return True
         return False
 
-    def _statement(
-        self, schema: str, pairs: list[tuple[Record, Row]]
-    ) -> tuple[sql.Composed, list[list[Any]]]:
+    def _statement(self, schema: str, pairs: list[tuple[Record, Row]]) -> tuple[bytes, list[Any]]:
+        if len(pairs) == 1:
+            return record_query(schema, ONE_RECORD), [*msgspec.structs.astuple(pairs[0][1]), 1]
         rows = {row.key: row for _, row in sorted(pairs, key=lambda pair: pair[1].key)}
         times = Counter(row.key for _, row in pairs)  # one statement may not meet the same row twice
-        query = sql.SQL(RECORD_INSERT).format(
-            table=sql.Identifier(schema, TransactionRecord._meta.db_table),
-            casts=sql.SQL(", ".join(f"%s::{kind}[]" for kind in RECORD_COLUMNS.values())),
-            names=sql.SQL(", ".join(RECORD_COLUMNS)),
-        )
-        names = [name for name in RECORD_COLUMNS if name != "times"]
-        columns: list[list[Any]] = [[getattr(row, name) for row in rows.values()] for name in names]
-        return query, [*columns, [times[key] for key in rows]]
+        columns = [list(column) for column in zip(*map(msgspec.structs.astuple, rows.values()), strict=True)]
+        return record_query(schema, MANY_RECORDS), [*columns, [times[key] for key in rows]]
 
     def _confirm(self, records: Iterable[Record]) -> None:
         answers: dict[PileConsumer, list[bytes]] = defaultdict(list)
@@ -332,7 +343,7 @@ def make_row(record: Record) -> Row:
     )
     try:
         m: Any = DECODE[frame[5]](frame)
-        row.report = json.dumps(translate.transaction_report(m).to_json())
+        row.report = msgspec.json.encode(translate.transaction_report(m)).decode()
     except (ProtocolError, ValueError, ArithmeticError) as error:
         log.warning("record_undecodable", pile_code=session.pile_code, frame=frame.hex(), error=str(error))
     if row.pile_code != session.pile_code:
@@ -382,6 +393,21 @@ SELECT v.connector_id, v.state, v.transaction_no, v.voltage * 0.1, v.current * 0
        charge_minutes = excluded.charge_minutes, remaining_minutes = excluded.remaining_minutes,
        fault_bits = excluded.fault_bits, reported_at = excluded.reported_at
 """
+
+
+@functools.lru_cache(maxsize=4_096)
+def status_query(schema: str) -> bytes:
+    """Return STATUS_UPSERT for a tenant."""
+    return (
+        sql.SQL(STATUS_UPSERT)
+        .format(
+            table=sql.Identifier(schema, ConnectorStatus._meta.db_table),
+            connectors=sql.Identifier(schema, Connector._meta.db_table),
+            casts=sql.SQL(", ".join(f"%s::{kind}[]" for kind in STATUS_COLUMNS.values())),
+            names=sql.SQL(", ".join(STATUS_COLUMNS)),
+        )
+        .as_bytes()
+    )
 
 
 class StatusWriter:
@@ -446,18 +472,12 @@ class StatusWriter:
                     log.warning("status_not_stored", schema=schema, count=len(work[schema]), error=str(alone))
                     failed += work[schema]
 
-    def _statement(self, schema: str, guns: list[Gun]) -> tuple[sql.Composed, list[list[Any]]]:
-        query = sql.SQL(STATUS_UPSERT).format(
-            table=sql.Identifier(schema, ConnectorStatus._meta.db_table),
-            connectors=sql.Identifier(schema, Connector._meta.db_table),
-            casts=sql.SQL(", ".join(f"%s::{kind}[]" for kind in STATUS_COLUMNS.values())),
-            names=sql.SQL(", ".join(STATUS_COLUMNS)),
-        )
-        return query, [list(column) for column in zip(*map(_status_row, guns), strict=True)]
+    def _statement(self, schema: str, guns: list[Gun]) -> tuple[bytes, list[list[Any]]]:
+        return status_query(schema), [list(column) for column in zip(*map(_status_row, guns), strict=True)]
 
     async def _push(self, guns: Iterable[Gun]) -> None:
         """Tell whoever watches a charging order that its connector has news, at most once a second."""
-        layer, moment = self._gateway.channel_layer, time.monotonic()
+        moment, news = time.monotonic(), []
         for gun in guns:
             if (
                 translate.connector_state(gun) == ConnectorState.CHARGING
@@ -465,11 +485,9 @@ class StatusWriter:
                 and (number := translate.transaction_no(gun))
             ):
                 gun.pushed_at = moment
-                try:
-                    await layer.group_send(f"live.{gun.session.schema}.{number}", {"type": "live.update"})
-                except Exception as error:  # noqa: BLE001 - Redis is away; the app asks by REST too
-                    log.warning("live_push_failed", error=str(error))
-                    return
+                news.append((gun.session.schema, number))
+        if news:
+            await self._gateway.watchers.wake(news)
 
 
 def _status_row(gun: Gun) -> tuple[Any, ...]:

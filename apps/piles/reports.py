@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from apps.piles.enums import ConnectorState, LockState
 
@@ -168,7 +170,8 @@ class TransactionReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-safe values: decimals as strings, times in ISO 8601."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> TransactionReport:
@@ -183,13 +186,3 @@ class TransactionReport:
             for name, period in values["periods"].items()
         }
         return cls(**values)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value

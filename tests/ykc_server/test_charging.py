@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
+
+import pytest
+from channels.layers import get_channel_layer
 
 from apps.common.ids import SYSTEM
 from apps.common.time import now
@@ -54,6 +58,30 @@ def give_prices(pile: Pile) -> str:
     version = create_template(name="平日", tariff=TARIFF, actor=SYSTEM)
     assign(version=version, station=pile.station, starts_at=now() - timedelta(hours=1), actor=SYSTEM)
     return version.billing_model_no
+
+
+def test_watchers_of_a_charge_are_woken_once_a_second_at_most(committed):
+    make_pile(guns=2)
+    watched = f"live.{committed.schema_name}.{number()}"
+
+    async def go():
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add(watched, channel)
+        async with running() as host:
+            wire = await host.pile()
+            charging = realtime(transaction_no=number(), status="charging", gun_plugged="yes")
+            other = realtime(gun_no="02", transaction_no=number(counter=2), status="charging")
+            for _ in range(2):
+                wire.send(charging, other)
+                await wire.silent(until=heartbeat(), answer="heartbeat_ack")
+                await host.gateway.statuses.flush()
+            assert await asyncio.wait_for(layer.receive(channel), 3) == {"type": "live.update"}
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(layer.receive(channel), 0.3)
+        await layer.flush()
+
+    run(go())
 
 
 def send(pile: Pile, command) -> int:

@@ -7,7 +7,7 @@ python -m ykc_server.bench.rigged PORT rows    stores records one by one, a comm
 from __future__ import annotations
 
 import asyncio
-import gc
+import functools
 import os
 import signal
 import sys
@@ -25,12 +25,10 @@ CONNECTIONS = 8
 
 async def run_until_told(gateway: Gateway, listener: Any) -> None:
     """Serve as `run_ykc_server` does until SIGTERM."""
-    from ykc_server.management.commands.run_ykc_server import allow_files
+    from ykc_server.management.commands.run_ykc_server import allow_files, answer_first
 
     allow_files()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    answer_first()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
@@ -85,22 +83,32 @@ def row_by_row(gateway: Gateway) -> Any:
     return RowByRow(gateway)
 
 
-def insert(schema: str, row: Any) -> tuple[Any, list[Any]]:
+def insert(schema: str, row: Any) -> tuple[bytes, list[Any]]:
     """Return the plain INSERT of one record and its values."""
+    return _insert(schema), [getattr(row, name) for name in _names()]
+
+
+@functools.cache
+def _names() -> list[str]:
+    from ykc_server.ingest import RECORD_COLUMNS
+
+    return [name for name in RECORD_COLUMNS if name != "times"]
+
+
+@functools.cache
+def _insert(schema: str) -> bytes:
     from psycopg import sql
 
     from apps.orders.models import TransactionRecord
-    from ykc_server.ingest import RECORD_COLUMNS
 
-    names = [name for name in RECORD_COLUMNS if name != "times"]
     statement = sql.SQL(
         "INSERT INTO {} ({}, protocol, times_received) VALUES ({}, 'ykc', 1) ON CONFLICT DO NOTHING"
-    ).format(
-        sql.Identifier(schema, TransactionRecord._meta.db_table),
-        sql.SQL(", ".join(names)),
-        sql.SQL(", ".join("%s::jsonb" if name == "report" else "%s" for name in names)),
     )
-    return statement, [getattr(row, name) for name in names]
+    return statement.format(
+        sql.Identifier(schema, TransactionRecord._meta.db_table),
+        sql.SQL(", ".join(_names())),
+        sql.SQL(", ".join("%s::jsonb" if name == "report" else "%s" for name in _names())),
+    ).as_bytes()
 
 
 async def serve(port: int, rig: str) -> None:

@@ -93,7 +93,8 @@ class Uint(Field):
         if self.zero_is_none and raw == 0:
             return None
         if self.places:
-            return Decimal(raw).scaleb(-self.places) + self.offset
+            scaled = Decimal(raw).scaleb(-self.places)
+            return scaled + self.offset if self.offset else scaled
         return raw + self.offset
 
     def json(self, raw: int) -> int | str | None:
