@@ -61,6 +61,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Charging orders"), "receipt_long", "orders.order"),
                 (_("Transaction records"), "description", "orders.transactionrecord"),
                 (_("Recharge orders"), "add_card", "wallet.recharge"),
+                (_("Order refunds"), "undo", "orders.orderrefund"),
             ],
         ),
         (

@@ -357,6 +357,8 @@ DEEDS = {
     "failed": pgettext_lazy("approval", "failed"),
     "resolved": gettext_lazy("resolved"),
     "reconciled": gettext_lazy("reconciled"),
+    "refund_applied": gettext_lazy("refund applied for"),
+    "recovered": gettext_lazy("taken from available money"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }

@@ -35,6 +35,7 @@ from apps.customers.models import Customer
 from apps.orders import quarantine, services
 from apps.orders.enums import OrderState, RecordState, StopReason, Verdict
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
+from apps.orders.refund_pages import RefundButton
 from apps.orders.selectors import curve_of, progress
 from apps.orders.wording import (
     QUARANTINE,
@@ -72,7 +73,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 @admin.register(Order, site=tenant_site)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(RefundButton, ReadOnlyAdmin):
     """All charging orders."""
 
     show_full_result_count = False
@@ -98,7 +99,7 @@ class OrderAdmin(ReadOnlyAdmin):
     ]
     search_fields = ["order_no"]
     search_help_text = _("Order or transaction number, gun or pile code, whole phone number")
-    actions_detail = ["stop_charge"]
+    actions_detail = ["stop_charge", "apply_refund"]
     change_form_template = "backoffice/order.html"
     export = [
         (_("order number"), "order_no"),
@@ -117,6 +118,8 @@ class OrderAdmin(ReadOnlyAdmin):
         (_("paid from principal"), "paid_principal"),
         (_("paid from bonus"), "paid_bonus"),
         (_("debt"), "debt"),
+        (_("electricity fee refunded"), "refunded_electricity"),
+        (_("service fee refunded"), "refunded_service"),
         (_("audit verdict"), "get_verdict_display"),
     ]
 
@@ -170,7 +173,9 @@ class OrderAdmin(ReadOnlyAdmin):
             "hold": Hold.objects.filter(order_no=order.order_no).first(),
             "debt_row": Debt.objects.filter(order_no=order.order_no).first(),
             "entries": list(
-                JournalEntry.objects.filter(reference=order.order_no)
+                JournalEntry.objects.filter(
+                    reference__in=[order.order_no, *order.refunds.values_list("refund_no", flat=True)]
+                )
                 .prefetch_related("postings__account")
                 .order_by("id")
             ),

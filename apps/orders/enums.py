@@ -89,3 +89,10 @@ class EnergyRule(models.TextChoices):
 
     METERED = "metered", _("metered energy")
     LOSS = "loss", _("energy with losses, where the pile reports it")
+
+
+class OrderRefundState(models.TextChoices):
+    APPLIED = "applied", _("waits for review")
+    DONE = "done", pgettext_lazy("refund", "refunded")
+    REJECTED = "rejected", pgettext_lazy("refund", "rejected")
+    CANCELLED = "cancelled", pgettext_lazy("refund", "withdrawn")

@@ -62,5 +62,35 @@ class DifferenceDecided(DomainError):
     status = 409
 
 
+class NotRefundable(DomainError):
+    code = "orders.not_refundable"
+    message = _("Only settled orders are refunded.")
+    status = 409
+
+
+class RefundTooHigh(DomainError):
+    code = "orders.refund_too_high"
+    message = _(
+        "At most %(electricity)s yuan of electricity and %(service)s yuan of service can be refunded."
+    )
+
+
+class RefundOpen(DomainError):
+    code = "orders.refund_open"
+    message = _("A refund of this order waits for review: %(refund_no)s.")
+    status = 409
+
+
+class RefundDecided(DomainError):
+    code = "orders.refund_decided"
+    message = _("This refund was decided before.")
+    status = 409
+
+
+class RefundNotFound(NotFound):
+    code = "orders.refund_not_found"
+    message = _("There is no such refund.")
+
+
 class IllegalMove(Exception):
     """A move that the table of moves does not have: a defect of the caller."""

@@ -63,7 +63,7 @@ CHECKS: dict[str, str] = {
     "debt differs from open debts": """
         select w.id as subject, w.debt, coalesce(d.owed, 0) as owed
         from wallet_wallet w left join (
-            select wallet_id, sum(amount - recovered) as owed from wallet_debt group by wallet_id) d
+            select wallet_id, sum(amount - recovered - cancelled) as owed from wallet_debt group by wallet_id) d
             on d.wallet_id = w.id
         where w.debt <> coalesce(d.owed, 0)""",
     # --- orders and revenue
@@ -150,6 +150,43 @@ CHECKS: dict[str, str] = {
         select o.order_no as subject, o.state
         from orders_parallelleg l join orders_order o on o.id = l.order_id
         where l.is_live and o.state not in ('pending', 'starting', 'charging', 'stopping')""",
+    # --- refunds of orders
+    "order's refunds differ from its columns": """
+        select o.order_no as subject, o.refunded_electricity, o.refunded_service,
+            coalesce(r.electricity, 0) as electricity, coalesce(r.service, 0) as service
+        from orders_order o left join (
+            select order_id, sum(electricity) as electricity, sum(service) as service
+            from orders_orderrefund where state = 'done' group by order_id) r on r.order_id = o.id
+        where (o.refunded_electricity, o.refunded_service) is distinct from
+            (coalesce(r.electricity, 0), coalesce(r.service, 0))""",
+    "order refund differs from the ledger": """
+        with booked as (
+            select e.reference,
+                sum(p.amount) filter (where a.kind = 'revenue_electricity') as electricity,
+                sum(p.amount) filter (where a.kind = 'revenue_service') as service,
+                -sum(p.amount) filter (where a.kind = 'customer_principal') as principal,
+                -sum(p.amount) filter (where a.kind = 'customer_bonus') as bonus,
+                -sum(p.amount) filter (where a.kind = 'customer_debt') as debt
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind = 'order_refund' group by e.reference)
+        select coalesce(r.refund_no, b.reference) as subject, r.electricity, r.service, r.principal, r.bonus, r.debt
+        from (select * from orders_orderrefund where state = 'done') r full join booked b on b.reference = r.refund_no
+        where (r.electricity, r.service, r.principal, r.bonus, r.debt) is distinct from
+            (coalesce(b.electricity, 0), coalesce(b.service, 0), coalesce(b.principal, 0), coalesce(b.bonus, 0),
+             coalesce(b.debt, 0))""",
+    "order refund does not add up": """
+        select refund_no as subject, state, electricity, service, principal, bonus, debt from orders_orderrefund
+        where principal + bonus + debt <> case when state = 'done' then electricity + service else 0 end""",
+    "order gave back more than it was paid": """
+        select o.order_no as subject, o.paid_principal, o.paid_bonus, o.debt, r.principal, r.bonus,
+            r.debt as cancelled
+        from orders_order o
+        join (select order_id, sum(principal) as principal, sum(bonus) as bonus, sum(debt) as debt
+            from orders_orderrefund where state = 'done' group by order_id) r on r.order_id = o.id
+        left join wallet_debt d on d.order_no = o.order_no
+        where r.principal > o.paid_principal + coalesce(d.recovered - d.recovered_bonus, 0)
+            or r.bonus > o.paid_bonus + coalesce(d.recovered_bonus, 0) or r.debt <> coalesce(d.cancelled, 0)""",
     # --- top-ups
     "top-up differs from the ledger": """
         with booked as (

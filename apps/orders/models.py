@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.differences import Difference
 from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, PriceField
-from apps.common.models import TimeStamped
+from apps.common.models import Reviewed, TimeStamped
 from apps.coupons.models import Coupon
 from apps.customers.models import Customer, Enterprise
 from apps.orders.audit import DEFAULT_RULES, Rules
@@ -21,6 +21,7 @@ from apps.orders.enums import (
     LIVE,
     EnergyDifferenceKind,
     EnergyRule,
+    OrderRefundState,
     OrderSource,
     OrderState,
     RecordState,
@@ -122,6 +123,8 @@ class Order(TimeStamped):
         blank=True,
         help_text=_("one entry per step of the discounts"),
     )
+    refunded_electricity = MoneyField(_("electricity fee refunded"), default=0, db_default=0)
+    refunded_service = MoneyField(_("service fee refunded"), default=0, db_default=0)
     verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
     findings = models.JSONField(_("audit findings"), default=list, blank=True)
     vin = models.CharField(_("VIN"), max_length=17, blank=True)
@@ -141,6 +144,15 @@ class Order(TimeStamped):
             models.UniqueConstraint(
                 fields=["connector"], condition=Q(state__in=sorted(LIVE)), name="order_one_live"
             ),
+            models.CheckConstraint(
+                condition=Q(
+                    refunded_electricity__gte=0,
+                    refunded_service__gte=0,
+                    refunded_electricity__lte=F("electricity_payable"),
+                    refunded_service__lte=F("service_payable"),
+                ),
+                name="order_refund_bounds",
+            ),
         ]
         indexes = [
             models.Index(fields=["state", "created_at"], name="order_state"),
@@ -150,6 +162,16 @@ class Order(TimeStamped):
 
     def __str__(self) -> str:
         return self.order_no
+
+    @property
+    def refundable_electricity(self) -> Decimal:
+        """What of the electricity payable may still go back, yuan."""
+        return self.electricity_payable - self.refunded_electricity
+
+    @property
+    def refundable_service(self) -> Decimal:
+        """What of the service payable may still go back, yuan."""
+        return self.service_payable - self.refunded_service
 
     @property
     def total_fee(self) -> Decimal:
@@ -174,6 +196,57 @@ class Order(TimeStamped):
     def frozen_retail_tariff(self) -> Tariff:
         """The tariff that the driver pays."""
         return Tariff.from_json(self.retail_tariff)
+
+
+class OrderRefund(Reviewed):
+    """A part or all of a settled order that goes back to the wallet once a person agreed.
+
+    What goes back is asked for by fee kind; when it is done, it is known where it went: to principal and bonus in the
+    shares that paid, and off the order's open debt.
+    """
+
+    refund_no = models.CharField(_("refund number"), max_length=32, unique=True)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("order")
+    )
+    electricity = MoneyField(_("electricity fee"))
+    service = MoneyField(_("service fee"))
+    principal = MoneyField(_("to principal"), default=0)
+    bonus = MoneyField(_("to bonus"), default=0)
+    debt = MoneyField(_("off the debt"), default=0)
+    state = models.CharField(
+        _("state"), max_length=16, choices=OrderRefundState, default=OrderRefundState.APPLIED
+    )
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+    request_key = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        verbose_name = _("order refund")
+        verbose_name_plural = _("order refunds")
+        ordering = ["-id"]
+        permissions = [
+            ("apply_orderrefund", _("Can apply for refunds of orders")),
+            ("review_orderrefund", _("Can approve or reject refunds of orders")),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(electricity__gte=0, service__gte=0, principal__gte=0, bonus__gte=0, debt__gte=0)
+                & (Q(electricity__gt=0) | Q(service__gt=0)),
+                name="order_refund_positive",
+            ),
+            models.UniqueConstraint(fields=["order", "request_key"], name="order_refund_request_unique"),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(state=OrderRefundState.APPLIED), name="order_refund_one_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.refund_no
+
+    @property
+    def amount(self) -> Decimal:
+        """Both fees, yuan."""
+        return self.electricity + self.service
 
 
 class ParallelLeg(models.Model):

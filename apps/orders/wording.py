@@ -47,6 +47,10 @@ EVENTS = {
     "hold_raised": _("Hold raised after a top-up"),
     "charged_offline": _("Charged by card while the pile was offline"),
     "settled": _("Settled"),
+    "refund_applied": _("Refund applied for"),
+    "refund_rejected": _("Refund rejected"),
+    "refund_cancelled": _("Refund withdrawn by the driver"),
+    "refunded": _("Refunded to the wallet"),
 }
 FAILURES = {
     "timeout": _("no charging in time"),

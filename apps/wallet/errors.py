@@ -53,3 +53,15 @@ class BooksInUse(DomainError):
     code = "wallet.books_in_use"
     message = _("History is being written into these books just now. Close the days when that is done.")
     status = 409
+
+
+class NothingToRecover(DomainError):
+    code = "wallet.nothing_to_recover"
+    message = _("Nothing can be taken: %(debt)s yuan owed, %(available)s yuan available.")
+    status = 409
+
+
+class ChargeRunning(DomainError):
+    code = "wallet.charge_running"
+    message = _("Money is not refunded while a charge is running. Please try again after it is settled.")
+    status = 409

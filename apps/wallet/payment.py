@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from apps.common.money import ZERO, floor_fen, to_fen
+from apps.common.money import ZERO, floor_fen, split_amount, to_fen
 
 
 class PaymentError(ValueError):
@@ -54,3 +54,33 @@ def pay(
     from_principal = min(payable - first_from_bonus, principal)
     from_bonus = min(payable - from_principal, bonus)
     return Payment(from_principal, from_bonus, payable - from_principal - from_bonus)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Principal and bonus of a payment or of what goes back of it, yuan."""
+
+    principal: Decimal
+    bonus: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Both, yuan."""
+        return self.principal + self.bonus
+
+
+def give_back(amount: Decimal, paid: Share, given: Share) -> Share:
+    """Split what goes back of a payment (yuan) into principal and bonus, in the shares that paid.
+
+    `given` went back before. All that went back is split together, to the fen by largest remainder, so that parts add
+    up to what the whole would be; neither money ever gets back more than it paid. Raises PaymentError for more than
+    is left.
+    """
+    left = Share(paid.principal - given.principal, paid.bonus - given.bonus)
+    if to_fen(amount) < 0 or min(left.principal, left.bonus) < 0 or amount > left.total:
+        raise PaymentError(f"{amount} of {left.total} yuan cannot go back")
+    principal, _ = split_amount(given.total + amount, [paid.principal, paid.bonus])
+    # What paid may have grown since (a debt that was paid later), so the share of now is kept within what is left.
+    wanted = principal - given.principal
+    now = min(max(wanted, amount - left.bonus, ZERO), left.principal, amount)
+    return Share(now, amount - now)

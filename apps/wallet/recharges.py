@@ -8,19 +8,18 @@ from functools import partial
 
 import structlog
 from django.db import transaction
-from django.db.models import F
 
 from apps.common.ids import dated_number
 from apps.common.money import to_fen
 from apps.common.time import now
 from apps.customers.models import Customer
-from apps.wallet import ledger, signals
+from apps.wallet import debts, ledger, signals
 from apps.wallet.channels import channel_for
 from apps.wallet.channels.sandbox import SandboxChannel
 from apps.wallet.enums import AccountKind, JournalKind, RechargeState
 from apps.wallet.errors import AmountNotAllowed, KeyReused, RechargeNotFound
 from apps.wallet.ledger import credit, debit
-from apps.wallet.models import Debt, Recharge, Wallet
+from apps.wallet.models import Recharge
 from apps.wallet.services import lock_wallet, wallet_of
 
 log = structlog.get_logger(__name__)
@@ -97,25 +96,7 @@ def recharge_paid(
             ],
             at=at,
         )
-        _recover_debts(wallet, recharge_no, at)
+        debts.recover(wallet, recharge_no, at)
         transaction.on_commit(partial(signals.recharge_paid.send, sender=None, recharge_no=recharge_no))
     log.info("recharge_paid", recharge_no=recharge_no, amount=str(amount))
     return recharge
-
-
-def _recover_debts(wallet: Wallet, recharge_no: str, at: datetime | None) -> None:
-    """Pay open debts from the wallet's principal, oldest first."""
-    for debt in Debt.objects.select_for_update().filter(wallet=wallet, closed_at=None).order_by("id"):
-        part = min(debt.outstanding, wallet.principal)
-        if not part:
-            return
-        ledger.post(
-            key=f"debt:{debt.order_no}:{recharge_no}",
-            kind=JournalKind.DEBT_RECOVERY,
-            wallet=wallet,
-            reference=debt.order_no,
-            lines=[debit(AccountKind.CUSTOMER_PRINCIPAL, part), credit(AccountKind.CUSTOMER_DEBT, part)],
-            at=at,
-        )
-        closed_at = (at or now()) if part == debt.outstanding else None
-        Debt.objects.filter(pk=debt.pk).update(recovered=F("recovered") + part, closed_at=closed_at)

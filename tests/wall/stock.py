@@ -20,7 +20,7 @@ from apps.common.schema import current_schema
 from apps.common.time import business_day, now
 from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer
-from apps.orders import settling
+from apps.orders import refunds, settling
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import BillingPolicy, Order, TransactionRecord
 from apps.piles import bulk
@@ -92,6 +92,14 @@ def stock() -> Stock:
     settling.settle_record(record_id=factories.a_record(settled, {"flat": "100.0000"}).pk)
     settled.refresh_from_db()
     assert settled.debt > 0
+    refunds.apply(
+        order_no=settled.order_no,
+        electricity=Decimal("1.00"),
+        service=Decimal("0.00"),
+        reason=SECRET,
+        applied_by=Actor("customer", str(debtor.pk), SECRET),
+        request_key="wall",
+    )
     driver = factories.a_customer("100.00", nickname=SECRET, phone="+8613900008888")
     live = factories.a_charging_order(customer=driver, connector=second)
     record = factories.a_record(live, {"flat": "10.0000"})

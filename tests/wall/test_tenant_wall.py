@@ -70,7 +70,8 @@ TENANT_MODELS: dict[str, set[str]] = {
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
     "orders/billingpolicy": set(),
-    "orders/order": {"<path:object_id>/stop/"},
+    "orders/order": {"<path:object_id>/stop/", "<path:object_id>/refund/"},
+    "orders/orderrefund": {"<path:object_id>/approve/", "<path:object_id>/reject/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},
     "piles/commandbatch": {"<path:object_id>/retry/"},
@@ -281,6 +282,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     commands = {"server": server.pk, "path": "/x", "when": "idle", "download_minutes": 5, "format": "gun"}
     commands |= {"kind": "dc", "power_kw": "60", "gun_count": "1"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
+    commands |= {"electricity": "0.01", "service": "0.01"}
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
     return {**dialog, **commands}
 

@@ -44,7 +44,11 @@ class Hold(TimeStamped):
 
 
 class Debt(TimeStamped):
-    """What one order could not be paid with; blocks the next start, taken first from the next top-up."""
+    """What one order could not be paid with; blocks the next start, taken first from the next top-up.
+
+    `recovered` was paid later (`recovered_bonus` of it from bonus); `cancelled` is not asked for any more, since the
+    order was refunded.
+    """
 
     order_no = models.CharField(_("order number"), max_length=32, unique=True)
     wallet = models.ForeignKey(
@@ -52,7 +56,9 @@ class Debt(TimeStamped):
     )
     amount = MoneyField(_("amount"))
     recovered = MoneyField(_("recovered"), default=0)
-    closed_at = models.DateTimeField(_("paid at"), null=True, blank=True)
+    recovered_bonus = MoneyField(_("recovered from bonus"), default=0, db_default=0)
+    cancelled = MoneyField(_("cancelled by a refund"), default=0, db_default=0)
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("debt")
@@ -60,9 +66,18 @@ class Debt(TimeStamped):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(
-                condition=Q(amount__gt=0, recovered__gte=0, recovered__lte=F("amount")), name="debt_bounds"
+                condition=Q(
+                    amount__gt=0,
+                    recovered__gte=0,
+                    recovered_bonus__gte=0,
+                    recovered_bonus__lte=F("recovered"),
+                    cancelled__gte=0,
+                    recovered__lte=F("amount") - F("cancelled"),
+                ),
+                name="debt_bounds",
             )
         ]
+        permissions = [("recover_debt", _("Can take debts from available money"))]
 
     def __str__(self) -> str:
         return self.order_no
@@ -70,4 +85,4 @@ class Debt(TimeStamped):
     @property
     def outstanding(self) -> Decimal:
         """What is still owed, yuan."""
-        return self.amount - self.recovered
+        return self.amount - self.recovered - self.cancelled

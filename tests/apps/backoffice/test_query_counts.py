@@ -19,6 +19,7 @@ from apps.piles.models import UpdateServer
 from apps.tenancy.models import Newcomer
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
+from tests.apps.orders.test_refunds import ask
 from tests.staff import boss
 
 # Two stand before each list: the session and the person. The host's tenant is not counted, it may be remembered.
@@ -35,6 +36,7 @@ COUNTS = {
     "orders.energyday": 6,
     "orders.energydifference": 5,
     "orders.order": 5,
+    "orders.orderrefund": 8,
     "orders.transactionrecord": 5,
     "piles.alarm": 5,
     "piles.commandbatch": 6,
@@ -59,6 +61,7 @@ COUNTS = {
 def a_business(tenant: Any, number: int) -> None:
     order = factories.a_charging_order(customer=factories.a_customer("1.00"))
     settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    ask(order)
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")

@@ -7,10 +7,11 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from apps.orders import settling
+from apps.orders import refunds, settling
 from apps.orders.ledger_check import CHECKS, differences
 from apps.wallet.books import BOOK_CHECKS
 from tests import factories
+from tests.apps.orders.test_refunds import LI, ask
 
 pytestmark = pytest.mark.usefixtures("tenant")
 
@@ -43,6 +44,11 @@ DAMAGE = {
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
     "connector with two live charges": A_LEG + " where state = 'charging'",
     "live gun of an order that is over": A_LEG + " where state = 'completed'",
+    "order's refunds differ from its columns": "update orders_order set refunded_service = 1"
+    " where state = 'completed'",
+    "order refund differs from the ledger": "update orders_orderrefund set electricity = electricity + 1",
+    "order refund does not add up": "update orders_orderrefund set principal = principal - 1",
+    "order gave back more than it was paid": "update orders_orderrefund set principal = principal + 100",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
 }
 
@@ -55,6 +61,7 @@ def business(tenant):
     factories.a_coupon(customer, save_amount=Decimal("0.40"))
     order = factories.a_charging_order(customer=customer)
     settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
+    refunds.approve(refund_no=ask(order, "1.00", "0.00").refund_no, reviewer=LI)
     factories.a_charging_order()
 
 
@@ -64,10 +71,10 @@ def test_a_clean_ledger(business, capsys):
     report = json.loads(capsys.readouterr().out)["t_alpha"]
     assert report["differences"] == []
     assert report["totals"] == {
-        "entries": "6",
+        "entries": "7",
         "settled_orders": "1",
         "revenue": "5.20",
-        "available": "14.80",
+        "available": "15.80",
         "held": "100.00",
         "debt": "0.00",
     }
