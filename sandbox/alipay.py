@@ -221,6 +221,12 @@ class Alipay(Provider):
             order.status = "TRADE_CLOSED"
         return order
 
+    def is_open(self, order: Order) -> bool:
+        return order.status == "WAIT_BUYER_PAY" and _expiry(order.content) > now()
+
+    def amount_of(self, order: Order) -> Decimal:
+        return Decimal(order.content["total_amount"])
+
     # --- trades ---------------------------------------------------------------------------------------------
 
     def _create(self, merchant: Merchant, content: dict[str, Any], notify_url: str) -> dict[str, Any]:

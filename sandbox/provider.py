@@ -18,12 +18,14 @@ Control API, JSON in and out, below `/_sandbox/`:
 from __future__ import annotations
 
 import json
+import pickle
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from socketserver import ThreadingMixIn
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -158,6 +160,26 @@ class Provider:
     def finish_refund(self, refund: Any, status: str, at: datetime) -> Announcement | None:
         """Let a refund end."""
         raise NotImplementedError
+
+    def is_open(self, order: Any) -> bool:
+        """Whether a phone can pay this order now."""
+        raise NotImplementedError
+
+    def amount_of(self, order: Any) -> Decimal:
+        """What an order is to be paid with, yuan."""
+        raise NotImplementedError
+
+    # --- memory -----------------------------------------------------------------------------------------------
+
+    def remember(self) -> bytes:
+        """Orders, refunds and settings, for `recall` in a later run."""
+        with self.lock:
+            return pickle.dumps((self.orders, self.refunds))
+
+    def recall(self, kept: bytes) -> None:
+        """Take the orders and refunds of an earlier run. `kept` must be a file of our own."""
+        with self.lock:
+            self.orders, self.refunds = pickle.loads(kept)  # noqa: S301
 
     # --- requests -------------------------------------------------------------------------------------------
 
@@ -374,11 +396,20 @@ class _Handler(WSGIRequestHandler):
 
 
 class Server:
-    """A provider, or several below prefixes, on a port of this machine; port 0 takes a free one."""
+    """A provider, or several below prefixes, on a port of this machine; port 0 takes a free one.
+
+    `otherwise` is a WSGI application for the paths / and /pay.
+    """
 
     def __init__(
-        self, mounts: dict[str, Provider] | Provider, *, host: str = "127.0.0.1", port: int = 0
+        self,
+        mounts: dict[str, Provider] | Provider,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        otherwise: Callable[..., Iterable[bytes]] | None = None,
     ) -> None:
+        self._otherwise = otherwise
         self._mounts = {"": mounts} if isinstance(mounts, Provider) else mounts
         self._http = _Server((host, port), _Handler)
         self._http.set_app(self._route)
@@ -390,6 +421,8 @@ class Server:
         for prefix, provider in self._mounts.items():
             if path.startswith(f"{prefix}/"):
                 return provider(environ | {"PATH_INFO": path[len(prefix) :]}, start_response)
+        if self._otherwise is not None and path in {"/", "/pay"}:
+            return self._otherwise(environ, start_response)
         start_response("404 -", [("Content-Length", "0")])
         return [b""]
 

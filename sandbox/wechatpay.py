@@ -274,6 +274,12 @@ class WechatPay(Provider):
                 return _json(200, self._order_content(order))
         raise Refusal(404, "RESOURCE_NOT_EXISTS", "请求的资源不存在")
 
+    def is_open(self, order: Order) -> bool:
+        return self._expire(order).state == "NOTPAY"
+
+    def amount_of(self, order: Order) -> Decimal:
+        return Decimal(order.total).scaleb(-2)
+
     # --- orders ---------------------------------------------------------------------------------------------
 
     def _create(self, merchant: Merchant, content: dict[str, Any]) -> Reply:

@@ -44,6 +44,35 @@ class Customer(TimeStamped):
         return f"{local[:3]}****{local[-4:]}"
 
 
+class IdentityProvider(models.TextChoices):
+    WECHAT = "wechat", _("WeChat")
+    ALIPAY = "alipay", _("Alipay")
+
+
+class CustomerIdentity(TimeStamped):
+    """Who a customer is in a provider's app, as the provider told us at a sign-in there; never what an app claims."""
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="identities", verbose_name=_("customer")
+    )
+    provider = models.CharField(_("provider"), max_length=16, choices=IdentityProvider)
+    app_id = models.CharField(_("app id"), max_length=32)
+    openid = models.CharField(_("id in the app"), max_length=128)
+    last_login_at = models.DateTimeField(_("last login"))
+
+    class Meta:
+        verbose_name = _("identity")
+        verbose_name_plural = _("identities")
+        ordering = ["-last_login_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "app_id", "openid"], name="identity_unique")
+        ]
+        indexes = [models.Index(fields=["customer", "provider", "app_id"], name="identity_of_customer")]
+
+    def __str__(self) -> str:
+        return f"{self.get_provider_display()} {self.app_id}"
+
+
 class CardState(models.TextChoices):
     ACTIVE = "active", _("active")
     FROZEN = "frozen", _("frozen")

@@ -1,6 +1,7 @@
 """Run the payment providers' sandboxes."""
 
 import json
+import pickle
 import signal
 import threading
 from argparse import ArgumentParser
@@ -10,14 +11,18 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from sandbox.alipay import Alipay
-from sandbox.provider import Server
+from sandbox.cashier import Cashier
+from sandbox.provider import Provider, Server
 from sandbox.wechatpay import WechatPay
+
+SAVE_EVERY_S = 2
 
 
 class Command(BaseCommand):
     help = (
         "Serve WeChat Pay below /wechatpay and Alipay below /alipay, until interrupted. Keys and merchants are kept "
-        "in a file, which also tells each merchant's credentials; orders are forgotten at the end."
+        "in a file, which also tells each merchant's credentials; orders are forgotten at the end, unless --orders "
+        "names a file for them. The start page is a cashier where open orders can be paid by hand."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -33,12 +38,15 @@ class Command(BaseCommand):
             "--slow-refunds", action="store_true", help="refunds wait for POST /_sandbox/refunds"
         )
 
+        parser.add_argument("--orders", type=Path, help="file to keep orders in, made when missing")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        providers = {"wechatpay": WechatPay(), "alipay": Alipay()}
+        providers: dict[str, Provider] = {"wechatpay": WechatPay(), "alipay": Alipay()}
         server = Server(
             {f"/{name}": provider for name, provider in providers.items()},
             host=options["host"],
             port=options["port"],
+            otherwise=Cashier(providers),
         )
         prepare(options["keys"], options["merchant"], providers, server.url)
         providers["wechatpay"].settings["instant_refunds"] = not options["slow_refunds"]
@@ -46,10 +54,38 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
+        memory = Memory(options["orders"], providers) if options["orders"] else None
         with server:
             self.stdout.write(f"payment sandboxes on {server.url}")
             self.stdout.flush()
-            stop.wait()
+            while not stop.wait(SAVE_EVERY_S):
+                if memory:
+                    memory.save()
+        if memory:
+            memory.save()
+
+
+class Memory:
+    """Keeps the orders of all providers in a file, rewritten when they have changed."""
+
+    def __init__(self, path: Path, providers: dict[str, Provider]) -> None:
+        self._path = path
+        self._providers = providers
+        self._saved = b""
+        if path.exists():
+            self._saved = path.read_bytes()
+            for name, kept in pickle.loads(self._saved).items():  # noqa: S301 - our own file
+                providers[name].recall(kept)
+
+    def save(self) -> None:
+        """Write what has changed; a run that is killed loses the last moments."""
+        kept = pickle.dumps({name: provider.remember() for name, provider in self._providers.items()})
+        if kept != self._saved:
+            part = self._path.with_suffix(".part")
+            part.touch(mode=0o600)
+            part.write_bytes(kept)
+            part.replace(self._path)
+            self._saved = kept
 
 
 def prepare(path: Path, names: list[str], providers: dict[str, Any], url: str) -> None:
