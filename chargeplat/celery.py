@@ -25,6 +25,8 @@ app.conf.beat_schedule = {
         "pricing.push_due_prices": 30.0,
         "orders.watch_retail": 5.0,
         "coupons.expire": crontab(hour="0", minute="5"),
+        "wallet.check_recharges": 15.0,
+        "wallet.process_notices": 15.0,
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

@@ -62,6 +62,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Transaction records"), "description", "orders.transactionrecord"),
                 (_("Recharge orders"), "add_card", "wallet.recharge"),
                 (_("Order refunds"), "undo", "orders.orderrefund"),
+                (_("Bonus tiers"), "redeem", "wallet.bonustier"),
             ],
         ),
         (
@@ -72,6 +73,8 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Accounts"), "account_tree", "wallet.account"),
                 (_("Holds"), "lock_clock", "wallet.hold"),
                 (_("Debts"), "money_off", "wallet.debt"),
+                (_("Payment notices"), "mark_email_read", "wallet.paymentnotice"),
+                (_("Merchant accounts"), "store", "wallet.merchantaccount"),
             ],
         ),
         (

@@ -233,6 +233,7 @@ SPECTACULAR_SETTINGS = {
         "StationState": "apps.sites.models.StationState",
         "ConnectorState": "apps.piles.enums.ConnectorState",
         "RechargeState": "apps.wallet.enums.RechargeState",
+        "ChannelName": "apps.wallet.enums.ChannelName",
         "PileKind": "apps.piles.enums.PileKind",
         "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
     },
@@ -250,7 +251,13 @@ SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=5_000)  # sign-in codes o
 CAPTCHA = env.str(
     "CAPTCHA", default=""
 )  # dotted path of an apps.customers.captcha.Captcha; off for "console"
-RECHARGE_CHANNELS = env.list("RECHARGE_CHANNELS", default=["sandbox"] if EMBEDDED else [])
+RECHARGE_CHANNELS = env.list(
+    "RECHARGE_CHANNELS", default=["wechatpay", "alipay", *(["sandbox"] if EMBEDDED else [])]
+)
+NOTICE_BASE_URL = env.str(
+    "NOTICE_BASE_URL", default=f"http://127.0.0.1:{PORT}" if EMBEDDED else f"https://{PLATFORM_HOSTS[0]}"
+)
+PAYMENT_TIMEOUT_S = (3.0, 10.0)  # to connect, and for the answer
 
 # --- Piles ------------------------------------------------------------------------------------------------
 PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}

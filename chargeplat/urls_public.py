@@ -1,4 +1,7 @@
-"""URLs of the platform's own site: its back office. Tenants are reached by host, or by X-Tenant under /api/."""
+"""URLs of the platform's own site: its back office, and where payment providers send their notices.
+
+Tenants are reached by host, or by X-Tenant under /api/.
+"""
 
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -8,6 +11,7 @@ from apps.backoffice.sites import platform_site
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", platform_site.urls),
+    path("", include("apps.wallet.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 

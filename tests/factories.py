@@ -29,6 +29,8 @@ from apps.pricing.models import PriceVersion
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station
 from apps.wallet import recharges
+from apps.wallet.merchants import merchant_for
+from apps.wallet.models import BonusTier, PaymentNotice
 
 _numbers = itertools.count(1)
 
@@ -165,6 +167,33 @@ def a_coupon(customer: Customer, at: datetime | None = None, **fields: object) -
     return coupons.claim(
         customer=customer, template_id=template.pk, request_key=f"claim {next(_numbers)}", at=at
     )
+
+
+def a_tier(threshold: str = "100.00", bonus: str = "5.00", **fields: object) -> BonusTier:
+    """A bonus tier in force."""
+    return BonusTier.objects.create(
+        **{
+            "name": f"tier {next(_numbers)}",
+            "threshold": Decimal(threshold),
+            "bonus": Decimal(bonus),
+            **fields,
+        }
+    )
+
+
+def a_notice(**fields: object) -> PaymentNotice:
+    """A stored notice that nobody has processed and nobody could believe."""
+    moment = now()
+    defaults = {
+        "channel": "sandbox",
+        "event_id": f"event {next(_numbers)}",
+        "kind": "payment",
+        "number": "R1",
+    }
+    if "merchant" not in fields:
+        defaults["merchant"] = merchant_for("sandbox")
+    defaults |= {"headers": "{}", "body": "{}", "received_at": moment, "last_received_at": moment}
+    return PaymentNotice.objects.create(**{**defaults, **fields})
 
 
 def a_started_order(

@@ -359,6 +359,9 @@ DEEDS = {
     "reconciled": gettext_lazy("reconciled"),
     "refund_applied": gettext_lazy("refund applied for"),
     "recovered": gettext_lazy("taken from available money"),
+    "queried": gettext_lazy("provider asked"),
+    "tested": gettext_lazy("connection tested"),
+    "processed": gettext_lazy("processed again"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }

@@ -367,6 +367,7 @@ _ERRORS = {
     403: ("Not for this account", "customers.blocked", "账号已被停用，请联系运营商。", {}),
     404: ("No such thing, or somebody else's", "not_found", "未找到。", {}),
     409: ("A rule of the business says no", "piles.busy", "该枪正在使用，请换一把枪。", {}),
+    503: ("The payment provider is away", "wallet.channel_busy", "支付渠道暂无响应，请稍后重试。", {}),
     429: ("Too many requests", "customers.too_many_codes", "请 45 秒后再试。", {"retry_after_s": "45"}),
 }
 

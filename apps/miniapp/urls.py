@@ -34,6 +34,7 @@ urlpatterns = [
     path("orders/<number:order_no>", orders.OrderView.as_view(), name="order"),
     path("wallet", wallet.WalletView.as_view(), name="wallet"),
     path("wallet/statement", wallet.StatementView.as_view(), name="statement"),
+    path("wallet/recharge-options", wallet.RechargeOptionsView.as_view(), name="recharge_options"),
     path("wallet/recharges", wallet.RechargesView.as_view(), name="recharges"),
     path("wallet/recharges/<number:recharge_no>", wallet.RechargeView.as_view(), name="recharge"),
     path(

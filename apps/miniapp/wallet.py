@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.common.time import now
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
     AmountIn,
@@ -21,10 +22,10 @@ from apps.miniapp.api import (
     page_of,
     query,
 )
-from apps.wallet import recharges, services
-from apps.wallet.channels import channel_for
-from apps.wallet.enums import RechargeState
+from apps.wallet import bonus, recharges, services
+from apps.wallet.enums import ChannelName, RechargeState
 from apps.wallet.errors import RechargeNotFound
+from apps.wallet.merchants import available_channels
 from apps.wallet.models import Recharge
 from apps.wallet.selectors import statement
 
@@ -47,6 +48,30 @@ class StatementLineOutput(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
+class TierOutput(serializers.Serializer[Any]):
+    """A bonus that a top-up of at least `threshold` yuan gets; only the largest, and those that come on top."""
+
+    name = serializers.CharField()
+    threshold = MoneyOut()
+    bonus = MoneyOut()
+    comes_on_top = serializers.BooleanField(source="is_additional")
+    ends_at = serializers.DateTimeField(allow_null=True)
+
+
+class ChannelOutput(serializers.Serializer[Any]):
+    channel = serializers.ChoiceField(choices=ChannelName.choices)
+    label = serializers.CharField()  # type: ignore[assignment]  # a field named like the serializer's option
+
+
+class RechargeOptionsOutput(serializers.Serializer[Any]):
+    """What a driver can choose from: amounts between the limits, and the ways to pay."""
+
+    minimum = MoneyOut()
+    maximum = MoneyOut()
+    channels = ChannelOutput(many=True)
+    tiers = TierOutput(many=True)
+
+
 class RechargeInput(serializers.Serializer[Any]):
     amount = AmountIn()
     channel = serializers.CharField(max_length=16)
@@ -60,11 +85,14 @@ class RechargeOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=RechargeState.choices)
     state_label = serializers.CharField(source="get_state_display")
     created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
     paid_at = serializers.DateTimeField(allow_null=True)
 
 
 class NewRechargeOutput(RechargeOutput):
-    """`payment` is what the channel's cashier on the phone wants."""
+    """`payment` is what the channel's cashier on the phone wants: the arguments of `wx.requestPayment` or
+    `my.tradePay`. Empty when the top-up is paid already.
+    """
 
     payment = serializers.DictField()
 
@@ -85,7 +113,16 @@ RECHARGE = {
     "state": "created",
     "state_label": "待支付",
     "created_at": "2026-11-20T11:59:00+08:00",
+    "expires_at": "2026-11-20T12:14:00+08:00",
     "paid_at": None,
+}
+OPTIONS = {
+    "minimum": "1.00",
+    "maximum": "5000.00",
+    "channels": [{"channel": "wechatpay", "label": "微信支付"}],
+    "tiers": [
+        {"name": "充100送5", "threshold": "100.00", "bonus": "5.00", "comes_on_top": False, "ends_at": None}
+    ],
 }
 PAID = {**RECHARGE, "state": "paid", "state_label": "已支付", "paid_at": "2026-11-20T11:59:30+08:00"}
 
@@ -123,7 +160,48 @@ class StatementView(DriverView):
         return page(lines, limit, lambda line: line.id, StatementLineOutput)
 
 
+class RechargeOptionsView(DriverView):
+    @described(
+        "What a top-up may be",
+        output=RechargeOptionsOutput,
+        example=OPTIONS,
+        errors=[401, 403],
+        operation_id="wallet_recharge_options",
+        tags=["wallet"],
+    )
+    def get(self, request: Request) -> Response:
+        """Limits, ways to pay, and the bonuses that this driver can still get."""
+        wallet = services.wallet_of(customer=self.customer)
+        options = {
+            "minimum": recharges.RECHARGE_MINIMUM,
+            "maximum": recharges.RECHARGE_MAXIMUM,
+            "channels": [
+                {"channel": name, "label": ChannelName(name).label} for name in available_channels()
+            ],
+            "tiers": bonus.tiers_now(at=now(), wallet=wallet),
+        }
+        return Response(RechargeOptionsOutput(options).data)
+
+
 class RechargesView(DriverView):
+    @described(
+        "Top-ups, newest first",
+        parameters=[PageInput],
+        output=page_of("RechargePage", RechargeOutput),
+        example={"items": [RECHARGE], "next_cursor": None},
+        errors=[400, 401, 403],
+        operation_id="wallet_recharges",
+        tags=["wallet"],
+    )
+    def get(self, request: Request) -> Response:
+        """All of them, also those that were not paid in time."""
+        data = query(request, PageInput)
+        limit = data["limit"]
+        rows = Recharge.objects.filter(wallet__customer=self.customer).order_by("-id")
+        if data.get("cursor") is not None:
+            rows = rows.filter(id__lt=data["cursor"])
+        return page(list(rows[: limit + 1]), limit, lambda row: row.id, RechargeOutput)
+
     @described(
         "Begin a top-up",
         request=RechargeInput,
@@ -132,19 +210,24 @@ class RechargesView(DriverView):
         output=NewRechargeOutput,
         status=201,
         example={**RECHARGE, "payment": {"recharge_no": RECHARGE["recharge_no"], "amount": "100.00"}},
-        errors=[400, 401, 403, 409],
+        errors=[400, 401, 403, 409, 503],
         operation_id="wallet_recharge",
         tags=["wallet"],
     )
     def post(self, request: Request) -> Response:
-        """The money is there when the channel says that it was paid; ask for the top-up to see."""
+        """The money is there when the channel says that it was paid; ask for the top-up to see.
+
+        Who pays is known from the sign-in with the app that is paid in. After a 503 send the same request with the
+        same key again: it is the same top-up, and cannot be paid twice.
+        """
         key = idempotency_key(request)
         data = body(request, RechargeInput)
         recharge = recharges.create_recharge(
             customer=self.customer, amount=data["amount"], channel=data["channel"], request_key=key
         )
-        payment = channel_for(recharge.channel).create(recharge)
-        return Response({**RechargeOutput(recharge).data, "payment": payment}, status=201)
+        payment = recharges.prepare_payment(recharge=recharge)
+        recharge.refresh_from_db()
+        return Response({**RechargeOutput(recharge).data, "payment": dict(payment)}, status=201)
 
 
 class RechargeView(DriverView):
@@ -175,6 +258,5 @@ class SandboxPayView(DriverView):
     )
     def post(self, request: Request, recharge_no: str) -> Response:
         """For demo and tests: refused wherever the sandbox channel is not enabled."""
-        channel_for("sandbox")
         recharge = recharges.pay_sandbox(customer=self.customer, recharge_no=recharge_no)
         return Response(RechargeOutput(recharge).data)

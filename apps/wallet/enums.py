@@ -72,6 +72,23 @@ class HoldState(models.TextChoices):
     RELEASED = "released", _("released")
 
 
+class ChannelName(models.TextChoices):
+    """Payment channels. `sandbox` is a provider that only pretends, for demonstrations and tests."""
+
+    WECHATPAY = "wechatpay", _("WeChat Pay")
+    ALIPAY = "alipay", _("Alipay")
+    SANDBOX = "sandbox", _("sandbox")
+
+
+class NoticeState(models.TextChoices):
+    """What became of a message of a payment provider."""
+
+    RECEIVED = "received", pgettext_lazy("notice", "waiting")
+    DONE = "done", pgettext_lazy("notice", "processed")
+    IGNORED = "ignored", pgettext_lazy("notice", "of no interest")
+    FAILED = "failed", pgettext_lazy("notice", "needs a look")
+
+
 class RechargeState(models.TextChoices):
     CREATED = "created", _("waiting for payment")
     PAID = "paid", _("paid")

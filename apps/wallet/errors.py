@@ -65,3 +65,38 @@ class ChargeRunning(DomainError):
     code = "wallet.charge_running"
     message = _("Money is not refunded while a charge is running. Please try again after it is settled.")
     status = 409
+
+
+class CredentialsWrong(DomainError):
+    code = "wallet.credentials"
+    message = _("These credentials cannot be used: %(field)s is missing or cannot be read.")
+
+
+class PayerUnknown(DomainError):
+    code = "wallet.payer_unknown"
+    message = _("Please sign in with the app that you want to pay with, then try again.")
+    status = 409
+
+
+class ChannelBusy(DomainError):
+    code = "wallet.channel_busy"
+    message = _("The payment provider does not answer. Please try again in a moment.")
+    status = 503
+
+
+class ChannelRefused(DomainError):
+    code = "wallet.channel_refused"
+    message = _("The payment provider refuses this top-up. Please begin a new one, or pay in another way.")
+    status = 409
+
+
+class RechargeClosed(DomainError):
+    code = "wallet.recharge_closed"
+    message = _("This top-up was not paid in time. Please begin a new one.")
+    status = 409
+
+
+class NoticeNotFound(DomainError):
+    code = "wallet.notice_not_found"
+    message = _("Not found.")
+    status = 404

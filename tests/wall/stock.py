@@ -30,7 +30,8 @@ from apps.piles.models import CommandBatch, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.tenancy.models import Newcomer, Tenant
-from apps.wallet.models import Recharge
+from apps.wallet.models import MerchantAccount, Recharge
+from apps.wallet.recharges import create_recharge
 from tests import factories
 
 SECRET = "乙方机密"
@@ -48,6 +49,8 @@ class Stock:
     live: Order
     waiting_record: TransactionRecord
     recharge_no: str
+    open_recharge_no: str
+    notice_id: int
     batch: CommandBatch
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
@@ -127,7 +130,12 @@ def stock() -> Stock:
     UpdateServer.objects.create(name=SECRET, host="10.0.0.9", username="u", password=SECRET)
     recharge = Recharge.objects.get(wallet__customer=driver)
     assert recharge.amount == Decimal("100.00")
-    return Stock(driver, settled, live, record, recharge.recharge_no, batch)
+    merchant = recharge.merchant
+    MerchantAccount.objects.filter(pk=merchant.pk).update(name=SECRET)
+    factories.a_tier(name=SECRET)
+    notice = factories.a_notice(merchant=merchant, event_id=SECRET, number=recharge.recharge_no)
+    unpaid = create_recharge(customer=driver, amount=Decimal(60), channel="sandbox", request_key="open")
+    return Stock(driver, settled, live, record, recharge.recharge_no, unpaid.recharge_no, notice.pk, batch)
 
 
 def id_of(model: type[Model]) -> object:

@@ -36,6 +36,7 @@ from apps.sites.models import Station
 from apps.tenancy.errors import RouteTaken
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import routes
+from apps.wallet.models import PaymentNotice, Recharge
 from tests import factories
 from tests.staff import boss
 from tests.wall.stock import SECRET, Stock, digest, id_of, stock
@@ -96,10 +97,13 @@ TENANT_MODELS: dict[str, set[str]] = {
     },
     "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, "power-cap", "state")},
     "wallet/account": set(),
+    "wallet/bonustier": {"<path:object_id>/switch/"},
     "wallet/debt": set(),
     "wallet/hold": set(),
     "wallet/journalentry": set(),
-    "wallet/recharge": set(),
+    "wallet/merchantaccount": {f"<path:object_id>/{page}/" for page in ("test", "default", "switch")},
+    "wallet/paymentnotice": {"<path:object_id>/process/"},
+    "wallet/recharge": {"<path:object_id>/query/"},
     "wallet/wallet": set(),
 }
 """Models of the tenant's back office, with what they have beside the standard pages."""
@@ -129,7 +133,8 @@ SITE_PAGES = {
 }
 """Pages of a back office as such → the address to ask; logging out would end the probing."""
 
-OTHER_PAGES = {"": "", "i18n/setlang/": "i18n/setlang/"}
+NOTICES = "notices/<slug:code>/<slug:channel>/<int:merchant_id>/"
+OTHER_PAGES = {"": "", "i18n/setlang/": "i18n/setlang/", NOTICES: "notices/beta/wechatpay/900001/"}
 
 NOBODYS = 987_654_321
 """An id that no tenant has."""
@@ -150,6 +155,7 @@ API: dict[str, tuple[str, str]] = {
     "orders/<number:order_no>": (FOREIGN, "orders/{0.live.order_no}"),
     "wallet": (OWN, "wallet"),
     "wallet/statement": (OWN, "wallet/statement"),
+    "wallet/recharge-options": (OWN, "wallet/recharge-options"),
     "wallet/recharges": (OWN, "wallet/recharges"),
     "wallet/recharges/<number:recharge_no>": (FOREIGN, "wallet/recharges/{0.recharge_no}"),
     "wallet/recharges/<number:recharge_no>/sandbox-pay": (
@@ -184,6 +190,10 @@ TASKS = {
     "piles.watch_silent_piles",
     "pricing.push_due_prices",
     "tenancy.fan_out",
+    "wallet.check_recharge",
+    "wallet.check_recharges",
+    "wallet.process_notice",
+    "wallet.process_notices",
 }
 
 
@@ -536,6 +546,8 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         "orders.raise_holds": [beta.recharge_no],
         "orders.store_curve": [beta.settled.order_no],
         "piles.deliver_batch": [beta.batch.pk],
+        "wallet.check_recharge": [beta.open_recharge_no],
+        "wallet.process_notice": [beta.notice_id],
     }
     for name in sorted(TASKS - {"tenancy.fan_out"}):
         current_app.tasks[name].apply_async(arguments.get(name, []), headers={"_schema_name": "t_alpha"})
@@ -543,8 +555,12 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         assert digest("t_beta") == before, name
     current_app.tasks["orders.settle_pending"].apply_async(headers={"_schema_name": "t_beta"})
     current_app.tasks["piles.deliver_batch"].apply_async([beta.batch.pk], headers={"_schema_name": "t_beta"})
+    for name in ("wallet.check_recharge", "wallet.process_notice"):
+        current_app.tasks[name].apply_async(arguments[name], headers={"_schema_name": "t_beta"})
     with schema_context("t_beta"):
         assert beta.batch.commands.get().tries == 1
+        assert Recharge.objects.get(recharge_no=beta.open_recharge_no).checks == 1
+        assert PaymentNotice.objects.get(pk=beta.notice_id).state == "failed"
         assert TransactionRecord.objects.get(pk=beta.waiting_record.pk).state == "settled"
 
 

@@ -1,23 +1,70 @@
-"""Top-ups."""
+"""Top-ups, and what payment providers told."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RangeNumericFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
 
 from apps.backoffice import shown
+from apps.backoffice.admin import ReadOnlyAdmin, ReadOnlyInline
 from apps.backoffice.sites import tenant_site
+from apps.common.errors import DomainError
+from apps.wallet import notices, recharges
 from apps.wallet.admin.common import OfCustomer
-from apps.wallet.enums import RechargeState
-from apps.wallet.models import Recharge
+from apps.wallet.channels.base import Mismatch
+from apps.wallet.enums import NoticeState, RechargeState
+from apps.wallet.models import PaymentNotice, Recharge
 
 RECHARGE_TONES = {
     RechargeState.PAID: "success",
     RechargeState.CREATED: "warning",
     RechargeState.CLOSED: "neutral",
 }
+NOTICE_TONES = {
+    NoticeState.DONE: "success",
+    NoticeState.RECEIVED: "warning",
+    NoticeState.IGNORED: "neutral",
+    NoticeState.FAILED: "danger",
+}
+
+
+class ConfirmForm(BaseDialogForm):
+    """A dialog that only asks whether."""
+
+
+class HasProblem(admin.SimpleListFilter):
+    """Top-ups that a person has to look at."""
+
+    title = _("problem")
+    parameter_name = "has_problem"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """One choice beside all."""
+        return [("1", _("with a problem"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        """Those that say one."""
+        return queryset.exclude(problem="") if self.value() else queryset
+
+
+class NoticeInline(ReadOnlyInline):
+    """What the provider told of a top-up."""
+
+    model = PaymentNotice
+    fields = ["received_shown", "kind", "amount", "times", "state", "error"]
+    readonly_fields = fields
+    ordering = ["id"]
+
+    @display(description=_("received at"))
+    def received_shown(self, obj: PaymentNotice) -> str:
+        """To the second."""
+        return shown.moment(obj.received_at)
 
 
 @admin.register(Recharge, site=tenant_site)
@@ -25,44 +72,234 @@ class RechargeAdmin(OfCustomer):
     """Top-ups."""
 
     number_field = "recharge_no"
+    list_select_related = ("wallet__customer", "merchant")
     list_display = [
         "recharge_no",
         "customer_shown",
         "amount",
         "bonus",
-        "channel",
+        "refunded",
+        "channel_shown",
         "state_shown",
         "created_shown",
         "paid_shown",
     ]
-    list_filter = [("state", ChoicesDropdownFilter), "channel", ("created_at", RangeDateTimeFilter)]
-    search_fields = ["recharge_no"]
+    list_filter = [
+        ("state", ChoicesDropdownFilter),
+        ("channel", ChoicesDropdownFilter),
+        HasProblem,
+        ("amount", RangeNumericFilter),
+        ("created_at", RangeDateTimeFilter),
+        ("paid_at", RangeDateTimeFilter),
+    ]
+    search_fields = ["recharge_no", "channel_trade_no"]
+    search_help_text = _("Recharge number, channel's trade number, nickname, or a whole phone number")
     fields = [
         ("recharge_no", "customer_shown"),
-        "state_shown",
+        ("state_shown", "problem_shown"),
         ("amount", "bonus"),
-        "channel",
-        ("channel_trade_no", "created_shown"),
-        "paid_shown",
+        ("refunded", "bonus_shown"),
+        ("channel_shown", "merchant"),
+        ("channel_trade_no", "payer_shown"),
+        ("created_shown", "expires_shown"),
+        ("paid_shown", "closed_shown"),
+        ("checked_shown", "checks"),
     ]
+    inlines = [NoticeInline]
+    actions_detail = ["query_now"]
     export = [
         (_("recharge number"), "recharge_no"),
         (_("customer"), "wallet.customer"),
         (_("amount"), "amount"),
         (_("bonus"), "bonus"),
-        (_("channel"), "channel"),
+        (_("refunded or being refunded"), "refunded"),
+        (_("channel"), "get_channel_display"),
+        (_("merchant number"), "merchant.merchant_no"),
         (_("channel's trade number"), "channel_trade_no"),
         (_("state"), "get_state_display"),
         (_("created at"), "created_at"),
         (_("paid at"), "paid_at"),
+        (_("closed at"), "closed_at"),
+        (_("problem"), "problem"),
     ]
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Also by the number that the provider gave."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found, distinct = super().get_search_results(request, queryset, term)
+        return found | queryset.filter(channel_trade_no=term), distinct
+
+    @action(
+        description=_("Query now"),
+        url_path="query",
+        icon="sync",
+        permissions=["query"],
+        dialog={
+            "title": _("Query now"),
+            "description": _(
+                "The payment provider is asked what became of this top-up, and it is booked or closed."
+            ),
+            "form_class": ConfirmForm,
+            "form_submit_text": _("Query now"),
+        },
+    )
+    def query_now(self, request: HttpRequest, form: ConfirmForm, object_id: str) -> HttpResponse:
+        """Ask the provider."""
+        recharge = self.row(request, object_id)
+        before = recharge.state
+        try:
+            recharge = recharges.check_recharge(recharge_no=recharge.recharge_no)
+        except (DomainError, Mismatch) as error:
+            text = (
+                _("The provider tells of another payment than this top-up. Nothing was booked.")
+                if isinstance(error, Mismatch)
+                else str(error)
+            )
+            messages.error(request, text)
+            self.audit(request, "queried", recharge)
+            return self.back_to(request, recharge)
+        self.audit(request, "queried", recharge, changes={"state": [before, recharge.state]})
+        return self.back_to(
+            request,
+            recharge,
+            _("The provider's answer: %(state)s.") % {"state": recharge.get_state_display()},
+        )
+
+    def has_query_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may ask the provider."""
+        return self.allowed(request, "query_recharge")
 
     @display(description=_("state"), ordering="state")
     def state_shown(self, obj: Recharge) -> str:
         """As a label."""
         return shown.state(obj, RECHARGE_TONES)
 
+    @display(description=_("channel"), ordering="channel")
+    def channel_shown(self, obj: Recharge) -> str:
+        """By name."""
+        return obj.get_channel_display()
+
+    @display(description=_("problem"))
+    def problem_shown(self, obj: Recharge) -> str:
+        """What a person has to look at."""
+        return obj.problem or shown.EMPTY
+
+    @display(description=_("bonus tiers"))
+    def bonus_shown(self, obj: Recharge) -> str:
+        """The tiers that were frozen into it."""
+        names = [
+            f"{rule['name']} +{rule['bonus']}" + (f" ({_('used up')})" if rule.get("used_up") else "")
+            for rule in obj.bonus_rule
+        ]
+        return ", ".join(names) or shown.EMPTY
+
+    @display(description=_("payer"))
+    def payer_shown(self, obj: Recharge) -> str:
+        """The driver's id at the provider, masked."""
+        return f"{obj.payer[:4]}…{obj.payer[-4:]}" if len(obj.payer) > 10 else obj.payer or shown.EMPTY
+
     @display(description=_("paid at"), ordering="paid_at")
     def paid_shown(self, obj: Recharge) -> str:
         """To the second."""
         return shown.moment(obj.paid_at)
+
+    @display(description=_("to be paid by"))
+    def expires_shown(self, obj: Recharge) -> str:
+        """To the second."""
+        return shown.moment(obj.expires_at)
+
+    @display(description=_("provider asked at"))
+    def checked_shown(self, obj: Recharge) -> str:
+        """To the second."""
+        return shown.moment(obj.checked_at)
+
+
+@admin.register(PaymentNotice, site=tenant_site)
+class PaymentNoticeAdmin(ReadOnlyAdmin):
+    """Messages of payment providers, each once, with what became of it. What they say of people is not shown."""
+
+    list_display = [
+        "received_shown",
+        "channel",
+        "merchant",
+        "kind",
+        "number",
+        "amount",
+        "times",
+        "state_shown",
+        "error",
+    ]
+    list_select_related = ["merchant"]
+    list_filter = [
+        ("state", ChoicesDropdownFilter),
+        ("channel", ChoicesDropdownFilter),
+        ("received_at", RangeDateTimeFilter),
+    ]
+    search_fields = ["number", "event_id"]
+    search_help_text = _("Recharge number or the provider's event")
+    fields = [
+        ("channel", "merchant"),
+        ("kind", "event_id"),
+        ("number", "amount"),
+        ("state_shown", "error"),
+        ("received_shown", "times"),
+        ("processed_shown", "recharge"),
+    ]
+    actions_detail = ["process_again"]
+    export = [
+        (_("received at"), "received_at"),
+        (_("channel"), "get_channel_display"),
+        (_("merchant account"), "merchant.name"),
+        (_("kind"), "kind"),
+        (_("recharge number"), "number"),
+        (_("amount"), "amount"),
+        (_("times received"), "times"),
+        (_("state"), "get_state_display"),
+        (_("error"), "error"),
+        (_("processed at"), "processed_at"),
+    ]
+
+    @action(
+        description=_("Process again"),
+        url_path="process",
+        icon="replay",
+        permissions=["process"],
+        dialog={
+            "title": _("Process again"),
+            "description": _(
+                "The notice is verified and processed once more. What it asks for happens once."
+            ),
+            "form_class": ConfirmForm,
+            "form_submit_text": _("Process again"),
+        },
+    )
+    def process_again(self, request: HttpRequest, form: ConfirmForm, object_id: str) -> HttpResponse:
+        """After what was wrong has been mended."""
+        row = self.row(request, object_id)
+        before = row.state
+        row = notices.process_notice(notice_id=row.pk)
+        self.audit(request, "processed", row, changes={"state": [before, row.state]})
+        return self.back_to(
+            request, row, _("The notice is now: %(state)s.") % {"state": row.get_state_display()}
+        )
+
+    def has_process_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may have it processed again."""
+        return self.allowed(request, "process_paymentnotice")
+
+    @display(description=_("received at"), ordering="received_at")
+    def received_shown(self, obj: PaymentNotice) -> str:
+        """To the second."""
+        return shown.moment(obj.received_at)
+
+    @display(description=_("processed at"), ordering="processed_at")
+    def processed_shown(self, obj: PaymentNotice) -> str:
+        """To the second."""
+        return shown.moment(obj.processed_at)
+
+    @display(description=_("state"), ordering="state")
+    def state_shown(self, obj: PaymentNotice) -> str:
+        """As a label."""
+        return shown.state(obj, NOTICE_TONES)

@@ -3,18 +3,30 @@
 from apps.wallet.models.books import AccountDay, DayBalance, DayClosing, LedgerCheck
 from apps.wallet.models.charges import Debt, Hold
 from apps.wallet.models.ledger import Account, JournalEntry, Posting, Wallet
-from apps.wallet.models.payments import Recharge
+from apps.wallet.models.payments import (
+    BonusTier,
+    BonusUse,
+    MerchantAccount,
+    PaymentNotice,
+    Recharge,
+    SandboxTrade,
+)
 
 __all__ = [
     "Account",
     "AccountDay",
+    "BonusTier",
+    "BonusUse",
     "DayBalance",
     "DayClosing",
     "Debt",
     "Hold",
     "JournalEntry",
     "LedgerCheck",
+    "MerchantAccount",
+    "PaymentNotice",
     "Posting",
     "Recharge",
+    "SandboxTrade",
     "Wallet",
 ]

@@ -39,6 +39,8 @@ def business(tenant: Any) -> Any:
     settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
     ask(order)
     factories.a_charging_order()
+    factories.a_tier()
+    factories.a_notice()
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Newcomer.objects.create(
@@ -163,6 +165,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "wallet.debt",
         "wallet.hold",
         "wallet.journalentry",
+        "wallet.paymentnotice",
         "wallet.recharge",
         "wallet.wallet",
     ]

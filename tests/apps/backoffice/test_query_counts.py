@@ -17,6 +17,7 @@ from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import UpdateServer
 from apps.tenancy.models import Newcomer
+from apps.wallet.models import MerchantAccount
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.apps.orders.test_refunds import ask
@@ -50,10 +51,13 @@ COUNTS = {
     "pricing.pricetemplate": 6,
     "sites.station": 8,
     "wallet.account": 5,
+    "wallet.bonustier": 5,
     "wallet.debt": 5,
     "wallet.hold": 5,
     "wallet.journalentry": 4,
-    "wallet.recharge": 6,
+    "wallet.merchantaccount": 5,
+    "wallet.paymentnotice": 5,
+    "wallet.recharge": 5,
     "wallet.wallet": 5,
 }
 
@@ -75,6 +79,11 @@ def a_business(tenant: Any, number: int) -> None:
     )
     factories.an_approval(code=f"operation {number}")
     UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
+    factories.a_tier()
+    merchant = MerchantAccount.objects.create(
+        channel="wechatpay", name=f"m {number}", merchant_no=str(number)
+    )
+    factories.a_notice(merchant=merchant)
 
 
 def counts(client: Any) -> dict[str, int]:

@@ -59,6 +59,8 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "get stations",
         "get stations/{station_no}",
         "get wallet",
+        "get wallet/recharge-options",
+        "get wallet/recharges",
         "get wallet/recharges/{recharge_no}",
         "get wallet/statement",
         "post auth/login",

@@ -30,6 +30,7 @@ def test_a_top_up_is_there_once_it_is_paid(app_of) -> None:
         "state": "created",
         "state_label": "waiting for payment",
         "created_at": body["created_at"],
+        "expires_at": body["expires_at"],
         "paid_at": None,
         "payment": {"recharge_no": number, "amount": "100.00"},
     }

@@ -30,8 +30,8 @@ from sandbox import alipay
 from sandbox.provider import Reply, Server
 from sandbox.provider import now as sandbox_now
 from sandbox.rsa import KeyPair
-from tests.apps.wallet.channels.conftest import TIMEOUT, Console, Shop
 from tests.apps.wallet.channels.test_contract import a_refund, an_order
+from tests.apps.wallet.conftest import TIMEOUT, Console, Shop
 
 Sandbox = tuple[alipay.Alipay, Server]
 UNSIGNED = (BadSignature, "answer without a signature")

@@ -37,7 +37,7 @@ from apps.wallet.channels.base import (
     Unknown,
 )
 from apps.wallet.channels.wechatpay import WechatPay, WechatPayCredentials
-from tests.apps.wallet.channels.conftest import Console, Shop
+from tests.apps.wallet.conftest import Console, Shop
 
 DAY = now().date() - timedelta(days=2)
 PAID_AT = datetime.combine(DAY, clock(8, 30, 15), SHANGHAI)

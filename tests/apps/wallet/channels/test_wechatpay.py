@@ -30,8 +30,8 @@ from sandbox import wechatpay
 from sandbox.provider import Reply, Request, Server
 from sandbox.provider import now as sandbox_now
 from sandbox.rsa import KeyPair, verifies
-from tests.apps.wallet.channels.conftest import TIMEOUT, Console, Shop
 from tests.apps.wallet.channels.test_contract import a_refund, an_order
+from tests.apps.wallet.conftest import TIMEOUT, Console, Shop
 
 Sandbox = tuple[wechatpay.WechatPay, Server]
 

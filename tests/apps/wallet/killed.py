@@ -1,0 +1,107 @@
+"""A process that does one thing with a top-up and is killed with SIGKILL at a named step; see test_killed.py.
+
+    python -m tests.apps.wallet.killed SCHEMA STEP ACTION ARGUMENTS…
+
+The steps stand where a process can die between two things that belong together: around each call of the provider,
+inside and behind each transaction. Nothing is replaced: each function does its work, and then the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from decimal import Decimal
+from typing import Any
+
+
+def die(*_: Any, **__: Any) -> None:
+    """What no finally clause survives."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str) -> None:
+    """Die where `name` would be called."""
+    setattr(owner, name, die)
+
+
+def after(owner: Any, name: str) -> None:
+    """Die when `name` has done its work, before its caller hears of it."""
+    real = getattr(owner, name)
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        die()
+
+    setattr(owner, name, killed)
+
+
+def main() -> None:
+    """Run, and die on the way."""
+    schema, step, action, *arguments = sys.argv[1:]
+    os.environ["DJANGO_SETTINGS_MODULE"] = "chargeplat.settings"
+    import django
+    from django.conf import settings
+
+    settings.CELERY_TASK_ALWAYS_EAGER = settings.CELERY_TASK_EAGER_PROPAGATES = True
+    django.setup()
+    from apps.common.schema import schema_context
+    from apps.customers.models import Customer
+    from apps.wallet import bonus, ledger, notices, recharges, signals, tasks
+    from apps.wallet.channels.alipay import Alipay
+    from apps.wallet.channels.wechatpay import WechatPay
+    from apps.wallet.models import Recharge
+
+    def of_channels(place: Any, name: str) -> None:
+        for channel in (WechatPay, Alipay):
+            place(channel, name)
+
+    steps: dict[str, Any] = {
+        "row not committed": lambda: after(bonus, "freeze"),
+        "row written": lambda: of_channels(before, "create"),
+        "order at the provider": lambda: of_channels(after, "create"),
+        "notice believed": lambda: of_channels(after, "parse_notice"),
+        "notice stored": lambda: before(notices, "_enqueue"),
+        "notice in work": lambda: before(recharges, "recharge_paid"),
+        "money in the journal, not committed": lambda: after(ledger, "post"),
+        "debts paid, not committed": lambda: after(recharges, "_recover_debts"),
+        "money booked": lambda: before(signals.recharge_paid, "send"),
+        "notice not marked": lambda: after(recharges, "accept_trade"),
+        "top-up claimed": lambda: after(recharges, "due_recharges"),
+        "answer of the query": lambda: of_channels(after, "query"),
+        "about to close": lambda: of_channels(before, "close"),
+        "closed at the provider": lambda: of_channels(after, "close"),
+    }
+    steps[step]()
+    with schema_context(schema):
+        match action:
+            case "begin":
+                customer_id, channel = arguments
+                recharge = recharges.create_recharge(
+                    customer=Customer.objects.get(pk=int(customer_id)),
+                    amount=Decimal(100),
+                    channel=channel,
+                    request_key="k",
+                )
+                recharges.prepare_payment(recharge=recharge)
+            case "notice":
+                channel, merchant_id, place = arguments
+                import json
+
+                with open(place) as file:
+                    kept = json.load(file)
+                notices.receive(
+                    channel=channel,
+                    merchant_id=int(merchant_id),
+                    headers=kept["headers"],
+                    body=kept["body"].encode(),
+                )
+            case "check":
+                Recharge.objects.exclude(next_check_at=None).update(
+                    next_check_at=Recharge.objects.get().created_at
+                )
+                tasks.check_recharges()
+
+
+if __name__ == "__main__":
+    main()

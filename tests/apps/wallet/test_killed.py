@@ -1,0 +1,113 @@
+"""kill -9 at every step of a top-up: what beat does afterwards leaves the money in the wallet exactly once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from apps.wallet.models import JournalEntry, PaymentNotice, Recharge
+from chargeplat.embedded import BASE_DIR
+from tests import factories
+from tests.apps.wallet.conftest import Shopping
+from tests.apps.wallet.test_recharges import beat, booked, overdue
+
+ON_THE_WAY = ["row not committed", "row written", "order at the provider"]
+WITH_THE_NOTICE = [
+    "notice believed",
+    "notice stored",
+    "notice in work",
+    "money in the journal, not committed",
+    "debts paid, not committed",
+    "money booked",
+    "notice not marked",
+]
+WITH_THE_QUESTION = [
+    "top-up claimed",
+    "answer of the query",
+    "notice in work",
+    "money in the journal, not committed",
+    "money booked",
+]
+WITH_THE_CLOSING = ["top-up claimed", "answer of the query", "about to close", "closed at the provider"]
+
+
+def killed(step: str, *arguments: object) -> None:
+    """Run a process that has to die at the step."""
+    command = [sys.executable, "-m", "tests.apps.wallet.killed", "t_alpha", step, *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("step", ON_THE_WAY)
+def test_killed_while_it_begins(shopping: Shopping, step: str) -> None:
+    factories.a_tier("100.00", "5.00", per_customer=1)
+    killed(step, "begin", shopping.customer.pk, shopping.provider)
+    assert Recharge.objects.count() == (0 if step == "row not committed" else 1)
+    beat()
+    recharge, params = shopping.begin()  # the driver tries again, with the same key
+    assert Recharge.objects.get().bonus == Decimal("5.00")
+    assert [row["out_trade_no"] for row in shopping.console.state()["orders"]] == [recharge.recharge_no]
+    shopping.pay(params)
+    booked(shopping, "100.00", "5.00")
+
+
+@pytest.mark.parametrize("step", WITH_THE_NOTICE)
+@pytest.mark.parametrize("again", [True, False], ids=["told again", "never told again"])
+def test_killed_while_a_notice_is_worked_on(
+    shopping: Shopping, step: str, again: bool, tmp_path: Path
+) -> None:
+    factories.a_tier("100.00", "5.00")
+    recharge, params = shopping.begin()
+    shopping.pay(params, notify="no")
+    # The notice as the provider sends it, taken from the wire before our site has seen it.
+    taken: list[tuple[str, dict[str, str], bytes]] = []
+    shopping.site.keep_from = taken.append
+    shopping.console("POST", "announce", out_trade_no=recharge.recharge_no)
+    shopping.site.keep_from = None
+    ((_, headers, body),) = taken
+    place = tmp_path / "notice.json"
+    place.write_text(json.dumps({"headers": headers, "body": body.decode()}))
+    killed(step, "notice", shopping.provider, shopping.merchant.pk, place)
+    if again:
+        shopping.console("POST", "announce", out_trade_no=recharge.recharge_no)
+    for _ in range(2):
+        beat()
+    booked(shopping, "100.00", "5.00")
+    assert JournalEntry.objects.filter(kind="recharge").count() == 1
+    assert not PaymentNotice.objects.exclude(state="done").exists()
+
+
+@pytest.mark.parametrize("step", WITH_THE_QUESTION)
+def test_killed_while_the_provider_is_asked(shopping: Shopping, step: str) -> None:
+    _, params = shopping.begin()
+    shopping.pay(params, notify="no")
+    killed(step, "check")
+    for _ in range(2):
+        beat()
+    booked(shopping, "100.00")
+    assert JournalEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("step", WITH_THE_CLOSING)
+@pytest.mark.parametrize("paid", [True, False], ids=["paid meanwhile", "never paid"])
+def test_killed_while_it_is_closed(shopping: Shopping, step: str, paid: bool) -> None:
+    recharge, params = shopping.begin()
+    overdue(recharge)
+    killed(step, "check")
+    if paid:
+        shopping.pay(params, notify="no", force=True)
+    for _ in range(2):
+        beat()
+    recharge.refresh_from_db()
+    assert recharge.state == ("paid" if paid else "closed")
+    booked(shopping, "100.00" if paid else "0.00")
