@@ -2,8 +2,8 @@
 
 Starts PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name others), migrates, seeds a small demo business,
 then keeps the processes of a real deployment running: web, gateway, worker, beat, and a simulated fleet with its
-drivers. The rest of
-the demo's 30 days is filled in the background. Ctrl-C or SIGTERM stops everything within five seconds.
+drivers, who top up through sandboxes of the payment providers. The rest of the demo's 30 days is filled in the
+background. Ctrl-C or SIGTERM stops everything within five seconds.
 
 A child that ends is started again, with a growing pause. Children die with the supervisor, also when it is killed
 with -9; should one survive, the next start finds it in ``children.json`` and ends it.
@@ -20,6 +20,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,7 @@ class Supervisor:
         self.logs = self.state / "logs"
         self.port = int(os.environ.get("PORT") or 8000)
         self.ykc_port = int(os.environ.get("YKC_PORT") or 9988)
+        self.sandbox_port = int(os.environ.get("SANDBOX_PORT") or 0)
         self.fleet = int(os.environ.get("FLEET") or 8)
         self.services = embedded.services()
         self.wanted_services = [
@@ -98,6 +100,7 @@ class Supervisor:
             try:
                 self._end_leftovers()
                 self._check_ports()
+                self._start_sandbox()
                 ready_made = not self._start_servers() and self._is_prepared()
                 # What a start costs is mostly the imports of all processes: let them overlap.
                 if ready_made:
@@ -151,10 +154,39 @@ class Supervisor:
                 mark.end(signal.SIGTERM, STOP_TIMEOUT_S, group=True)
 
     def _check_ports(self) -> None:
-        for variable, port in (("PORT", self.port), ("YKC_PORT", self.ykc_port)):
+        wanted = [("PORT", self.port), ("YKC_PORT", self.ykc_port)]
+        if self.sandbox_port:
+            wanted.append(("SANDBOX_PORT", self.sandbox_port))
+        for variable, port in wanted:
             # A socket of a run that has just ended may take a moment to go.
             if not wait_until(functools.partial(_is_free, port), 2):
                 raise StartError(f"port {port} is in use; choose another: make run {variable}={port + 1}")
+
+    def _start_sandbox(self) -> None:
+        """The payment providers' sandboxes, on the port of the run before if it is free: merchant accounts name it.
+
+        Before everything else: it needs no database, and the demo's merchant accounts need its keys.
+        """
+        place = self.state / "sandbox"
+        place.mkdir(mode=0o700, exist_ok=True)
+        kept = _read_json(place / "port.json").get("port", 0)
+        if not self.sandbox_port:
+            self.sandbox_port = kept if kept and _is_free(kept) else _free_port()
+        (place / "port.json").write_text(json.dumps({"port": self.sandbox_port}))
+        os.environ["SANDBOX_URL"] = f"http://127.0.0.1:{self.sandbox_port}"
+        command = [
+            *MANAGE,
+            "run_sandbox",
+            "--port",
+            str(self.sandbox_port),
+            "--keys",
+            str(place / "keys.json"),
+        ]
+        command += ["--orders", str(place / "orders"), "--merchant", "demo", "--merchant", "second"]
+        ready = functools.partial(socket_accepts, ("127.0.0.1", self.sandbox_port))
+        sandbox = Child("sandbox", command, ready)
+        self.children.append(sandbox)
+        self._start(sandbox)
 
     def _start_servers(self) -> bool:
         """Returns whether the database is new."""
@@ -204,7 +236,7 @@ class Supervisor:
         host = os.environ.get("HOST") or "127.0.0.1"
         celery = [PYTHON, "-m", "celery", "-A", "chargeplat"]
         schedule = str(self.state / "beat-schedule")
-        self.children = [
+        started = [
             Child(
                 "web",
                 [PYTHON, "-m", "daphne", "-b", host, "-p", str(self.port), "chargeplat.asgi:application"],
@@ -236,7 +268,8 @@ class Supervisor:
                 lambda: self._log_says("beat", r"(?i)beat.*starting"),
             ),
         ]
-        for child in self.children:
+        self.children += started
+        for child in started:
             self._start(child)
         if fleet:
             self._start_fleet()
@@ -309,6 +342,8 @@ class Supervisor:
             "Platform": f"http://localhost:{self.port}/admin/",
             "Driver API": f"{site}/api/v1/docs/",
             "Piles dial in": f"127.0.0.1:{self.ykc_port}",
+            "Pay top-ups": f"{os.environ['SANDBOX_URL']}/ (instead of WeChat and Alipay on the phone)",
+            "Sandbox API": f"{os.environ['SANDBOX_URL']}/wechatpay/_sandbox/state, /alipay/_sandbox/state",
             **demo,
             "SMS codes": f"{self.state / 'sms.log'}",
             "Logs": f"{self.logs}",
@@ -403,6 +438,11 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _is_free(port: int) -> bool:
     return not socket_accepts(("127.0.0.1", port))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 def _http_answers(port: int) -> bool:

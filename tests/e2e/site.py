@@ -60,6 +60,12 @@ class Site:
         """The tenant's host name; it need not be known to the resolver."""
         return f"{self.tenant}.localhost"
 
+    @property
+    def wechatpay(self) -> str:
+        """Where WeChat Pay's sandbox is."""
+        kept = json.loads((self.state / "sandbox" / "keys.json").read_text())
+        return str(kept["base_urls"]["wechatpay"])
+
     def manage(self, *arguments: str) -> str:
         """Run a `manage.py` command against the system; returns what it printed, raises Wrong when it fails."""
         done = subprocess.run(
@@ -93,6 +99,7 @@ class App:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self.phone = ""
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.headers.update({"Host": site.host, "Accept-Language": "en"})
@@ -125,16 +132,35 @@ class App:
         self.post("auth/sms-code", {"phone": phone})
         answer = self.post("auth/login", {"phone": phone, "code": self.site.code_for(phone)})
         self.session.headers["Authorization"] = f"Bearer {answer['token']}"
+        self.phone = phone
         return phone
 
     def top_up(self, amount: str) -> str:
-        """Pay a top-up through the sandbox channel; returns its number."""
-        body = {"amount": amount, "channel": "sandbox"}
+        """Pay a top-up with WeChat Pay, whose sandbox runs beside the system; returns its number."""
+        channels = [item["channel"] for item in self.get("wallet/recharge-options")["channels"]]
+        if "wechatpay" not in channels:
+            raise Wrong(f"WeChat Pay is not offered, only {channels}")
+        self.site.manage("demo_driver", "--tenant", self.site.tenant, "--phone", self.phone)
+        body = {"amount": amount, "channel": "wechatpay"}
         recharge = self.post("wallet/recharges", body, status=201, key=secrets.token_hex(8))
-        paid = self.post(f"wallet/recharges/{recharge['recharge_no']}/sandbox-pay")
-        if paid["state"] != "paid":
-            raise Wrong(f"a paid top-up is {paid['state']}")
-        return str(recharge["recharge_no"])
+        number = str(recharge["recharge_no"])
+        if recharge["state"] != "created":
+            raise Wrong(f"a new top-up is {recharge['state']}")
+        self.phone_pays(recharge["payment"])
+        wait_for("money of the top-up", lambda: self.get(f"wallet/recharges/{number}")["state"] == "paid", 30)
+        return number
+
+    def phone_pays(self, payment: dict[str, str]) -> None:
+        """Do what `wx.requestPayment` does, at the sandbox."""
+        with requests.Session() as phone:
+            phone.trust_env = False
+            answer = phone.post(
+                f"{self.site.wechatpay}/_sandbox/pay",
+                json={"client_params": payment, "notify": "later"},
+                timeout=10,
+            )
+        if answer.status_code != 200:
+            raise Wrong(f"the sandbox does not take the payment: {answer.text[:300]}")
 
     def watch(self, order_no: str) -> ClientConnection:
         """Open the WebSocket of an order with a ticket."""

@@ -146,7 +146,7 @@ def run_scenario(system: LiveSystem) -> dict[str, Any]:
     scenario = ["--scenario", "scenarios/all-faults.toml", "--summary", str(path)]
     habits = ["--plug-after", "2", "--unplug-after", "3"]
     busy = ["--share", "0.5", "--pause", "1", "--arrivals", str(max(5, PILES // 30)), "--drivers", str(PILES)]
-    drivers = start(system, "drivers", "simulate_drivers", *tenant, *busy)
+    drivers = start(system, "drivers", "simulate_drivers", *tenant, *busy, "--channel", "sandbox")
     fleet = start(system, "fleet", "simulate_piles", *tenant, *options, *scenario, *habits)
     try:
         code = fleet.wait(SECONDS + SETTLE_S + 120)

@@ -34,6 +34,7 @@ from apps.piles.reports import StartAnswer, StopAnswer, TransactionReport
 from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
+from apps.reports.demo import paying
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
 from apps.sites.models import Station
@@ -79,6 +80,9 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress) -> R
                 _staff("admin", password, name="管理员")
                 _business(wanted, tenant.created_at, result)
                 _customers(tenant.created_at)
+                paying.seed_merchants(wanted.code)
+                paying.seed_tiers()
+                paying.know_at_providers(_customer(1))
         for back in range(days - 1, -1, -1):
             for wanted in chosen:
                 tenant = tenant_of_code(wanted.code)

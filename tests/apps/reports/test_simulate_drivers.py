@@ -12,8 +12,8 @@ def test_drivers_are_made_once_and_arrive_together(tenant):
     _enlist(4)
     _enlist(4)
     assert Customer.objects.filter(wallet__isnull=False).count() == 4
-    _look(Random(1), 1.0, 3)
+    _look(Random(1), 1.0, 3, ["sandbox"])
     assert Order.objects.count() == 3
     assert Order.objects.values("connector").distinct().count() == 3
-    _look(Random(1), 0.6, 3)
+    _look(Random(1), 0.6, 3, ["sandbox"])
     assert Order.objects.count() == 3

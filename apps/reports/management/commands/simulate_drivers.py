@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
+import requests
 import structlog
 from django.core.management.base import BaseCommand
 from django.db import OperationalError
@@ -25,9 +26,11 @@ from apps.orders.enums import LIVE, OrderState
 from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
+from apps.reports.demo import paying
 from apps.tenancy.services import schema_of
-from apps.wallet import recharges
 from apps.wallet import services as wallets
+from apps.wallet.enums import ChannelName
+from apps.wallet.merchants import available_channels
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +53,23 @@ class Command(BaseCommand):
             "--drivers", type=int, default=0, help="make demo drivers until there are so many"
         )
 
+        parser.add_argument(
+            "--channel",
+            default="",
+            choices=["", *ChannelName.values],
+            help="what drivers top up with; without it the tenant's providers, or else the sandbox channel",
+        )
+
     def handle(
-        self, *, tenant: str, share: float, pause: float, arrivals: int, drivers: int, **_options: Any
+        self,
+        *,
+        tenant: str,
+        share: float,
+        pause: float,
+        arrivals: int,
+        drivers: int,
+        channel: str,
+        **_options: Any,
     ) -> None:
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -63,9 +81,15 @@ class Command(BaseCommand):
             _enlist(drivers)
             while not ended.wait(pause * random.uniform(0.5, 1.5)):
                 try:
-                    _look(random, share, arrivals)
+                    _look(random, share, arrivals, [channel] if channel else _channels())
                 except OperationalError as error:  # the database restarts: they come back
                     log.warning("drivers_wait", error=str(error).strip())
+
+
+def _channels() -> list[str]:
+    """The tenant's payment providers, if it has any."""
+    found = available_channels()
+    return [name for name in found if name != ChannelName.SANDBOX] or [ChannelName.SANDBOX]
 
 
 def _enlist(wanted: int) -> None:
@@ -75,7 +99,7 @@ def _enlist(wanted: int) -> None:
         wallets.wallet_of(customer=customer)
 
 
-def _look(random: Random, share: float, arrivals: int) -> None:
+def _look(random: Random, share: float, arrivals: int, channels: list[str]) -> None:
     """Let some drivers arrive, and some of those who charge leave."""
     _leave(random)
     online = Connector.objects.filter(pile__is_online=True).exclude(status__state=ConnectorState.OFFLINE)
@@ -94,23 +118,26 @@ def _look(random: Random, share: float, arrivals: int) -> None:
     random.shuffle(connectors)
     random.shuffle(customers)
     for customer, connector in list(zip(customers, connectors, strict=False))[: min(missing, arrivals)]:
-        _arrive(random, customer, connector)
+        _arrive(random, customer, connector, channels)
 
 
-def _arrive(random: Random, customer: Customer, connector: Connector) -> None:
+def _arrive(random: Random, customer: Customer, connector: Connector, channels: list[str]) -> None:
     try:
         wallet = wallets.wallet_of(customer=customer)
         if wallet.debt or wallet.available < LOW:
-            recharge = recharges.create_recharge(
-                customer=customer, amount=TOP_UP, channel="sandbox", request_key=uuid4().hex
-            )
-            recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+            channel = random.choice(channels)
+            paying.know_at_providers(customer)
+            paying.top_up(customer, TOP_UP, channel)
+            if channel != ChannelName.SANDBOX:
+                return  # the money comes with the provider's notice; then the driver comes again
         orders.start_charge(
             customer=customer,
             connector_code=connector.code,
             request_key=uuid4().hex,
             preset_amount=random.choice(AMOUNTS),
         )
+    except requests.RequestException as error:  # the phone has no network
+        log.info("top_up_not_paid", error=type(error).__name__)
     except DomainError as error:  # somebody was quicker, or the pile went away
         log.info("driver_turned_away", error_code=error.code, connector_code=connector.code)
 
