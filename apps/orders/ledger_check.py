@@ -197,6 +197,15 @@ CHECKS: dict[str, str] = {
         select coalesce(r.recharge_no, b.reference) as subject, r.state, r.amount, b.amount as booked
         from wallet_recharge r full join booked b on b.reference = r.recharge_no
         where case when r.state = 'paid' then r.amount else 0 end is distinct from coalesce(b.amount, 0)""",
+    "top-up's bonus differs from the ledger": """
+        with booked as (
+            select e.reference, sum(p.amount) as bonus
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind = 'recharge' and a.kind = 'bonus_expense' group by e.reference)
+        select r.recharge_no as subject, r.state, r.bonus, b.bonus as booked
+        from wallet_recharge r left join booked b on b.reference = r.recharge_no
+        where case when r.state = 'paid' then r.bonus else 0 end is distinct from coalesce(b.bonus, 0)""",
     **BOOK_CHECKS,
 }
 

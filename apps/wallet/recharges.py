@@ -128,7 +128,7 @@ def prepare_payment(*, recharge: Recharge) -> Mapping[str, str]:
     order = PaymentOrder(
         out_trade_no=recharge.recharge_no,
         amount=recharge.amount,
-        description=f"充值 {recharge.amount} 元",
+        description=f"充值 {recharge.amount:.2f} 元",
         payer=recharge.payer,
         notify_url=notice_url(_merchant(recharge)),
         expires_at=recharge.expires_at,

@@ -50,6 +50,7 @@ DAMAGE = {
     "order refund does not add up": "update orders_orderrefund set principal = principal - 1",
     "order gave back more than it was paid": "update orders_orderrefund set principal = principal + 100",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
+    "top-up's bonus differs from the ledger": "update wallet_recharge set bonus = bonus + 1",
 }
 
 

@@ -14,7 +14,7 @@ from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI, business_day, now
 from apps.orders.ledger_check import differences
-from apps.wallet import books, ledger, services
+from apps.wallet import books, ledger, recharges, services
 from apps.wallet.enums import AccountKind, JournalKind
 from apps.wallet.errors import BooksInUse, DayClosed, DayNotOver
 from apps.wallet.models import AccountDay, DayBalance, DayClosing, JournalEntry
@@ -30,10 +30,10 @@ def noon(day: date) -> datetime:
 
 
 def top_up(customer, amount, key, day):
-    recharge = services.create_recharge(
+    recharge = recharges.create_recharge(
         customer=customer, amount=Decimal(amount), channel="sandbox", request_key=key, at=noon(day)
     )
-    services.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=noon(day))
+    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=noon(day))
 
 
 def hold(customer, amount, number, day):

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from apps.wallet.models import JournalEntry, PaymentNotice, Recharge
 from chargeplat.embedded import BASE_DIR
@@ -39,9 +40,9 @@ WITH_THE_CLOSING = ["top-up claimed", "answer of the query", "about to close", "
 
 
 def killed(step: str, *arguments: object) -> None:
-    """Run a process that has to die at the step."""
+    """Run a process that has to die at the step; it works with the settings of this one."""
     command = [sys.executable, "-m", "tests.apps.wallet.killed", "t_alpha", step, *map(str, arguments)]
-    environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+    environment = os.environ | {"NOTICE_BASE_URL": settings.NOTICE_BASE_URL}
     done = subprocess.run(
         command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
