@@ -47,7 +47,7 @@ def main() -> None:
     django.setup()
     from apps.common.schema import schema_context
     from apps.customers.models import Customer
-    from apps.wallet import bonus, ledger, notices, recharges, signals, tasks
+    from apps.wallet import bonus, debts, ledger, notices, recharges, signals, tasks
     from apps.wallet.channels.alipay import Alipay
     from apps.wallet.channels.wechatpay import WechatPay
     from apps.wallet.models import Recharge
@@ -64,7 +64,7 @@ def main() -> None:
         "notice stored": lambda: before(notices, "_enqueue"),
         "notice in work": lambda: before(recharges, "recharge_paid"),
         "money in the journal, not committed": lambda: after(ledger, "post"),
-        "debts paid, not committed": lambda: after(recharges, "_recover_debts"),
+        "debts paid, not committed": lambda: after(debts, "recover"),
         "money booked": lambda: before(signals.recharge_paid, "send"),
         "notice not marked": lambda: after(recharges, "accept_trade"),
         "top-up claimed": lambda: after(recharges, "due_recharges"),

@@ -151,8 +151,8 @@ def test_an_order_waits_is_paid_and_tells_so(side: Side, shop: Shop) -> None:
 def test_the_phone_pays_with_what_it_was_given(side: Side) -> None:
     order = an_order()
     params = dict(side.channel.create(order).client_params)
-    for name in params:
-        other = params[name][:-2] + ("11" if params[name].endswith("00") else "00")
+    for name, value in params.items():
+        other = value[:-2] + ("11" if value.endswith("00") else "00")
         with pytest.raises(HTTPError):
             side.console("POST", "pay", client_params=params | {name: other}, notify="no")
     assert side.channel.query(order.out_trade_no).state == TradeState.WAITING
