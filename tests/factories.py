@@ -123,12 +123,17 @@ def a_customer(balance: str = "100.00", **fields: object) -> Customer:
     return customer
 
 
-def top_up(customer: Customer, amount: str) -> None:
-    """Pay a top-up through the sandbox channel."""
+def top_up(customer: Customer, amount: str, at: datetime | None = None) -> str:
+    """Pay a top-up through the sandbox channel; returns its number."""
     recharge = recharges.create_recharge(
-        customer=customer, amount=Decimal(amount), channel="sandbox", request_key=f"top-up {next(_numbers)}"
+        customer=customer,
+        amount=Decimal(amount),
+        channel="sandbox",
+        request_key=f"top-up {next(_numbers)}",
+        at=at,
     )
-    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no)
+    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=at)
+    return recharge.recharge_no
 
 
 def a_retail_price(station: Station, prices: Mapping[str, tuple[str, str]]) -> None:

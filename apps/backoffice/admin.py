@@ -25,6 +25,7 @@ from unfold.decorators import action, display
 
 from apps.backoffice import diff, pages, shown
 from apps.backoffice.audit import plain, record
+from apps.backoffice.cells import cell
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import platform_site, tenant_site
@@ -33,10 +34,6 @@ from apps.common.errors import DomainError
 from apps.common.time import now
 
 EXPORT_ROWS = 50_000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-LONG_NUMBER = 11
-"""Spreadsheets round numbers longer than this."""
-
 Export = tuple[Any, str | Callable[[Any], Any]]
 """A column of an export: its title, and a path of attributes ("customer.masked_phone") or a function of the row."""
 
@@ -231,7 +228,7 @@ class BackofficeAdmin(ModelAdmin):
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow([str(title) for title, _source in self.export])
-        writer.writerows([_cell(_value(row, source)) for _title, source in self.export] for row in rows)
+        writer.writerows([cell(_value(row, source)) for _title, source in self.export] for row in rows)
         name = f"{self.opts.verbose_name_plural}-{now():%Y%m%d-%H%M%S}.csv"
         changed = {"rows": [None, len(rows)], "filter": [None, request.GET.urlencode()[:500]]}
         self.audit(request, "exported", None, changes=changed)
@@ -322,18 +319,6 @@ def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:
         if value is None:
             return ""
     return value
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, datetime):
-        return shown.moment(value)
-    text = str(value)
-    if isinstance(value, str):
-        if text.startswith(FORMULA):
-            return f"'{text}"
-        if len(text) > LONG_NUMBER and text.isdigit():
-            return f"\t{text}"
-    return text
 
 
 DEEDS = {

@@ -91,3 +91,24 @@ def reconcile_energy() -> None:
     from apps.orders import energy_reconcile
 
     energy_reconcile.reconcile_energy_nightly()
+
+
+@shared_task(name="orders.close_books")
+def close_books() -> None:
+    """Check the ledger and close yesterday, once a night."""
+    from apps.orders import closing
+
+    closing.close_books_nightly()
+
+
+@shared_task(name="orders.check_books")
+def check_books(kind: str, person: str, name: str, close: bool) -> None:
+    """Check the ledger because somebody asked, and close the days that are over when nothing is found."""
+    from apps.common.ids import Actor
+    from apps.orders import closing
+
+    actor = Actor(kind, person, name)
+    if close:
+        closing.close_books(actor=actor)
+    else:
+        closing.check_books(asked_by=actor)

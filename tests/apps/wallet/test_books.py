@@ -14,7 +14,7 @@ from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI, business_day, now
 from apps.orders.ledger_check import differences
-from apps.wallet import books, ledger, recharges, services
+from apps.wallet import books, ledger, services
 from apps.wallet.enums import AccountKind, JournalKind
 from apps.wallet.errors import BooksInUse, DayClosed, DayNotOver
 from apps.wallet.models import AccountDay, DayBalance, DayClosing, JournalEntry
@@ -29,11 +29,8 @@ def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=SHANGHAI)
 
 
-def top_up(customer, amount, key, day):
-    recharge = recharges.create_recharge(
-        customer=customer, amount=Decimal(amount), channel="sandbox", request_key=key, at=noon(day)
-    )
-    recharges.pay_sandbox(customer=customer, recharge_no=recharge.recharge_no, at=noon(day))
+def top_up(customer, amount, day):
+    factories.top_up(customer, amount, at=noon(day))
 
 
 def hold(customer, amount, number, day):
@@ -53,8 +50,8 @@ def hold(customer, amount, number, day):
 def history():
     """Three days, the second without entries; what is held comes back on the third."""
     customer, other = factories.a_customer("0"), factories.a_customer("0")
-    top_up(customer, "100.00", "a", FIRST)
-    top_up(other, "7.00", "b", FIRST)
+    top_up(customer, "100.00", FIRST)
+    top_up(other, "7.00", FIRST)
     hold(customer, "30.00", 1, FIRST)
     hold(customer, "-30.00", 2, FIRST + timedelta(days=2))
     return customer
@@ -278,7 +275,7 @@ def test_who_posts_while_the_day_is_closed_is_refused(committed):
         books._close(day, SYSTEM)
         late, raised = in_thread(lambda: hold(customer, "5.00", 11, day))
         until_waiting()
-        today, refused = in_thread(lambda: top_up(other, "1.00", "now", business_day(now())))
+        today, refused = in_thread(lambda: top_up(other, "1.00", business_day(now())))
         today.join(30)
         assert not today.is_alive()  # nobody waits for the closing of another day
     late.join(30)
@@ -304,8 +301,8 @@ def test_several_close_the_same_days_once(committed):
 def test_no_entry_slips_into_a_closed_day(committed):
     """Many post on many days while the days are closed one by one."""
     customers = [factories.a_customer("0") for _ in range(4)]
-    for number, customer in enumerate(customers):
-        top_up(customer, "1000.00", f"t{number}", FIRST)
+    for customer in customers:
+        top_up(customer, "1000.00", FIRST)
     days = [FIRST + timedelta(days=number) for number in range(20)]
     refused: list[str] = []
 
