@@ -46,7 +46,7 @@ fuzz: .venv/.stamp ## a million mutated frames over buffer, decoders and inspect
 	@$(PY) -m tests.fuzz
 
 seed: .venv/.stamp ## 30 days of demo business into the running database
-	@$(PY) manage.py seed_demo --days 30
+	@$(PY) manage.py seed_demo --days 30 --close
 
 e2e: .venv/.stamp ## a new driver charges on the running system; the bill is compared with the oracle
 	@$(PY) -m tests.e2e

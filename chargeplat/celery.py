@@ -30,7 +30,7 @@ app.conf.beat_schedule = {
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
-        # Asked again every hour of the night: a call that no worker took is dropped, one that has been done does nothing.
+        # Asked every hour of the night: a call that no worker took is dropped, and what is done is not done again.
         "orders.close_books": crontab(hour="1-6", minute="20"),
     }.items()
 }

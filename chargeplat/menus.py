@@ -70,7 +70,11 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Wallets"), "account_balance_wallet", "wallet.wallet"),
                 (_("Journal"), "menu_book", "wallet.journalentry"),
-                (_("Accounts"), "account_tree", "wallet.account"),
+                (_("Chart of accounts"), "account_tree", "wallet.view_account@admin:wallet_chart"),
+                (_("Trial balance"), "balance", "wallet.view_account@admin:wallet_trial_balance"),
+                (_("Accounts"), "list_alt", "wallet.account"),
+                (_("Day closings"), "lock", "wallet.dayclosing"),
+                (_("Ledger checks"), "rule", "wallet.ledgercheck"),
                 (_("Holds"), "lock_clock", "wallet.hold"),
                 (_("Debts"), "money_off", "wallet.debt"),
                 (_("Payment notices"), "mark_email_read", "wallet.paymentnotice"),

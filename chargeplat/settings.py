@@ -276,6 +276,8 @@ YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
 # --- Charging ---------------------------------------------------------------------------------------------
 HOLD_MAXIMUM_YUAN = env.str("HOLD_MAXIMUM_YUAN", default="300.00")
 
+LEDGER_CHECK_TASK = "apps.orders.tasks.check_books"  # the layer that sees all tables checks the books
+
 # --- Back office ------------------------------------------------------------------------------------------
 _GREEN = {
     "50": "#ecfdf5",

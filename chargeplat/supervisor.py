@@ -355,7 +355,7 @@ class Supervisor:
     # -- running
 
     def _fill_in_background(self) -> None:
-        command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", "30"]
+        command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", "30", "--close"]
         seed = Child("seed", command, lambda: True, QUIET, restart=False)
         self.children.append(seed)
         self._start(seed)

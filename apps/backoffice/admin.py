@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import messages
@@ -25,15 +22,14 @@ from unfold.decorators import action, display
 
 from apps.backoffice import diff, pages, shown
 from apps.backoffice.audit import plain, record
-from apps.backoffice.cells import cell
+from apps.backoffice.cells import EXPORT_ROWS, csv_file
+from apps.backoffice.keyset import KeysetChangeList
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.crypto import EncryptedTextField
 from apps.common.errors import DomainError
-from apps.common.time import now
 
-EXPORT_ROWS = 50_000
 Export = tuple[Any, str | Callable[[Any], Any]]
 """A column of an export: its title, and a path of attributes ("customer.masked_phone") or a function of the row."""
 
@@ -52,6 +48,8 @@ class BackofficeAdmin(ModelAdmin):
     change_form_outer_before_template = "backoffice/panels_above.html"
     change_form_outer_after_template = "backoffice/panels_below.html"
     deletable: ClassVar[bool] = False
+    keyset: ClassVar[Sequence[str]] = ()
+    """For a list too long to count: fields that order it, newest first (see apps.backoffice.keyset)."""
     export: ClassVar[Sequence[Export]] = ()
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
@@ -118,6 +116,14 @@ class BackofficeAdmin(ModelAdmin):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The page's own columns and those of higher apps."""
         return [*super().get_list_display(request), *pages.columns(self.model)]
+
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        """Pages by place instead of number, where `keyset` names the fields."""
+        return KeysetChangeList if self.keyset else super().get_changelist(request, **options)
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """No column sorts a list that has only one order."""
+        return () if self.keyset else super().get_sortable_by(request)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """Fill the columns of higher apps for the rows of this page at once."""
@@ -225,18 +231,11 @@ class BackofficeAdmin(ModelAdmin):
         """Return the filtered list as CSV (UTF-8 with a byte order mark, which spreadsheets need)."""
         changes = self.get_changelist_instance(request)
         rows = list(changes.get_queryset(request)[:EXPORT_ROWS])
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow([str(title) for title, _source in self.export])
-        writer.writerows([cell(_value(row, source)) for _title, source in self.export] for row in rows)
-        name = f"{self.opts.verbose_name_plural}-{now():%Y%m%d-%H%M%S}.csv"
         changed = {"rows": [None, len(rows)], "filter": [None, request.GET.urlencode()[:500]]}
         self.audit(request, "exported", None, changes=changed)
-        return HttpResponse(
-            "\ufeff" + text.getvalue(),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"},
-        )
+        titles = [title for title, _source in self.export]
+        cells = ([_value(row, source) for _title, source in self.export] for row in rows)
+        return csv_file(self.opts.verbose_name_plural, titles, cells)
 
     def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may see the list may take it away; the export is in the audit log."""

@@ -151,6 +151,13 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "backoffice_approval",
             "whose=mine",
         ),
+        (
+            "wallet.view_ledgercheck",
+            _("Ledger differences"),
+            waiting.ledger_differences,
+            "wallet_ledgercheck",
+            "",
+        ),
     ]
     return [
         {"label": label, "count": count, "link": f"{reverse(f'admin:{page}_changelist')}?{query}"}

@@ -19,6 +19,7 @@ from apps.orders.models import EnergyDifference, Order, TransactionRecord
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Alarm, ConnectorStatus
 from apps.sites.models import Station
+from apps.wallet.models import LedgerCheck
 
 NO_ENERGY = Decimal("0.0000")
 
@@ -72,6 +73,7 @@ class Todo:
     quarantined: int
     energy_differences: int
     alarms: int
+    ledger_differences: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def todo() -> Todo:
         quarantined=TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count(),
         energy_differences=EnergyDifference.objects.filter(state=DifferenceState.OPEN).count(),
         alarms=Alarm.objects.filter(closed_at=None).count(),
+        ledger_differences=LedgerCheck.objects.values_list("differences", flat=True).first() or 0,
     )
 
 

@@ -108,7 +108,7 @@ class TrialBalance:
         """Return the parts of the chart with their lines and sums."""
         found = []
         for group in AccountGroup:
-            lines = [line for line in self.lines if line.group == group]
+            lines = sorted((line for line in self.lines if line.group == group), key=_place)
             found.append((group, lines, _total(lines)))
         return found
 
@@ -123,13 +123,16 @@ def trial_balance(*, first: date, last: date) -> TrialBalance:
         sums[key].debits, sums[key].credits = debits, credits_
     own = Account.objects.filter(wallet=None).values_list("kind", "channel", "pk")
     accounts = {(kind, channel): pk for kind, channel, pk in own}
-    order = list(GROUPS)
     lines = [
         TrialLine(GROUPS[AccountKind(kind)], AccountKind(kind), channel, accounts.get((kind, channel)), found)
         for (kind, channel), found in sums.items()
     ]
-    lines.sort(key=lambda line: (order.index(line.kind), line.channel))
+    lines.sort(key=_place)
     return TrialBalance(first, last, lines, _total(lines))
+
+
+def _place(line: TrialLine) -> tuple[int, str]:
+    return list(GROUPS).index(line.kind), line.channel
 
 
 def _total(lines: Iterable[TrialLine]) -> Sums:

@@ -30,7 +30,8 @@ from apps.piles.models import CommandBatch, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.tenancy.models import Newcomer, Tenant
-from apps.wallet.models import MerchantAccount, Recharge
+from apps.wallet import books
+from apps.wallet.models import LedgerCheck, MerchantAccount, Recharge
 from apps.wallet.recharges import create_recharge
 from tests import factories
 
@@ -104,6 +105,9 @@ def stock() -> Stock:
         request_key="wall",
     )
     driver = factories.a_customer("100.00", nickname=SECRET, phone="+8613900008888")
+    factories.top_up(driver, "1.00", at=now() - timedelta(days=9))
+    books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
+    LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     live = factories.a_charging_order(customer=driver, connector=second)
     record = factories.a_record(live, {"flat": "10.0000"})
     add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
@@ -128,7 +132,7 @@ def stock() -> Stock:
     approvals.request(approvals.LOOSEN, own_rule, {}, Actor("staff", "1", SECRET), SECRET)
     batch = bulk.send_bulk(command=Reboot(), piles=[pile], actor=Actor("staff", "1", SECRET), reason=SECRET)
     UpdateServer.objects.create(name=SECRET, host="10.0.0.9", username="u", password=SECRET)
-    recharge = Recharge.objects.get(wallet__customer=driver)
+    recharge = Recharge.objects.get(wallet__customer=driver, amount=100)
     assert recharge.amount == Decimal("100.00")
     merchant = recharge.merchant
     MerchantAccount.objects.filter(pk=merchant.pk).update(name=SECRET)

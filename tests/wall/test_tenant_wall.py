@@ -96,15 +96,17 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/assign/",
     },
     "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, "power-cap", "state")},
-    "wallet/account": set(),
+    "wallet/account": {"chart/", "trial-balance/", "<path:object_id>/statement/"},
     "wallet/bonustier": {"<path:object_id>/switch/"},
+    "wallet/dayclosing": {"check-and-close/"},
     "wallet/debt": set(),
     "wallet/hold": set(),
     "wallet/journalentry": set(),
+    "wallet/ledgercheck": {"check-now/"},
     "wallet/merchantaccount": {f"<path:object_id>/{page}/" for page in ("test", "default", "switch")},
     "wallet/paymentnotice": {"<path:object_id>/process/"},
     "wallet/recharge": {"<path:object_id>/query/"},
-    "wallet/wallet": set(),
+    "wallet/wallet": {"<path:object_id>/statement/"},
 }
 """Models of the tenant's back office, with what they have beside the standard pages."""
 
@@ -172,7 +174,9 @@ SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 
 TASKS = {
     "coupons.expire",
+    "orders.check_books",
     "orders.check_meter",
+    "orders.close_books",
     "orders.connector_changed",
     "orders.raise_holds",
     "orders.reconcile_energy",
@@ -542,6 +546,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "1.0000",
             "2026-01-01T00:00:00+08:00",
         ],
+        "orders.check_books": ["staff", "1", "x", True],
         "orders.check_meter": [beta.waiting_record.pk],
         "orders.raise_holds": [beta.recharge_no],
         "orders.store_curve": [beta.settled.order_no],

@@ -15,3 +15,9 @@ for show in (shown.moment, shown.minute, shown.yuan, shown.price, shown.duration
 def opposite(amount: Decimal) -> Decimal:
     """Return an amount with the other sign: a credit shown in its own column."""
     return -amount
+
+
+@register.filter
+def change(amount: Decimal) -> str:
+    """Return a change of money with its sign; nothing where nothing changed."""
+    return f"{amount:+.2f}" if amount else ""

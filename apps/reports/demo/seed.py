@@ -7,7 +7,7 @@ was killed goes on where it stopped. Nothing of it reaches a connected pile: `qu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -42,7 +42,7 @@ from apps.tenancy.errors import UnknownTenant
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_code
 from apps.tenancy.services import create_tenant, ensure_platform
-from apps.wallet import recharges
+from apps.wallet import books, recharges
 from apps.wallet import services as wallets
 
 Progress = Callable[[str], None]
@@ -51,6 +51,7 @@ SEEDER = Actor("command", name="seed_demo")
 RECENT_DAYS = 4
 """Days of the small set, today's part included: about 200 charges of both tenants."""
 TOP_UP = Decimal("500.00")
+TOP_UP_BEFORE = timedelta(minutes=3)
 ENOUGH = Decimal("150.00")
 LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
 FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
@@ -66,8 +67,12 @@ class Result:
     orders: int = 0
 
 
-def seed(*, codes: list[str], days: int, password: str, progress: Progress) -> Result:
-    """Make the demo tenants of `codes` and their last `days` days of charges; what is there already is left alone."""
+def seed(*, codes: list[str], days: int, password: str, progress: Progress, close: bool = False) -> Result:
+    """Make the demo tenants of `codes` and their last `days` days of charges; what is there already is left alone.
+
+    Closed business days take no charges any more and are passed over. With `close`, the days before the tenants were
+    opened are closed at the end.
+    """
     result = Result()
     ensure_platform()
     with schema_context(settings.PUBLIC_SCHEMA_NAME):
@@ -83,17 +88,17 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress) -> R
                 paying.seed_merchants(wanted.code)
                 paying.seed_tiers()
                 paying.know_at_providers(_customer(1))
-        for back in range(days - 1, -1, -1):
+        with ExitStack() as written:
             for wanted in chosen:
-                tenant = tenant_of_code(wanted.code)
-                day = business_day(tenant.created_at) - timedelta(days=back)
-                with schema_context(tenant.schema_name):
-                    result.orders += _day(wanted, day, tenant.created_at, recent=back < RECENT_DAYS)
-            progress(f"seeding charges: day {days - back} of {days}, {result.orders} added")
-        for wanted in chosen:
+                with schema_context(tenant_of_code(wanted.code).schema_name):
+                    written.enter_context(books.being_written())
+            _history(chosen, days, result, progress)
+        for wanted in chosen if close else []:
             tenant = tenant_of_code(wanted.code)
             with schema_context(tenant.schema_name):
-                result.orders += _special_cases(tenant.created_at)
+                last = business_day(tenant.created_at) - timedelta(days=1)
+                closed = books.close_days(until=min(last, books.closable_until()), actor=SEEDER)
+            progress(f"{wanted.code}: {len(closed)} business days closed")
     return result
 
 
@@ -202,6 +207,20 @@ def _phone(driver: int) -> str:
     return f"+861380000{driver:04d}"
 
 
+def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Progress) -> None:
+    for back in range(days - 1, -1, -1):
+        for wanted in chosen:
+            tenant = tenant_of_code(wanted.code)
+            day = business_day(tenant.created_at) - timedelta(days=back)
+            with schema_context(tenant.schema_name):
+                result.orders += _day(wanted, day, tenant.created_at, recent=back < RECENT_DAYS)
+        progress(f"seeding charges: day {days - back} of {days}, {result.orders} added")
+    for wanted in chosen:
+        tenant = tenant_of_code(wanted.code)
+        with schema_context(tenant.schema_name):
+            result.orders += _special_cases(tenant.created_at)
+
+
 # --- What happened ----------------------------------------------------------------------------------------
 
 
@@ -215,9 +234,11 @@ def _day(wanted: DemoTenant, day: date, until: datetime, *, recent: bool) -> int
     known = set(
         Order.objects.filter(request_key__startswith=f"seed:{day}:").values_list("request_key", flat=True)
     )
+    closed = books.closed_through()
     added = 0
     for charge in planned:
-        if charge.key not in known and charge.ends_at < until - timedelta(minutes=10):
+        is_open = closed is None or business_day(charge.starts_at - TOP_UP_BEFORE) > closed
+        if is_open and charge.key not in known and charge.ends_at < until - timedelta(minutes=10):
             added += _charge(charge)
     return added
 
@@ -270,6 +291,9 @@ def _special_cases(until: datetime) -> int:
         if key not in known:
             # In the small hours of two weeks ago: apart from every charge of the small set.
             begin = until - timedelta(days=RECENT_DAYS + 10, hours=2 * number)
+            closed = books.closed_through()
+            if closed is not None and business_day(begin - TOP_UP_BEFORE) <= closed:
+                continue
             try:
                 with transaction.atomic():
                     case(gun, key, begin)
@@ -402,7 +426,7 @@ def _with_money(driver: int, key: str, before: datetime) -> Customer:
 
 
 def _top_up(customer: Customer, amount: Decimal, key: str, before: datetime) -> None:
-    at = before - timedelta(minutes=3)
+    at = before - TOP_UP_BEFORE
     recharge = recharges.create_recharge(
         customer=customer, amount=amount, channel="sandbox", request_key=key, at=at
     )

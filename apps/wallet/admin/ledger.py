@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateFilter
 from unfold.decorators import display
 
 from apps.backoffice import pages, shown
@@ -19,8 +20,9 @@ from apps.backoffice.sites import tenant_site
 from apps.common.money import ZERO
 from apps.customers.admin import by_phone
 from apps.customers.models import Customer
+from apps.wallet.accounts import balances
 from apps.wallet.admin.common import OfCustomer
-from apps.wallet.enums import DEBIT_NORMAL
+from apps.wallet.enums import DEBIT_NORMAL, WALLET_ACCOUNTS, AccountKind
 from apps.wallet.models import Account, JournalEntry, Posting, Wallet
 
 
@@ -65,9 +67,10 @@ class WalletAdmin(ReadOnlyAdmin):
 
     def detail(self, request: HttpRequest, obj: Wallet) -> dict[str, Any]:
         """The newest entries with their postings."""
-        entries = obj.entries.prefetch_related("postings__account").order_by("-id")[:30]
+        entries = obj.entries.prefetch_related("postings__account")[:30]
         every = f"{reverse('admin:wallet_journalentry_changelist')}?wallet__id__exact={obj.pk}"
-        return {"entries": list(entries), "entries_url": every}
+        statement = reverse("admin:wallet_wallet_statement", args=[obj.pk])
+        return {"entries": list(entries), "entries_url": every, "statement_url": statement}
 
     @display(description=_("available"))
     def available_shown(self, obj: Wallet) -> str:
@@ -102,14 +105,40 @@ class PostingInline(ReadOnlyInline):
         return shown.yuan(-obj.amount) if obj.amount < 0 else ""
 
 
+SEARCHED_WALLETS = 200
+"""A search by nickname finds the entries of so many customers."""
+
+
+class AccountKindFilter(DropdownFilter):
+    """Entries that touch an account of this kind."""
+
+    title = _("account")
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """The chart of accounts."""
+        return list(AccountKind.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[JournalEntry]) -> QuerySet[JournalEntry]:
+        """By the entries' postings. The tenant's own accounts are few: named, their statistics help the planner."""
+        kind = self.value()
+        if kind not in AccountKind.values:
+            return queryset
+        accounts: Any = Account.objects.filter(kind=kind)
+        if kind not in WALLET_ACCOUNTS:
+            accounts = list(accounts.values_list("pk", flat=True))
+        return queryset.filter(
+            Exists(Posting.objects.filter(entry=OuterRef("pk"), account__in=accounts).order_by())
+        )
+
+
 @admin.register(JournalEntry, site=tenant_site)
 class JournalEntryAdmin(OfCustomer):
     """Every movement of money, with its legs."""
 
-    number_field = "reference"
-    show_full_result_count = False
-    list_display = ["posted_shown", "kind", "reference", "customer_shown", "amount_shown"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("business_day", RangeDateFilter)]
+    keyset = ("business_day", "id")
+    list_display = ["posted_shown", "business_day", "kind", "reference", "customer_shown", "amount_shown"]
+    list_filter = [("kind", ChoicesDropdownFilter), ("business_day", RangeDateFilter), AccountKindFilter]
     search_fields = ["reference"]
     search_help_text = _("Order or recharge number, nickname, or a whole phone number")
     fields = [
@@ -134,18 +163,29 @@ class JournalEntryAdmin(OfCustomer):
         """A wallet's page links to its entries."""
         return lookup == "wallet__id__exact" or super().lookup_allowed(lookup, value, request)
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[JournalEntry], search_term: str
+    ) -> tuple[QuerySet[JournalEntry], bool]:
+        """By number, whole phone number or nickname: the wallets are looked up first, for the sake of the indexes."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        of_customer = Q(customer__phone=by_phone(term)) | Q(customer__nickname__icontains=term)
+        wallets = list(Wallet.objects.filter(of_customer).values_list("pk", flat=True)[:SEARCHED_WALLETS])
+        return queryset.filter(Q(reference=term) | Q(wallet__in=wallets)), False
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[JournalEntry]:
         """With the sum of the debits: what the entry moves."""
         legs = Posting.objects.filter(entry=OuterRef("pk"), amount__gt=0).order_by().values("entry")
         moved = Subquery(legs.annotate(moved=Sum("amount")).values("moved"))
         return super().get_queryset(request).annotate(moved=moved)
 
-    @display(description=_("posted at"), ordering="id")
+    @display(description=_("posted at"))
     def posted_shown(self, obj: JournalEntry) -> str:
         """To the second."""
         return shown.moment(obj.posted_at)
 
-    @display(description=_("amount"), ordering="moved")
+    @display(description=_("amount"))
     def amount_shown(self, obj: JournalEntry) -> str:
         """What the entry moves."""
         return shown.yuan(obj.moved)  # type: ignore[attr-defined]
@@ -153,35 +193,49 @@ class JournalEntryAdmin(OfCustomer):
 
 @admin.register(Account, site=tenant_site)
 class AccountAdmin(ReadOnlyAdmin):
-    """The chart of accounts with balances, in each account's normal direction."""
+    """Single accounts with balances, in each account's normal direction. The chart is a page of its own."""
 
-    list_display = ["name_shown", "channel", "balance_shown"]
+    keyset = ("id",)
+    list_display = ["name_shown", "channel", "balance_shown", "statement_shown"]
     list_select_related = ["wallet__customer"]
     list_filter = [("kind", ChoicesDropdownFilter)]
     search_fields = ["wallet__customer__nickname"]
-    ordering = ["kind", "id"]
     fields = [
         ("kind", "wallet"),
         "channel",
         "balance_shown",
+        "statement_shown",
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
-        """With the sum of the postings."""
-        legs = Posting.objects.filter(account=OuterRef("pk")).order_by().values("account")
-        total = Subquery(legs.annotate(total=Sum("amount")).values("total"))
-        return super().get_queryset(request).annotate(balance=total)
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With the balances of the page's accounts, asked for at once."""
+        changes = super().get_changelist_instance(request)
+        found = balances([account.pk for account in changes.result_list])
+        for account in changes.result_list:
+            account.balance = found[account.pk]
+        return changes
 
-    @display(description=_("account"), ordering="kind")
+    @display(description=_("account"))
     def name_shown(self, obj: Account) -> str:
         """Kind and owner."""
         return str(obj)
 
-    @display(description=_("balance"), ordering="balance")
+    @display(description=_("balance"))
     def balance_shown(self, obj: Account) -> str:
         """Debits less credits, or the other way for accounts that grow by credits."""
-        total: Decimal = obj.balance or ZERO  # type: ignore[attr-defined]
+        total = getattr(obj, "balance", None)
+        if total is None:
+            total = balances([obj.pk]).get(obj.pk, ZERO)
         return shown.yuan(total if obj.kind in DEBIT_NORMAL else ZERO - total)
+
+    @display(description=_("statement"))
+    def statement_shown(self, obj: Account) -> str:
+        """A link to the account's postings."""
+        return format_html(
+            '<a class="bo-link" href="{}">{}</a>',
+            reverse("admin:wallet_account_statement", args=[obj.pk]),
+            gettext("statement"),
+        )
 
 
 # --- What a customer's page shows of the wallet -----------------------------------------------------------

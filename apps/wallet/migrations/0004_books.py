@@ -105,6 +105,7 @@ class Migration(migrations.Migration):
                 ('asked_by', models.CharField(max_length=100, verbose_name='asked by')),
             ],
             options={
+                'permissions': [('run_ledgercheck', 'Can check the books and close business days')],
                 'verbose_name': 'ledger check',
                 'verbose_name_plural': 'ledger checks',
                 'ordering': ['-id'],

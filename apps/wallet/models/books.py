@@ -89,6 +89,7 @@ class LedgerCheck(models.Model):
     asked_by = models.CharField(_("asked by"), max_length=100)
 
     class Meta:
+        permissions = [("run_ledgercheck", _("Can check the books and close business days"))]
         verbose_name = _("ledger check")
         verbose_name_plural = _("ledger checks")
         ordering = ["-id"]

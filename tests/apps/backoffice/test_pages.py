@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from apps.accounts.models import User
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
-from apps.common.time import now
+from apps.common.time import business_day, now
 from apps.customers.models import Card, Vehicle
 from apps.orders.models import EnergyDay, EnergyDifference
 from apps.orders.settling import settle_record
@@ -24,6 +25,8 @@ from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import UpdateServer
 from apps.tenancy.models import Newcomer
+from apps.wallet import books
+from apps.wallet.models import LedgerCheck
 from tests import factories
 from tests.apps.orders.test_refunds import ask
 from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
@@ -59,6 +62,9 @@ def business(tenant: Any) -> Any:
     Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
     Vehicle.objects.create(customer=order.customer, plate="沪A12345")
     factories.an_approval()
+    factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9))
+    books.close_days(until=business_day(now()) - timedelta(days=9), actor=SYSTEM)
+    LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
     return order
 
 
@@ -162,9 +168,11 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "pricing.priceassignment",
         "pricing.pricepush",
         "wallet.account",
+        "wallet.dayclosing",
         "wallet.debt",
         "wallet.hold",
         "wallet.journalentry",
+        "wallet.ledgercheck",
         "wallet.paymentnotice",
         "wallet.recharge",
         "wallet.wallet",

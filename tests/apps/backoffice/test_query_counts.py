@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.common.ids import SYSTEM
-from apps.common.time import now
+from apps.common.time import business_day, now
 from apps.customers.models import Card, Vehicle
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
@@ -17,7 +18,8 @@ from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import UpdateServer
 from apps.tenancy.models import Newcomer
-from apps.wallet.models import MerchantAccount
+from apps.wallet import books
+from apps.wallet.models import LedgerCheck, MerchantAccount
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.apps.orders.test_refunds import ask
@@ -50,11 +52,13 @@ COUNTS = {
     "pricing.pricepush": 6,
     "pricing.pricetemplate": 6,
     "sites.station": 8,
-    "wallet.account": 5,
+    "wallet.account": 4,
     "wallet.bonustier": 5,
+    "wallet.dayclosing": 9,
     "wallet.debt": 5,
     "wallet.hold": 5,
-    "wallet.journalentry": 4,
+    "wallet.journalentry": 3,
+    "wallet.ledgercheck": 5,
     "wallet.merchantaccount": 5,
     "wallet.paymentnotice": 5,
     "wallet.recharge": 5,
@@ -78,6 +82,9 @@ def a_business(tenant: Any, number: int) -> None:
         kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
     factories.an_approval(code=f"operation {number}")
+    factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9 - number))
+    books.close_days(until=business_day(now()) - timedelta(days=9 - number), actor=SYSTEM)
+    LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
     UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
     factories.a_tier()
     merchant = MerchantAccount.objects.create(

@@ -28,7 +28,9 @@ def days_ago(number: int):
 
 def top_up(customer, amount, back):
     day = days_ago(back)
-    return factories.top_up(customer, amount, at=datetime(day.year, day.month, day.day, 9, 30, tzinfo=SHANGHAI))
+    return factories.top_up(
+        customer, amount, at=datetime(day.year, day.month, day.day, 9, 30, tzinfo=SHANGHAI)
+    )
 
 
 @pytest.fixture
@@ -191,9 +193,11 @@ def test_no_text_of_the_journal_is_a_formula(history):
     with connection.cursor() as cursor:
         cursor.execute("set constraints all immediate")
         cursor.execute("set local session_replication_role = replica")
-        cursor.execute("update wallet_journalentry set memo = '=HYPERLINK(\"http://x\")', reference = '12345678901234'")
+        cursor.execute(
+            "update wallet_journalentry set memo = '=HYPERLINK(\"http://x\")', reference = '12345678901234'"
+        )
     rows = list(csv.DictReader(io.StringIO(export().removeprefix("\ufeff"))))
-    assert {row["memo"] for row in rows} == {"'=HYPERLINK(\"http://x\")"}
+    assert {row["memo"] for row in rows} == {'\'=HYPERLINK("http://x")'}
     assert {row["reference"] for row in rows} == {"\t12345678901234"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.common.time import SHANGHAI
+from apps.common.time import SHANGHAI, now
 from apps.orders.models import Order
 from apps.orders.settling import settle_record
 from apps.piles.enums import AlarmKind, ConnectorState, PileState
@@ -17,6 +17,7 @@ from apps.piles.models import ConnectorStatus
 from apps.piles.services import raise_alarm
 from apps.reports import selectors
 from apps.reports.selectors import Change, Sums
+from apps.wallet.models import LedgerCheck
 from tests import factories
 from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
 
@@ -99,8 +100,17 @@ def test_what_waits_is_counted(tenant: Any) -> None:
     settle_record(record_id=record.pk)  # no such order: quarantine and an alarm
     raise_alarm(kind=AlarmKind.PILE_OFFLINE, pile_code="1" * 14)
     assert selectors.todo() == selectors.Todo(
-        faults=0, abnormal=0, quarantined=1, energy_differences=0, alarms=2
+        faults=0, abnormal=0, quarantined=1, energy_differences=0, alarms=2, ledger_differences=0
     )
+
+
+def test_the_newest_check_of_the_ledger_is_the_alarm(tenant: Any) -> None:
+    for differences in (0, 3):
+        LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=differences, asked_by="x")
+        assert selectors.todo().ledger_differences == differences
+    assert "账务差异" in boss().get("/admin/").content.decode()
+    only_orders = signed_in(a_user("orders.view_order")).get("/admin/").content.decode()
+    assert "账务差异" not in only_orders
 
 
 def test_stations_come_by_income(tenant: Any) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Count, Max, Sum
 
 from apps.accounts.models import User
 from apps.common.schema import schema_context
-from apps.common.time import SHANGHAI
+from apps.common.time import SHANGHAI, business_day
 from apps.customers.models import Customer
 from apps.orders.enums import OrderState, Verdict
 from apps.orders.ledger_check import differences
@@ -29,6 +29,7 @@ from apps.reports.demo.places import TENANTS, tariff
 from apps.reports.demo.plan import Gun, charges_of, energies, record_of
 from apps.sites.models import Station
 from apps.tenancy.models import Domain, InboundRoute, Tenant
+from apps.wallet import books
 from apps.wallet.models import Wallet
 
 
@@ -97,6 +98,12 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert run("--tenant", "second", "--days", "1")["orders"] == 0
         assert run("--tenant", "second", "--days", "3")["orders"] >= 10
         assert Order.objects.filter(request_key__startswith="seed:2").count() >= kept + 10
+        assert differences() == []
+        # Closed at the end; then history is over, and a run that asks for more of it adds nothing to closed days.
+        last = business_day(opened_at) - timedelta(days=1)
+        assert run("--tenant", "second", "--days", "3", "--close")["orders"] == 0
+        assert books.closed_through() == min(last, books.closable_until())
+        assert run("--tenant", "second", "--days", "5", "--close")["orders"] == 0
         assert differences() == []
 
 

@@ -34,16 +34,24 @@ class Command(BaseCommand):
         """Whose books, up to which day."""
         parser.add_argument("--tenant", help="code of one tenant; all of them by default")
         parser.add_argument(
-            "--day", type=date.fromisoformat, help="last day to close, YYYY-MM-DD (default: the last that is over)"
+            "--day",
+            type=date.fromisoformat,
+            help="last day to close, YYYY-MM-DD (default: the last that is over)",
         )
         parser.add_argument("--dry-run", action="store_true", help="only show what would be closed")
-        parser.add_argument("--skip-check", action="store_true", help="close without checking the ledger first")
-        parser.add_argument("--json", action="store_true", help="print one JSON object at the end, and no progress")
+        parser.add_argument(
+            "--skip-check", action="store_true", help="close without checking the ledger first"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object at the end, and no progress"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One tenant after the other; one that cannot be closed does not keep the next from it."""
         try:
-            schemas = [tenant_of_code(options["tenant"]).schema_name] if options["tenant"] else working_schemas()
+            schemas = (
+                [tenant_of_code(options["tenant"]).schema_name] if options["tenant"] else working_schemas()
+            )
         except UnknownTenant as error:
             raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
         report: dict[str, dict[str, Any]] = {}
@@ -75,7 +83,10 @@ class Command(BaseCommand):
             return {"closed": [_figures(day.day, day.entries, day.moved) for day in days], "differences": 0}
 
         def progress(day: Any) -> None:
-            self._say(options, f"{schema}: {day.day} closed, {day.entries} entries, {day.moved} yuan, {day.digest[:16]}")
+            self._say(
+                options,
+                f"{schema}: {day.day} closed, {day.entries} entries, {day.moved} yuan, {day.digest[:16]}",
+            )
 
         if options["skip_check"]:
             found, days = 0, books.close_days(until=until, actor=ACTOR, progress=progress)

@@ -29,6 +29,11 @@ class Command(BaseCommand):
             "--tenant", choices=[tenant.code for tenant in TENANTS], help="only this tenant (default: both)"
         )
         parser.add_argument("--days", type=int, default=30, help="how many days of charges (default 30)")
+        parser.add_argument(
+            "--close",
+            action="store_true",
+            help="close the business days before the tenants were opened at the end",
+        )
         parser.add_argument("--small", action="store_true", help="only the last days: about 200 charges")
         parser.add_argument(
             "--json", action="store_true", help="print one JSON object at the end, and no progress"
@@ -51,6 +56,7 @@ class Command(BaseCommand):
             days=RECENT_DAYS if options["small"] else options["days"],
             password=os.environ.get("DEMO_PASSWORD") or "chargeplat-demo",
             progress=progress,
+            close=options["close"],
         )
         if options["json"]:
             self.stdout.write(json.dumps(asdict(result)))

@@ -48,8 +48,12 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose journal, of which days, and how."""
         parser.add_argument("--tenant", required=True, help="code of the tenant")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first business day, YYYY-MM-DD")
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, help="last business day, YYYY-MM-DD")
+        parser.add_argument(
+            "--from", dest="first", type=date.fromisoformat, help="first business day, YYYY-MM-DD"
+        )
+        parser.add_argument(
+            "--to", dest="last", type=date.fromisoformat, help="last business day, YYYY-MM-DD"
+        )
         parser.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="default csv")
         parser.add_argument("--output", default="-", help="a file, or - for standard output (the default)")
 
