@@ -156,8 +156,9 @@ SELECT v.transaction_no, v.pile_code, v.connector_no, v.digest, v.connection_pil
     ON CONFLICT (transaction_no, pile_code, connector_no, digest)
     DO UPDATE SET times_received = r.times_received + excluded.times_received
 """
-MANY_RECORDS = f"unnest({', '.join(f'%s::{kind}[]' for kind in RECORD_COLUMNS.values())})"
-ONE_RECORD = f"(VALUES ({', '.join(f'%s::{kind}' for kind in RECORD_COLUMNS.values())}))"
+# In binary form: in an array's text every quotation mark of a report would have to be escaped, by psycopg in Python.
+MANY_RECORDS = f"unnest({', '.join(f'%b::{kind}[]' for kind in RECORD_COLUMNS.values())})"
+ONE_RECORD = f"(VALUES ({', '.join(f'%b::{kind}' for kind in RECORD_COLUMNS.values())}))"
 """Nearly all records come alone; twelve arrays of one value each take longer to write and to read."""
 
 
@@ -271,7 +272,9 @@ class RecordWriter:
         return stored
 
     async def _store_alone(self, schema: str, record: Record, row: Row) -> bool:
-        bare = msgspec.structs.replace(row, report=None, state=RecordState.QUARANTINED, reason="undecodable")
+        bare = msgspec.structs.replace(
+            row, report=None, state=RecordState.QUARANTINED.value, reason="undecodable"
+        )
         for attempt in (row, bare):
             try:
                 await self._connection.write({schema: [(record, attempt)]}, self._statement)
@@ -338,7 +341,7 @@ def make_row(record: Record) -> Row:
         body=body,
         report=None,
         received_at=record.received_at,
-        state=RecordState.QUARANTINED,
+        state=RecordState.QUARANTINED.value,
         reason="undecodable",
     )
     try:
@@ -349,7 +352,7 @@ def make_row(record: Record) -> Row:
     if row.pile_code != session.pile_code:
         row.reason = "foreign_pile"
     elif row.report is not None:
-        row.state, row.reason = RecordState.STORED, ""
+        row.state, row.reason = RecordState.STORED.value, ""
     return row
 
 
@@ -472,8 +475,11 @@ class StatusWriter:
                     log.warning("status_not_stored", schema=schema, count=len(work[schema]), error=str(alone))
                     failed += work[schema]
 
-    def _statement(self, schema: str, guns: list[Gun]) -> tuple[bytes, list[list[Any]]]:
-        return status_query(schema), [list(column) for column in zip(*map(_status_row, guns), strict=True)]
+    def _statement(self, schema: str, guns: list[Gun]) -> tuple[bytes, list[str]]:
+        # Arrays as PostgreSQL reads them: no value needs an escape, and psycopg would look for one in each.
+        return status_query(schema), [
+            f"{{{','.join(map(str, column))}}}" for column in zip(*map(_status_row, guns), strict=True)
+        ]
 
     async def _push(self, guns: Iterable[Gun]) -> None:
         """Tell whoever watches a charging order that its connector has news, at most once a second."""
@@ -491,13 +497,13 @@ class StatusWriter:
 
 
 def _status_row(gun: Gun) -> tuple[Any, ...]:
-    m = gun.last
+    m, state = gun.last, translate.connector_state(gun).value
     if m is None:
-        return (gun.connector_id, translate.connector_state(gun).value, "", *[0] * 9, gun.reported_at)
+        return (gun.connector_id, state, '""', *[0] * 9, gun.reported_at)
     return (
         gun.connector_id,
-        translate.connector_state(gun).value,
-        translate.transaction_no(gun),
+        state,
+        translate.transaction_no(gun) or '""',
         m.output_voltage,
         m.output_current,
         m.soc,

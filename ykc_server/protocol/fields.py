@@ -238,6 +238,9 @@ class Bcd(Hex):
 
 
 def _escaped(raw: bytes) -> str:
+    text = raw.decode("latin-1")
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
     return "".join(chr(byte) if 0x20 <= byte < 0x7F and byte != 0x5C else f"\\x{byte:02X}" for byte in raw)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -94,34 +95,41 @@ def stop_answer(m: wire.RemoteStopAck) -> StopAnswer:
 
 def transaction_report(m: wire.TransactionRecord) -> TransactionReport:
     """0x3B or 0x3D in domain words, of four rate classes or five; times that are no time are None."""
+    told = m.values()
     return TransactionReport(
-        transaction_no=m.value("transaction_no"),
-        pile_code=m.value("pile_no"),
-        connector_no=m.value("gun_no"),
-        start_time=m.value("start_time"),
-        end_time=m.value("end_time"),
-        transaction_time=m.value("transaction_time"),
+        transaction_no=told["transaction_no"],
+        pile_code=told["pile_no"],
+        connector_no=told["gun_no"],
+        start_time=told["start_time"],
+        end_time=told["end_time"],
+        transaction_time=told["transaction_time"],
         periods={
-            name.value: PeriodReport(
-                price=m.value(f"{name}_price"),
-                energy_kwh=m.value(f"{name}_kwh"),
-                loss_energy_kwh=m.value(f"{name}_loss_kwh"),
-                amount=m.value(f"{name}_amount"),
+            name: PeriodReport(
+                price=told[price], energy_kwh=told[energy], loss_energy_kwh=told[loss], amount=told[amount]
             )
-            for name in RateClass
-            if f"{name}_price" in m.spec.fields
+            for name, price, energy, loss, amount in _periods(type(m))
         },
-        meter_start=m.value("meter_start"),
-        meter_end=m.value("meter_end"),
-        total_energy_kwh=m.value("total_kwh"),
-        total_loss_energy_kwh=m.value("total_loss_kwh"),
-        total_amount=m.value("total_amount"),
-        vin=m.value("vin"),
+        meter_start=told["meter_start"],
+        meter_end=told["meter_end"],
+        total_energy_kwh=told["total_kwh"],
+        total_loss_energy_kwh=told["total_loss_kwh"],
+        total_amount=told["total_amount"],
+        vin=told["vin"],
         start_mode=int(m.start_mode),
         stop_code=f"{m.stop_reason:02X}",
-        physical_card_no=m.value("physical_card_no"),
-        card_numbers=list(card_candidates(m.value("physical_card_no"))),
+        physical_card_no=told["physical_card_no"],
+        card_numbers=list(card_candidates(told["physical_card_no"])),
     )
+
+
+@functools.cache
+def _periods(kind: type[wire.TransactionRecord]) -> list[tuple[str, str, str, str, str]]:
+    """Names of the rate classes of a record, and of their fields."""
+    return [
+        (name.value, f"{name}_price", f"{name}_kwh", f"{name}_loss_kwh", f"{name}_amount")
+        for name in RateClass
+        if f"{name}_price" in kind.spec.fields
+    ]
 
 
 def login_facts(m: wire.Login) -> dict[str, str]:
