@@ -51,6 +51,8 @@ SEEN_EVERY_S = 15.0
 RENEW_EVERY_S = 2.0
 SAMPLES_PER_MINUTE = 10
 CHUNK = 1_000
+SENT_AFTER_S = 0.05
+"""A command's row may wait to hear that it was sent; the pile's answer comes within that time and must not."""
 
 
 class Gateway:
@@ -80,6 +82,7 @@ class Gateway:
         self.login_limit = LoginLimit(settings.YKC_LOGIN_BURST, settings.YKC_LOGINS_PER_MINUTE)
         self.locks = Teller(self, piles.locks_reported)
         self.welcome = Teller(self, pile_gateway.welcome)
+        self.sent = Teller(self, piles.commands_sent, pause_s=SENT_AFTER_S)
         self.counters: Counter[str] = Counter()
         self.sessions: dict[str, dict[str, PileConsumer]] = defaultdict(dict)
         self.half_open: set[PileConsumer] = set()
@@ -402,7 +405,7 @@ class Gateway:
                 gun.asked = True
         consumer.write(frame)
         self.count("commands")
-        self.spawn(self._sent(message, frame))
+        self._sent(message, frame)
 
     async def _update(
         self, consumer: PileConsumer, session: Session, message: dict[str, Any], command: UpdateFirmware
@@ -423,7 +426,7 @@ class Gateway:
         sequence = consumer.next_sequence()
         consumer.write(update.encode(sequence))
         self.count("commands")
-        await self._sent(message, translate.masked(update).encode(sequence))
+        self._sent(message, translate.masked(update).encode(sequence))
 
     def _untranslatable(self, message: dict[str, Any], error: Exception) -> None:
         log.error(
@@ -431,14 +434,9 @@ class Gateway:
         )
         self.spawn(self._undelivered(message, f"untranslatable: {error}"[:100]))
 
-    async def _sent(self, message: dict[str, Any], frame: bytes) -> None:
-        await self.pool.run_surely(
-            message["schema"],
-            piles.command_sent,
-            command_id=message["command_id"],
-            frame=frame,
-            tries=message["tries"],
-        )
+    def _sent(self, message: dict[str, Any], frame: bytes) -> None:
+        told = (message["command_id"], message["tries"], wall_clock(), frame)
+        self.sent.put(message["schema"], told[:2], told)
 
     async def _undelivered(self, message: dict[str, Any], reason: str) -> None:
         await self.pool.run_surely(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,12 +19,16 @@ Report = TypeVar("Report")
 class Teller(Generic[Report]):
     """Calls `tell(reports)` in the pool with what came since its last call; of a subject only the latest word counts.
 
-    At most one call per tenant runs at a time, so what waits is bounded by the subjects.
+    At most one call per tenant runs at a time, so what waits is bounded by the subjects. With `pause_s` a call waits
+    for what comes within that time.
     """
 
-    def __init__(self, gateway: Gateway, tell: Callable[[list[Report]], None]) -> None:
+    def __init__(
+        self, gateway: Gateway, tell: Callable[[list[Report]], None], *, pause_s: float = 0.0
+    ) -> None:
         self._gateway = gateway
         self._tell = tell
+        self._pause_s = pause_s
         self._waiting: dict[str, dict[Hashable, Report]] = {}
 
     def put(self, schema: str, subject: Hashable, report: Report) -> None:
@@ -36,7 +41,9 @@ class Teller(Generic[Report]):
 
     async def _work(self, schema: str) -> None:
         try:
-            while reports := self._waiting[schema]:
+            while self._waiting[schema]:
+                await asyncio.sleep(self._pause_s)
+                reports = self._waiting[schema]
                 self._waiting[schema] = {}
                 try:
                     await self._gateway.pool.run_surely(schema, self._tell, list(reports.values()))

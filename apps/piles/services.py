@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Q
 
 from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
@@ -352,17 +352,30 @@ def _set_offline(piles: Sequence[tuple[int, str, str]]) -> None:
 # --- Commands ---------------------------------------------------------------------------------------------
 
 
-def command_sent(*, command_id: int, frame: bytes = b"", tries: int = 1) -> None:
-    """Note that the command's bytes were written to the pile's socket; `frame` has no secrets in it.
+def commands_sent(sent: Sequence[tuple[int, int, datetime, bytes]]) -> None:
+    """Note that commands' bytes were written to their piles' sockets: (id, try, moment, bytes) each.
 
-    The pile's answer may have been noted first; then only the bytes and the time are. Another try than the present one
-    (`tries`) changes nothing.
+    There are no secrets in the bytes. A pile's answer may have been noted first; then only the bytes and the time are.
+    Another try than the present one changes nothing.
     """
-    PileCommand.objects.filter(pk=command_id, tries=tries).update(
-        state=Case(When(state=CommandState.PENDING, then=Value(CommandState.SENT.value)), default=F("state")),
-        sent_at=now(),
-        frame=frame,
-    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Always in the same order: two gateways would deadlock otherwise.
+        cursor.execute(
+            """
+            UPDATE piles_pilecommand SET sent_at = v.at, frame = v.frame,
+                   state = CASE state WHEN %s THEN %s ELSE state END
+              FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[], %s::bytea[]) AS v (id, tries, at, frame)
+              JOIN (SELECT id FROM piles_pilecommand WHERE id = ANY (%s::bigint[]) ORDER BY id FOR NO KEY UPDATE) found
+                ON found.id = v.id
+             WHERE piles_pilecommand.id = v.id AND piles_pilecommand.tries = v.tries
+            """,
+            [
+                CommandState.PENDING.value,
+                CommandState.SENT.value,
+                *(list(column) for column in zip(*sent, strict=True)),
+                [command_id for command_id, *_ in sent],
+            ],
+        )
 
 
 def command_undelivered(*, command_id: int, reason: str, tries: int = 1) -> None:
