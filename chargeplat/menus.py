@@ -59,6 +59,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _("Trade"),
             [
                 (_("Charging orders"), "receipt_long", "orders.order"),
+                (_("Abnormal orders"), "running_with_errors", "orders.abnormalorder"),
                 (_("Transaction records"), "description", "orders.transactionrecord"),
                 (_("Recharge orders"), "add_card", "wallet.recharge"),
                 (_("Order refunds"), "undo", "orders.orderrefund"),

@@ -311,3 +311,12 @@ def an_approval(*, code: str = "some.operation") -> Approval:
     payload = {"operation": code, "rule": "never", "threshold": None}
     changes = {"second person": ["always", "never"]}
     return approvals.request(approvals.LOOSEN, rule, payload, ASKER, "小公司只有一人", changes=changes)
+
+
+def an_abnormal_order(**fields: object) -> Order:
+    """An order whose record the audit holds: its meter ran backwards. Its bill would be 12.00 yuan (10 kWh, flat)."""
+    order = a_charging_order(**fields)
+    backwards = {"meter_start": Decimal("1010.0000"), "meter_end": Decimal("1000.0000")}
+    settling.settle_record(record_id=a_record(order, {"flat": "10.0000"}, **backwards).pk)
+    order.refresh_from_db()
+    return order

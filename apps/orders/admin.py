@@ -34,12 +34,14 @@ from apps.customers.admin import by_phone
 from apps.customers.models import Customer
 from apps.orders import quarantine, services
 from apps.orders.enums import OrderState, RecordState, StopReason, Verdict
+from apps.orders.force_end_page import ForceEndButton
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
 from apps.orders.refund_pages import RefundButton
 from apps.orders.selectors import curve_of, progress
 from apps.orders.wording import (
     QUARANTINE,
     abort_words,
+    decision_words,
     event_words,
     failure_words,
     finding_words,
@@ -73,7 +75,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 @admin.register(Order, site=tenant_site)
-class OrderAdmin(RefundButton, ReadOnlyAdmin):
+class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
     """All charging orders."""
 
     show_full_result_count = False
@@ -99,7 +101,7 @@ class OrderAdmin(RefundButton, ReadOnlyAdmin):
     ]
     search_fields = ["order_no"]
     search_help_text = _("Order or transaction number, gun or pile code, whole phone number")
-    actions_detail = ["stop_charge", "apply_refund"]
+    actions_detail = ["stop_charge", "force_end", "apply_refund"]
     change_form_template = "backoffice/order.html"
     export = [
         (_("order number"), "order_no"),
@@ -299,7 +301,9 @@ def event_row(event: OrderEvent) -> dict[str, Any]:
         "actor": event.actor_name if event.actor_kind not in ("system", "") else "",
         "to": event.get_to_state_display() if moved else "",  # type: ignore[attr-defined]
         "tone": ORDER_TONES[OrderState(event.to_state)],
-        "reason": failure_words(reason) if event.kind == "start_failed" and reason else "",
+        "reason": failure_words(reason)
+        if event.kind == "start_failed" and reason
+        else decision_words(event.data),
     }
 
 
@@ -591,4 +595,4 @@ for model, context in PANELS:
 
 
 # Pages of their own, found by the admin through this module.
-from apps.orders import energy_admin, policy_pages  # noqa: E402, F401
+from apps.orders import abnormal_pages, energy_admin, policy_pages  # noqa: E402, F401

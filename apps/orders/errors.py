@@ -50,6 +50,41 @@ class NotMatchable(DomainError):
     status = 409
 
 
+class NotAbnormal(DomainError):
+    code = "orders.not_abnormal"
+    message = _("This order is not abnormal any more. Please load the page anew.")
+    status = 409
+
+
+class NothingToBill(DomainError):
+    code = "orders.nothing_to_bill"
+    message = _("There is no complete record to bill. Enter the energies, or close the order without a bill.")
+    status = 409
+
+
+class ProposalChanged(DomainError):
+    code = "orders.proposal_changed"
+    message = _("The bill is now %(now)s yuan, not %(then)s as when it was asked for. Please ask again.")
+    status = 409
+
+
+class EnergyInvalid(DomainError):
+    code = "orders.energy_invalid"
+    message = _("These energies cannot be billed: %(why)s")
+
+
+class StillCharging(DomainError):
+    code = "orders.still_charging"
+    message = _("The pile is connected and charges for this order: stop the charge instead.")
+    status = 409
+
+
+class NotEndable(DomainError):
+    code = "orders.not_endable"
+    message = _("Only an order that is under way can be ended by hand.")
+    status = 409
+
+
 class DayNotOver(DomainError):
     code = "orders.day_not_over"
     message = _("The day %(day)s is not over. Reconcile it from tomorrow on.")

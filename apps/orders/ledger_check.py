@@ -138,8 +138,25 @@ CHECKS: dict[str, str] = {
     "settled order without its record": """
         select o.order_no as subject, count(r.id) as records
         from orders_order o left join orders_transactionrecord r on r.order_id = o.id and r.state = 'settled'
-        where o.state = 'completed' group by o.id
+        where o.state = 'completed' and not exists (
+            select from backoffice_approval a
+            where a.object_kind = 'orders.order' and a.object_id = o.id::text and a.state = 'executed'
+                and a.operation in ('orders.adjust', 'orders.close_unbilled'))
+        group by o.id
         having count(r.id) <> 1 + (select count(*) from orders_parallelleg l where l.order_id = o.id)""",
+    "order closed without a bill has one": """
+        select o.order_no as subject, o.payable, o.energy_kwh
+        from backoffice_approval a join orders_order o on o.id::text = a.object_id
+        where a.object_kind = 'orders.order' and a.state = 'executed' and a.operation = 'orders.close_unbilled'
+            and (o.payable <> 0 or o.energy_kwh <> 0 or o.state <> 'completed')""",
+    "adjusted order is not billed as approved": """
+        select o.order_no as subject, o.energy_kwh, w.approved
+        from backoffice_approval a join orders_order o on o.id::text = a.object_id
+        join lateral (
+            select coalesce(sum(e.value::numeric), 0) as approved
+            from jsonb_each_text(a.payload -> 'energies') e) w on true
+        where a.object_kind = 'orders.order' and a.state = 'executed' and a.operation = 'orders.adjust'
+            and o.energy_kwh <> w.approved""",
     "connector with two live charges": """
         select c.code as subject, count(*) as charges
         from (select connector_id from orders_order where state in ('pending', 'starting', 'charging', 'stopping')

@@ -138,7 +138,10 @@ class Order(TimeStamped):
         verbose_name = _("charging order")
         verbose_name_plural = _("charging orders")
         ordering = ["-id"]
-        permissions = [("stop_order", _("Can stop a charge"))]
+        permissions = [
+            ("stop_order", _("Can stop a charge")),
+            ("force_end_order", _("Can end an order whose pile is lost, with a second person")),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["customer", "request_key"], name="order_request_unique"),
             models.UniqueConstraint(
@@ -247,6 +250,29 @@ class OrderRefund(Reviewed):
     def amount(self) -> Decimal:
         """Both fees, yuan."""
         return self.electricity + self.service
+
+
+class AbnormalOrders(models.Manager):
+    """Orders that wait for a person."""
+
+    def get_queryset(self) -> models.QuerySet:
+        """Only those in ABNORMAL."""
+        return super().get_queryset().filter(state=OrderState.ABNORMAL)
+
+
+class AbnormalOrder(Order):
+    """An order in ABNORMAL, as the queue of those shows it."""
+
+    objects = AbnormalOrders()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("abnormal order")
+        verbose_name_plural = _("abnormal orders")
+        permissions = [
+            ("decide_abnormalorder", _("Can propose how an abnormal order is closed")),
+            ("approve_abnormalorder", _("Can approve how an abnormal order is closed")),
+        ]
 
 
 class ParallelLeg(models.Model):

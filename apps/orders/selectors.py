@@ -77,6 +77,20 @@ def last_sample(
     return max(newest, key=lambda row: (row.energy_kwh, -row.at.timestamp()), default=None)
 
 
+def samples_of(order: Order) -> QuerySet[Telemetry]:
+    """Return the reports of an order's charging guns (0x13) that told an energy, oldest first."""
+    numbers = [order.transaction_no, *order.legs.values_list("transaction_no", flat=True)]
+    rows = Telemetry.objects.filter(
+        transaction_no__in=numbers,
+        kind=TelemetryKind.REALTIME,
+        at__gte=order.created_at - _AROUND,
+        energy_kwh__isnull=False,
+    )
+    if order.ended_at is not None:
+        rows = rows.filter(at__lte=order.ended_at + _AROUND)
+    return rows.order_by("at")[:SAMPLES_READ]
+
+
 def order_of(*, customer: Customer, order_no: str) -> Order:
     """Return a customer's own order with what its pages show. Raises OrderNotFound."""
     order = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -206,35 +207,38 @@ def settle_by_hand(
     record.save()
 
 
-def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at: datetime | None) -> None:
-    """Bill an order by its record, or by those of all its guns: energies are added by class, then billed once."""
-    reports = [TransactionReport.from_json(record.report) for record in records]
-    main, first = records[0], reports[0]
-    pile = Actor("pile", main.pile_code, main.pile_code)
-    if order.state != OrderState.SETTLING:  # as an order is made that a record begins
-        move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=records[-1].pk)
-    clock_offset_s = _clock(order, main, first)
-    starts = [report.start_time for report in reports if report.start_time]
-    order.started_at = min(starts, default=order.charging_at)
-    order.ended_at = max(
-        report.end_time or record.received_at for report, record in zip(reports, records, strict=True)
-    )
-    order.stop_code = first.stop_code
-    order.waiting_for_plug = False
+@dataclass(frozen=True)
+class Assessment:
+    """What records say of an order: the audit's verdict and findings, and the bill (None: nothing can be billed)."""
+
+    verdict: Verdict
+    findings: list[Finding]
+    energies: dict[RateClass, Decimal]
+    bill: Bill | None
+
+
+def assess(
+    order: Order,
+    records: list[TransactionRecord],
+    policy: BillingPolicy,
+    clock_offset_s: Decimal | None = None,
+) -> Assessment:
+    """Audit the decoded records of an order and work out its bill; writes nothing.
+
+    Of several guns (records in the order of `guns_of`) energies are added by class, then billed once.
+    """
     guns = {gun.transaction_no: gun.connector for gun in guns_of(order)}
     facts = [
-        _facts(order, guns.get(record.transaction_no, order.connector), record, report, clock_offset_s)
-        for record, report in zip(records, reports, strict=True)
+        _facts(order, guns.get(record.transaction_no, order.connector), record, clock_offset_s)
+        for record in records
     ]
-    policy = billing_policy()
     audits = [audit(fact, order.frozen_tariff(), policy.rules()) for fact in facts]
     findings = [finding for result in audits for finding in result.findings]
     verdict = Verdict(max((result.verdict for result in audits), key=list(AuditVerdict).index).value)
     energies: dict[RateClass, Decimal] = {}
     for fact in facts:
-        for rate_class, energy in billable_energies(
-            fact.metered, fact.loss, use_loss=policy.use_loss
-        ).items():
+        billed = billable_energies(fact.metered, fact.loss, use_loss=policy.use_loss)
+        for rate_class, energy in billed.items():
             energies[rate_class] = energies.get(rate_class, Decimal(0)) + energy
     try:
         bill = settle(energies, order.frozen_retail_tariff())
@@ -243,13 +247,41 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
         verdict = Verdict.HELD
         if not any(finding.code == "unpriced_energy" for finding in findings):
             findings.append(Finding("unpriced_energy", AuditVerdict.HELD, {"error": str(error)}))
-    order.verdict = verdict
-    order.findings = [finding.to_json() for finding in findings]
-    if bill is None or verdict == Verdict.HELD:
-        _hold_for_review(order, bill, moment)
+    return Assessment(verdict, findings, energies, bill)
+
+
+def settle_again(order: Order, records: list[TransactionRecord], moment: datetime) -> None:
+    """Settle a locked order in SETTLING once more by its locked records, as if they came now."""
+    _settle(order, records, moment, None, measure=False)
+    for record in records:
+        record.save()
+
+
+def _settle(
+    order: Order,
+    records: list[TransactionRecord],
+    moment: datetime,
+    at: datetime | None,
+    *,
+    measure: bool = True,
+) -> None:
+    """Bill an order by its record, or by those of all its guns; `measure` where they tell of the pile's clock."""
+    reports = [TransactionReport.from_json(record.report) for record in records]
+    main, first = records[0], reports[0]
+    pile = Actor("pile", main.pile_code, main.pile_code)
+    if order.state != OrderState.SETTLING:  # as an order is made that a record begins
+        move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=records[-1].pk)
+    offset_s = _clock(order, main, first) if measure else order.connector.pile.clock_offset_s
+    take_times(order, records)
+    policy = billing_policy()
+    found = assess(order, records, policy, offset_s)
+    order.verdict = found.verdict
+    order.findings = [finding.to_json() for finding in found.findings]
+    if found.bill is None or found.verdict == Verdict.HELD:
+        _hold_for_review(order, found.bill, moment)
         state = RecordState.HELD
     else:
-        _charge(order, reports, bill=bill, policy=policy, moment=moment, at=at)
+        charge(order, reports, bill=found.bill, policy=policy, moment=moment, at=at)
         state = RecordState.SETTLED
     for record in records:
         record.state = state
@@ -260,6 +292,18 @@ def _settle(order: Order, records: list[TransactionRecord], moment: datetime, at
         connector_no=main.connector_no,
         subject=order.order_no,
     )
+
+
+def take_times(order: Order, records: list[TransactionRecord]) -> None:
+    """Take begin, end and the reason of the end from an order's records."""
+    reports = [TransactionReport.from_json(record.report) for record in records]
+    starts = [report.start_time for report in reports if report.start_time]
+    order.started_at = min(starts, default=order.charging_at)
+    order.ended_at = max(
+        report.end_time or record.received_at for report, record in zip(reports, records, strict=True)
+    )
+    order.stop_code = reports[0].stop_code
+    order.waiting_for_plug = False
 
 
 def _clock(order: Order, record: TransactionRecord, report: TransactionReport) -> Decimal | None:
@@ -285,10 +329,10 @@ def _facts(
     order: Order,
     connector: Connector,
     record: TransactionRecord,
-    report: TransactionReport,
     clock_offset_s: Decimal | None,
 ) -> RecordFacts:
     """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
+    report = TransactionReport.from_json(record.report)
     sample = last_sample(
         transaction_no=record.transaction_no,
         connector_id=connector.pk,
@@ -329,7 +373,7 @@ def _hold_for_review(order: Order, bill: Bill | None, moment: datetime) -> None:
     move(order, OrderState.ABNORMAL, "held_for_review", SYSTEM, moment, proposal=proposal)
 
 
-def _charge(
+def charge(
     order: Order,
     reports: list[TransactionReport],
     *,
@@ -338,6 +382,7 @@ def _charge(
     moment: datetime,
     at: datetime | None,
 ) -> None:
+    """Pay a bill and complete a locked order in SETTLING; the caller saves the order."""
     pay_bill(order, bill, policy=policy, moment=moment, at=at)
     BillLine.objects.bulk_create(
         BillLine(

@@ -46,6 +46,12 @@ EVENTS = {
     "nothing_charged": _("Closed: nothing was charged"),
     "hold_raised": _("Hold raised after a top-up"),
     "charged_offline": _("Charged by card while the pile was offline"),
+    "flagged": _("Flagged by the audit"),
+    "recomputed": _("Recomputed by a person"),
+    "settled_as_proposed": _("Settled as proposed, by a person"),
+    "adjusted": _("Energies entered by a person"),
+    "closed_without_bill": _("Closed without a bill, by a person"),
+    "force_ended": _("Ended by a person: the pile is lost"),
     "settled": _("Settled"),
     "refund_applied": _("Refund applied for"),
     "refund_rejected": _("Refund rejected"),
@@ -88,6 +94,22 @@ _TIMES = frozenset({"start", "end", "seen", "received"})
 def event_words(kind: str) -> str:
     """Return what an event says; a kind without words as it is."""
     return str(EVENTS.get(kind, kind))
+
+
+def decision_words(data: dict[str, Any]) -> str:
+    """Return who asked for a decision, who approved it and why; "" for an event that is none."""
+    if "requested_by" not in data:
+        return ""
+    parts = [gettext("asked for by %(name)s") % {"name": data["requested_by"]}]
+    if data.get("approved_by"):
+        parts.append(gettext("approved by %(name)s") % {"name": data["approved_by"]})
+    if data.get("energies"):
+        energies = [f"{CLASS_NAMES[RateClass(name)]} {energy}" for name, energy in data["energies"].items()]
+        parts.append(gettext("billed %(energies)s kWh") % {"energies": ", ".join(energies)})
+    if data.get("recorded"):
+        parts.append(gettext("the records say %(energy)s kWh") % {"energy": data["recorded"]})
+    parts.append(gettext("reason: %(reason)s") % {"reason": data.get("reason", "")})
+    return "; ".join(parts)
 
 
 def failure_words(reason: str) -> str:

@@ -123,11 +123,11 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "status__state__exact=fault",
         ),
         (
-            "orders.view_order",
+            "orders.view_abnormalorder",
             _("Abnormal orders"),
             waiting.abnormal,
-            "orders_order",
-            "state__exact=abnormal",
+            "orders_abnormalorder",
+            "",
         ),
         (
             "orders.view_transactionrecord",
@@ -160,7 +160,11 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
         ),
     ]
     return [
-        {"label": label, "count": count, "link": f"{reverse(f'admin:{page}_changelist')}?{query}"}
+        {
+            "label": label,
+            "count": count,
+            "link": reverse(f"admin:{page}_changelist") + (f"?{query}" if query else ""),
+        }
         for permission, label, count, page, query in items
         if request.user.has_perm(permission)  # type: ignore[union-attr]
     ]

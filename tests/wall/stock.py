@@ -109,6 +109,7 @@ def stock() -> Stock:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     live = factories.a_charging_order(customer=driver, connector=second)
+    factories.an_abnormal_order(connector=first, customer=factories.a_customer("30.00", nickname=SECRET))
     record = factories.a_record(live, {"flat": "10.0000"})
     add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
     add_vehicle(customer=driver, plate="沪A99011")

@@ -70,8 +70,11 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/vehicle": set(),
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
+    "orders/abnormalorder": {
+        f"<path:object_id>/{page}/" for page in ("recompute", "settle", "adjust", "close")
+    },
     "orders/billingpolicy": set(),
-    "orders/order": {"<path:object_id>/stop/", "<path:object_id>/refund/"},
+    "orders/order": {f"<path:object_id>/{page}/" for page in ("stop", "force-end", "refund")},
     "orders/orderrefund": {"<path:object_id>/approve/", "<path:object_id>/reject/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {"<path:object_id>/close/"},

@@ -65,6 +65,7 @@ def business(tenant: Any) -> Any:
     factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9))
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=SYSTEM)
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
+    factories.an_abnormal_order()
     return order
 
 
@@ -155,6 +156,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "backoffice.approvalpolicy",
         "backoffice.auditentry",
         "customers.customer",
+        "orders.abnormalorder",
         "orders.energyday",
         "orders.energydifference",
         "orders.order",

@@ -35,6 +35,7 @@ COUNTS = {
     "customers.card": 5,
     "customers.customer": 5,
     "customers.vehicle": 5,
+    "orders.abnormalorder": 6,
     "orders.billingpolicy": 5,
     "orders.energyday": 6,
     "orders.energydifference": 5,
@@ -85,6 +86,7 @@ def a_business(tenant: Any, number: int) -> None:
     factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9 - number))
     books.close_days(until=business_day(now()) - timedelta(days=9 - number), actor=SYSTEM)
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
+    factories.an_abnormal_order()
     UpdateServer.objects.create(name=f"server {number}", host="10.0.0.9", username="u", password="p")
     factories.a_tier()
     merchant = MerchantAccount.objects.create(

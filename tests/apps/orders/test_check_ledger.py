@@ -19,6 +19,13 @@ A_LEG = (
     "insert into orders_parallelleg (order_id, connector_id, transaction_no, is_live)"
     " select id, connector_id, '1', true from orders_order"
 )
+AN_APPROVAL = (
+    "insert into backoffice_approval (operation, object_kind, object_id, object_name, object_version, payload, changes,"
+    " digest, reason, requested_at, requested_by_kind, requested_by_id, requested_by_name, second_person, state,"
+    " decided_by_kind, decided_by_id, decided_by_name, decision, error)"
+    " select '{operation}', 'orders.order', id::text, order_no, '', '{payload}', '{{}}',"
+    " '', '', now(), 'staff', '1', '', true, 'executed', '', '', '', '', '' from orders_order where state = 'completed'"
+)
 # What breaks each check. Triggers and constraints refuse most of it, so they are off while it is done.
 DAMAGE = {
     "entry does not sum to zero": "update wallet_posting set amount = amount + 1"
@@ -42,6 +49,12 @@ DAMAGE = {
     "coupons claimed differ from the template": "update coupons_coupontemplate set claimed = claimed + 1",
     "order differs from the ledger": "delete from orders_order where state = 'completed'",
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
+    "order closed without a bill has one": AN_APPROVAL.format(
+        operation="orders.close_unbilled", payload="{}"
+    ),
+    "adjusted order is not billed as approved": AN_APPROVAL.format(
+        operation="orders.adjust", payload='{"energies": {"flat": "5.0000"}}'
+    ),
     "connector with two live charges": A_LEG + " where state = 'charging'",
     "live gun of an order that is over": A_LEG + " where state = 'completed'",
     "order's refunds differ from its columns": "update orders_order set refunded_service = 1"
