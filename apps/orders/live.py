@@ -35,6 +35,8 @@ def push(transaction_no: str) -> None:
 
     Not by the layer: from a thread without an event loop it makes a loop and a connection for every message.
     """
+    if not hasattr(get_channel_layer(), "serialize"):
+        return  # the layer of who writes history: nobody watches it
     try:
         _publish()(args=published([group_of(current_schema(), transaction_no)]))
     except (RedisError, OSError) as error:
