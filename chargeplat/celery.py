@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
         "coupons.expire": crontab(hour="0", minute="5"),
         "wallet.check_recharges": 15.0,
         "wallet.process_notices": 15.0,
+        "wallet.refresh_keys": crontab(hour="2", minute="20"),
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

@@ -9,16 +9,20 @@ from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
+from kombu.exceptions import OperationalError
 
 from apps.wallet.channels import build, channel_of
-from apps.wallet.channels.base import BadSignature, ChannelError, NotConfigured, Refused
+from apps.wallet.channels.base import BadSignature, ChannelError, NotConfigured
+from apps.wallet.channels.wechatpay import WechatPay
 from apps.wallet.enums import ChannelName
 from apps.wallet.errors import ChannelNotAvailable, CredentialsWrong
 from apps.wallet.models import BonusTier, MerchantAccount
 
 log = structlog.get_logger(__name__)
 
+REFRESH_PAUSE_S = 300
 TEST_NUMBER = "CONNECTIONTEST0000"
 """An order number that we never give: the provider answers that there is none, in a signed answer."""
 
@@ -130,6 +134,52 @@ def check_connection(*, merchant: MerchantAccount) -> Connection:
         channel_of(merchant).query(TEST_NUMBER)
     except BadSignature:
         return Connection(False, "answer_signature")
-    except (NotConfigured, Refused, ChannelError) as error:
+    except ChannelError as error:
         return Connection(False, str(error)[:200])
     return Connection(True)
+
+
+# --- Platform certificates of WeChat Pay -------------------------------------------------------------------
+
+
+def refresh_keys(*, merchant: MerchantAccount) -> list[str]:
+    """Fetch WeChat Pay's platform certificates (平台证书) and keep those that are new; returns their serial numbers.
+
+    They change every few years, the new one beside the old one for a while. Only merchants without a public key have
+    them. One HTTP call; never inside a transaction. Raises ChannelError.
+    """
+    channel = channel_of(merchant)
+    if not isinstance(channel, WechatPay) or merchant.secrets.get("public_key_id"):
+        return []
+    found = channel.platform_certificates()
+    with transaction.atomic():
+        row = MerchantAccount.objects.select_for_update().get(pk=merchant.pk)
+        known = row.secrets.get("platform_keys", {})
+        new = {serial: text for serial, text in found.items() if serial not in known}
+        if new:
+            store_credentials(merchant=row, given={"platform_keys": {**known, **new}})
+            log.info("platform_certificates_added", merchant_id=row.pk, serials=sorted(new))
+    return sorted(new)
+
+
+def refresh_all_keys(*, merchant_id: int | None = None) -> None:
+    """Look for new platform certificates of one merchant account, or of all. What fails is logged."""
+    rows = MerchantAccount.objects.filter(channel=ChannelName.WECHATPAY)
+    for merchant in rows if merchant_id is None else rows.filter(pk=merchant_id):
+        try:
+            refresh_keys(merchant=merchant)
+        except ChannelError as error:
+            log.warning("platform_certificates_failed", merchant_id=merchant.pk, cause=str(error))
+
+
+def key_unknown(*, merchant: MerchantAccount) -> None:
+    """A message was signed with a key that is not in the list: look for new ones, at most once in five minutes."""
+    from apps.wallet import tasks
+
+    if merchant.channel != ChannelName.WECHATPAY or merchant.secrets.get("public_key_id"):
+        return
+    if cache.add(f"wallet-keys:{merchant.pk}", 1, timeout=REFRESH_PAUSE_S):
+        try:
+            tasks.refresh_keys.delay(merchant.pk)
+        except (OperationalError, OSError) as error:
+            log.warning("task_not_queued", task="wallet.refresh_keys", error=str(error))

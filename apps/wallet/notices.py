@@ -28,9 +28,11 @@ from apps.wallet.channels.base import (
     Notice,
     NoticeKind,
     NoticeReply,
+    UnknownKey,
 )
 from apps.wallet.enums import NoticeState
 from apps.wallet.errors import ChannelNotAvailable, NoticeNotFound, RechargeNotFound
+from apps.wallet.merchants import key_unknown
 from apps.wallet.models import MerchantAccount, PaymentNotice, Recharge
 
 log = structlog.get_logger(__name__)
@@ -58,6 +60,8 @@ def receive(*, channel: str, merchant_id: int, headers: Mapping[str, str], body:
     try:
         notice = client.parse_notice(headers, body, received_at=moment)
     except (BadSignature, Mismatch) as error:
+        if isinstance(error, UnknownKey):
+            key_unknown(merchant=merchant)  # the provider sends the notice again
         log.warning("notice_refused", channel=channel, merchant_id=merchant.pk, cause=str(error))
         return client.notice_refused
     except ChannelError as error:

@@ -36,6 +36,7 @@ from apps.wallet.channels.base import (
     Trade,
     TradeState,
     Unknown,
+    UnknownKey,
 )
 from apps.wallet.channels.sandbox import SandboxChannel
 from apps.wallet.enums import AccountKind, ChannelName, JournalKind, RechargeState
@@ -50,7 +51,7 @@ from apps.wallet.errors import (
     RechargeNotFound,
 )
 from apps.wallet.ledger import credit, debit
-from apps.wallet.merchants import merchant_for
+from apps.wallet.merchants import key_unknown, merchant_for
 from apps.wallet.models import MerchantAccount, Recharge
 from apps.wallet.services import lock_wallet
 
@@ -145,6 +146,7 @@ def prepare_payment(*, recharge: Recharge) -> Mapping[str, str]:
             raise ChannelRefused from error
         except Unknown as error:
             # The provider may have it by now: the same number again is the same order.
+            _look_for_keys(recharge, error)
             if last:
                 raise ChannelBusy from error
     raise AssertionError
@@ -190,6 +192,11 @@ def _merchant(recharge: Recharge) -> MerchantAccount:
     return recharge.merchant
 
 
+def _look_for_keys(recharge: Recharge, error: Unknown) -> None:
+    if isinstance(error, UnknownKey):
+        key_unknown(merchant=_merchant(recharge))
+
+
 def _channel(recharge: Recharge) -> Channel:
     try:
         return channel_of(_merchant(recharge))
@@ -224,6 +231,7 @@ def check_recharge(*, recharge_no: str) -> Recharge:
             except AlreadyPaid:
                 trade = channel.query(recharge.recharge_no)
     except Unknown as error:
+        _look_for_keys(recharge, error)
         _asked(recharge, str(error))
         raise ChannelBusy from error
     except Refused as error:

@@ -42,3 +42,11 @@ def check_recharges() -> None:
 
     for recharge_no in recharges.due_recharges():
         check_recharge.delay(recharge_no)
+
+
+@shared_task(name="wallet.refresh_keys")
+def refresh_keys(merchant_id: int | None = None) -> None:
+    """Look for new platform certificates of WeChat Pay."""
+    from apps.wallet import merchants
+
+    merchants.refresh_all_keys(merchant_id=merchant_id)

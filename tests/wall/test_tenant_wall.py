@@ -201,6 +201,7 @@ TASKS = {
     "wallet.check_recharges",
     "wallet.process_notice",
     "wallet.process_notices",
+    "wallet.refresh_keys",
 }
 
 

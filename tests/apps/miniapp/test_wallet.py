@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from apps.common.time import now
+from apps.customers.models import CustomerIdentity
 from apps.orders import settling
-from apps.wallet.models import Recharge
+from apps.wallet.models import MerchantAccount, Recharge
 from tests import factories
 from tests.apps.miniapp.conftest import refusal
 
@@ -118,3 +120,80 @@ def test_the_number_of_queries_does_not_grow(app_of, django_assert_num_queries, 
     app.get("wallet/statement")
     with django_assert_num_queries(6):  # three choose the tenant
         assert len(app.get("wallet/statement").json()["items"]) == count
+
+
+def test_what_a_top_up_may_be(app_of) -> None:
+    customer = factories.a_customer("0")
+    app = app_of(customer)
+    factories.a_tier("100.00", "5.00", name="百元礼")
+    once = factories.a_tier("50.00", "1.00", name="once", per_customer=1, is_additional=True)
+    body = app.get("wallet/recharge-options").json()
+    assert body == {
+        "minimum": "1.00",
+        "maximum": "5000.00",
+        "channels": [{"channel": "sandbox", "label": "sandbox"}],
+        "tiers": [
+            {
+                "name": "once",
+                "threshold": "50.00",
+                "bonus": "1.00",
+                "comes_on_top": True,
+                "ends_at": None,
+            },
+            {
+                "name": "百元礼",
+                "threshold": "100.00",
+                "bonus": "5.00",
+                "comes_on_top": False,
+                "ends_at": None,
+            },
+        ],
+    }
+    assert recharge(app, "60.00").json()["bonus"] == "1.00"
+    tiers = app.get("wallet/recharge-options").json()["tiers"]
+    assert once.name not in [tier["name"] for tier in tiers]
+
+
+def test_a_provider_takes_money_of_those_it_knows_only(app_of) -> None:
+    customer = factories.a_customer("0")
+    app = app_of(customer)
+    assert refusal(recharge(app, channel="wechatpay")) == (400, "wallet.channel")
+    MerchantAccount.objects.create(
+        channel="wechatpay", name="m", merchant_no="1", app_id="wx1", is_default=True
+    )
+    assert {"channel": "wechatpay", "label": "WeChat Pay"} in app.get("wallet/recharge-options").json()[
+        "channels"
+    ]
+    # What an app claims to be is nothing.
+    claimed = app.post(
+        "wallet/recharges",
+        {"amount": "10.00", "channel": "wechatpay", "payer": "o-1", "openid": "o-1"},
+        **{"idempotency-key": "k"},
+    )
+    assert refusal(claimed) == (409, "wallet.payer_unknown")
+    CustomerIdentity.objects.create(
+        customer=customer, provider="wechat", app_id="another", openid="o-1", last_login_at=now()
+    )
+    assert refusal(recharge(app, channel="wechatpay")) == (409, "wallet.payer_unknown")
+    assert Recharge.objects.count() == 0
+    CustomerIdentity.objects.update(app_id="wx1")
+    assert refusal(recharge(app, channel="wechatpay")) == (400, "wallet.channel")  # an account without keys
+    assert Recharge.objects.get().payer == "o-1"
+
+
+def test_a_driver_sees_all_of_his_top_ups(app_of) -> None:
+    customer = factories.a_customer("10.00")
+    factories.a_customer("20.00")
+    app = app_of(customer)
+    recharge(app, "30.00")
+    first = app.get("wallet/recharges", limit=1).json()
+    assert [item["amount"] for item in first["items"]] == ["30.00"]
+    second = app.get("wallet/recharges", limit=1, cursor=first["next_cursor"]).json()
+    assert ([item["amount"] for item in second["items"]], second["next_cursor"]) == (["10.00"], None)
+
+
+def test_a_closed_top_up_is_not_paid_any_more(app_of) -> None:
+    app = app_of(factories.a_customer("0"))
+    recharge(app)
+    Recharge.objects.update(state="closed")
+    assert refusal(recharge(app)) == (409, "wallet.recharge_closed")

@@ -276,12 +276,19 @@ class Shopping:
 def shopping(request: pytest.FixtureRequest, site: Site, settings: Any) -> Shopping:
     """For each provider."""
     settings.PAYMENT_TIMEOUT_S = TIMEOUT
-    return a_shopping(request, request.param, site)
+    provider = request.param
+    return open_shop(
+        provider,
+        request.getfixturevalue(f"{provider}_issued"),
+        request.getfixturevalue(f"{provider}_server")[1].url,
+        request.getfixturevalue(f"{provider}_console"),
+        site,
+    )
 
 
-def a_shopping(request: pytest.FixtureRequest, provider: str, site: Site) -> Shopping:
-    issued = dict(request.getfixturevalue(f"{provider}_issued"))
-    server = request.getfixturevalue(f"{provider}_server")[1]
+def open_shop(provider: str, issued: dict[str, Any], url: str, console: Console, site: Site) -> Shopping:
+    """Enter what a sandbox issued as a merchant account, and make a driver known in its app."""
+    issued = dict(issued)
     path = "" if provider == "wechatpay" else "/gateway.do"
     number = issued.pop("merchant_no" if provider == "wechatpay" else "seller_id")
     merchant = MerchantAccount(
@@ -289,7 +296,7 @@ def a_shopping(request: pytest.FixtureRequest, provider: str, site: Site) -> Sho
         name="商户",
         merchant_no=number,
         app_id=issued.pop("app_id"),
-        base_url=f"{server.url}{path}",
+        base_url=f"{url}{path}",
     )
     store_credentials(merchant=merchant, given=issued)
     customer = factories.a_customer("0")
@@ -300,4 +307,4 @@ def a_shopping(request: pytest.FixtureRequest, provider: str, site: Site) -> Sho
         openid=f"o-{customer.pk:012}",
         last_login_at=now(),
     )
-    return Shopping(merchant, customer, request.getfixturevalue(f"{provider}_console"), site)
+    return Shopping(merchant, customer, console, site)

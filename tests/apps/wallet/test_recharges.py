@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
 from apps.common.time import now
@@ -16,10 +17,11 @@ from apps.orders.ledger_check import differences
 from apps.wallet import notices, recharges, tasks
 from apps.wallet.channels.base import Mismatch
 from apps.wallet.errors import ChannelBusy, ChannelNotAvailable, PayerUnknown, RechargeClosed
-from apps.wallet.merchants import check_connection, merchant_for, switch
+from apps.wallet.merchants import check_connection, merchant_for, refresh_keys, switch
 from apps.wallet.models import JournalEntry, MerchantAccount, PaymentNotice, Recharge
 from tests import factories
-from tests.apps.wallet.conftest import Shopping
+from tests.apps.orders.test_at_once import at_once
+from tests.apps.wallet.conftest import TIMEOUT, Console, Shopping, Site, open_shop
 
 HUNDRED = Decimal("100.00")
 
@@ -355,3 +357,53 @@ def test_the_test_of_a_connection_proves_both_directions(shopping: Shopping) -> 
     merchant.refresh_from_db()
     assert not check_connection(merchant=merchant).ok
     assert not shopping.console.state()["orders"]
+
+
+def test_a_new_platform_certificate_is_fetched_when_a_notice_comes_with_it(
+    wechatpay_server: Any, wechatpay_console: Console, site: Site, settings: Any
+) -> None:
+    settings.PAYMENT_TIMEOUT_S = TIMEOUT
+    issued = wechatpay_server[0].issue(certificates=True)
+    shop = open_shop("wechatpay", issued, wechatpay_server[1].url, wechatpay_console, site)
+    wechatpay_console("POST", "settings", notice_key="certificate")
+    serial = wechatpay_console("POST", "rotate", key="certificate")["id"]
+    recharges.create_recharge(customer=shop.customer, amount=HUNDRED, channel="wechatpay", request_key="k")
+    recharge = Recharge.objects.get()
+    wechatpay_console.fault("http_500", only="certificates")
+    with pytest.raises(ChannelBusy):  # answers are signed with the new one as well
+        recharges.prepare_payment(recharge=recharge)
+    assert serial not in MerchantAccount.objects.get().secrets["platform_keys"]
+    cache.clear()  # five minutes later
+    wechatpay_console("POST", "pay", out_trade_no=recharge.recharge_no)
+    booked(shop, "0.00")  # refused, and the certificate fetched meanwhile
+    assert serial in MerchantAccount.objects.get().secrets["platform_keys"]
+    wechatpay_console("POST", "announce", out_trade_no=recharge.recharge_no)
+    booked(shop, "100.00")
+    assert refresh_keys(merchant=MerchantAccount.objects.get()) == []
+
+
+def test_merchants_with_a_public_key_have_no_certificates_to_look_for(shopping: Shopping) -> None:
+    assert refresh_keys(merchant=shopping.merchant) == []
+
+
+# --- At the same time -------------------------------------------------------------------------------------
+
+
+def test_a_double_click_makes_one_top_up_and_one_bonus(shopping: Shopping) -> None:
+    factories.a_tier("100.00", "5.00", per_customer=1)
+    results = at_once(*[lambda: shopping.begin()[1] for _ in range(4)])
+    assert len(shopping.console.state()["orders"]) == Recharge.objects.count() == 1
+    assert all(isinstance(result, dict) for result in results)
+    several = at_once(*[lambda key=key: shopping.begin(key=key)[0].bonus for key in "abcd"])
+    assert several == [Decimal("0.00")] * 4
+
+
+def test_notice_question_and_button_at_once_book_once(shopping: Shopping) -> None:
+    recharge, params = shopping.begin()
+    shopping.pay(params, notify="no")
+    number = recharge.recharge_no
+    calls = [lambda: recharges.check_recharge(recharge_no=number).state for _ in range(3)]
+    announce = lambda: shopping.console("POST", "announce", out_trade_no=number) and "paid"  # noqa: E731
+    assert at_once(*calls, announce) == ["paid"] * 4
+    booked(shopping, "100.00")
+    assert JournalEntry.objects.count() == 1
