@@ -30,7 +30,7 @@ from ykc_server.simulator.session import CLASSES, Phase, Session
 
 if TYPE_CHECKING:
     from ykc_server.simulator.parts import Gun
-    from ykc_server.simulator.pile import SimulatedPile
+    from ykc_server.simulator.pile.line import Line
 
 DC_BASE_VOLTAGE = 3300
 AC_VOLTAGE = 2200
@@ -51,7 +51,7 @@ CHARGER_ABORTS = {
 OTHER_ABORT = (0b01 << 4, 0b01 << 10, 0)
 
 
-def realtime(pile: SimulatedPile, gun: Gun) -> Realtime:
+def realtime(pile: Line, gun: Gun) -> Realtime:
     """Return frame 13 as of now."""
     message = Realtime(
         transaction_no=gun.last_transaction_no,
@@ -91,7 +91,7 @@ def realtime(pile: SimulatedPile, gun: Gun) -> Realtime:
     return message
 
 
-def battery_begins(pile: SimulatedPile, gun: Gun, session: Session) -> list[Message]:
+def battery_begins(pile: Line, gun: Gun, session: Session) -> list[Message]:
     """Return 15 and 17: what battery and charger tell each other before a DC charge."""
     car = session.car
     soc = car.soc(session.energy_wh)
@@ -131,7 +131,7 @@ def battery_begins(pile: SimulatedPile, gun: Gun, session: Session) -> list[Mess
     ]
 
 
-def battery_goes_on(pile: SimulatedPile, gun: Gun, session: Session) -> list[Message]:
+def battery_goes_on(pile: Line, gun: Gun, session: Session) -> list[Message]:
     """Return 23 and 25, due every 15 s of a DC charge."""
     soc = session.car.soc(session.energy_wh)
     voltage = _battery_voltage(soc)
@@ -164,7 +164,7 @@ def battery_goes_on(pile: SimulatedPile, gun: Gun, session: Session) -> list[Mes
     ]
 
 
-def battery_ends(pile: SimulatedPile, gun: Gun, session: Session, reason: StopReason) -> list[Message]:
+def battery_ends(pile: Line, gun: Gun, session: Session, reason: StopReason) -> list[Message]:
     """Return 1D or 21, whoever ended a DC charge, and 19."""
     soc = session.car.soc(session.energy_wh)
     cell = _battery_voltage(soc) * 10 // CELLS
@@ -191,7 +191,7 @@ def battery_ends(pile: SimulatedPile, gun: Gun, session: Session, reason: StopRe
 
 
 def transaction_record(
-    pile: SimulatedPile, gun: Gun, session: Session, reason: StopReason, now: datetime
+    pile: Line, gun: Gun, session: Session, reason: StopReason, now: datetime
 ) -> TransactionRecord:
     """Return frame 3B for a charge that ends `now`, in the pile's own time."""
     end = pile.clock(now)
@@ -228,7 +228,7 @@ def transaction_record(
     )
 
 
-def _head(pile: SimulatedPile, gun: Gun, session: Session) -> dict[str, Any]:
+def _head(pile: Line, gun: Gun, session: Session) -> dict[str, Any]:
     return {
         "transaction_no": session.request.transaction_no,
         "pile_no": pile.raw_pile_no,
