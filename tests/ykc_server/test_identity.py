@@ -5,13 +5,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 from datetime import timedelta
-from ipaddress import ip_address
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from apps.common.ids import SYSTEM
 from apps.common.schema import schema_context
@@ -22,6 +17,7 @@ from apps.piles.services import create_pile
 from apps.sites.models import Station
 from apps.tenancy import services as tenancy
 from apps.tenancy.models import Newcomer, SecondLogin, Tenant, TenantState
+from tests.ykc_server.certificates import make_certificate
 from tests.ykc_server.harness import (
     CODE,
     OTHER_CODE,
@@ -48,27 +44,7 @@ async def _true(value):
 @pytest.fixture
 def certificate(tmp_path):
     """A certificate for 127.0.0.1 that signs itself, and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway.test")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now() - timedelta(days=1))
-        .not_valid_after(now() + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return str(certificate_file), str(key_file)
+    return make_certificate(tmp_path)
 
 
 def test_piles_dial_in_over_tls_and_beside_it(committed, certificate):

@@ -202,8 +202,8 @@ def test_a_refusal_of_one_gun_is_that_of_all_and_one_gun_alone_is_refused(commit
 @pytest.fixture
 def hasty(monkeypatch):
     """Piles that lose no time between a start and the charge, and between its end and the record."""
-    monkeypatch.setattr("ykc_server.simulator.pile.HANDSHAKE", timedelta(0))
-    monkeypatch.setattr("ykc_server.simulator.pile.RECORD_AFTER", timedelta(0))
+    monkeypatch.setattr("ykc_server.simulator.pile.charging.HANDSHAKE", timedelta(0))
+    monkeypatch.setattr("ykc_server.simulator.pile.charging.RECORD_AFTER", timedelta(0))
 
 
 @asynccontextmanager

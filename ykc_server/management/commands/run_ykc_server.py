@@ -68,9 +68,15 @@ class Command(BaseCommand):
 
         def renew() -> None:
             try:
+                tls_context(
+                    *files
+                )  # a certificate without its key would replace the one in use and then be refused
                 context.load_cert_chain(files[0], files[1] or None)
             except OSError as error:  # half written, or gone: the old one stays
                 self.stderr.write(f"certificate not read: {error}")
+            else:
+                self.stdout.write("certificate read anew")
+            self.stdout.flush()
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, renew)
         port = await server.listen(host, settings.YKC_TLS_PORT, reuse_port=True, tls=context)
