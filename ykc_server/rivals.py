@@ -112,12 +112,14 @@ class Rivals:
             for number in session.guns:
                 message = ReadRealtime(pile_no=session.pile_no, gun_no=number)
                 older.write(message.encode(older.next_sequence()))
+        asked = older.challenge
         try:
-            return await asyncio.wait_for(asyncio.shield(older.challenge), self.wait_s)
+            return await asyncio.wait_for(asyncio.shield(asked), self.wait_s)
         except TimeoutError:
             return False
         finally:
-            older.challenge = None
+            if older.challenge is asked:  # else a later login has asked anew
+                older.challenge = None
 
     async def _ask_elsewhere(
         self, channel: str, connection_id: str, schema: str, pile_code: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -33,9 +34,19 @@ QUIET_S = 0.3
 LONE_S = 3.0
 """… but for a request that is still alone, which waits so long for the other gun's."""
 
-Group = dict[bytes, ParallelStartRequest]
-_groups: WeakKeyDictionary[PileConsumer, dict[bytes, Group]] = WeakKeyDictionary()
-"""Requests that wait for those of the other guns: by connection, parallel number and gun."""
+MOST_AT_ONCE = 4
+"""Parallel charges that one pile may ask for at a time: each is a task and a call of the database."""
+
+
+@dataclass(eq=False)
+class _Asked:
+    """What one connection asks: requests that wait for those of the other guns, by parallel number and gun."""
+
+    groups: dict[bytes, dict[bytes, ParallelStartRequest]] = field(default_factory=dict)
+    undecided: int = 0
+
+
+_asked: WeakKeyDictionary[PileConsumer, _Asked] = WeakKeyDictionary()
 
 
 @on(0x31)
@@ -51,30 +62,36 @@ async def start_requested(pile: PileConsumer, m: StartRequest) -> None:
 @on(0xA1)
 async def parallel_start_requested(pile: PileConsumer, m: ParallelStartRequest) -> None:
     """Keep the request until those of the other guns are there; then all are answered alike (YKC V1.6, 7.8)."""
-    groups = _groups.setdefault(pile, {})
-    group = groups.get(m.parallel_seq)
-    if group is None:
-        groups[m.parallel_seq] = {m.gun_no: m}
-        pile.gateway.spawn(_answer_group(pile, m.parallel_seq))
-    else:
+    asked = _asked.setdefault(pile, _Asked())
+    group = asked.groups.get(m.parallel_seq)
+    if group is not None:
         group[m.gun_no] = m
+    elif asked.undecided >= MOST_AT_ONCE:
+        pile.pass_over(m.encode(m.sequence), "too_many_starts")
+    else:
+        asked.groups[m.parallel_seq] = {m.gun_no: m}
+        asked.undecided += 1
+        pile.gateway.spawn(_answer_group(pile, asked, m.parallel_seq))
 
 
-async def _answer_group(pile: PileConsumer, parallel_seq: bytes) -> None:
+async def _answer_group(pile: PileConsumer, asked: _Asked, parallel_seq: bytes) -> None:
     session: Session = pile.session  # type: ignore[assignment]
-    group = _groups[pile][parallel_seq]
-    waited_s, known = 0.0, 0
-    while len(group) != known or (len(group) == 1 and waited_s < LONE_S):
-        known = len(group)
-        await asyncio.sleep(QUIET_S)
-        waited_s += QUIET_S
-    del _groups[pile][parallel_seq]
-    requests = list(group.values())
-    answers = await pile.gateway.pool.run_surely(
-        session.schema,
-        pile_starts.start_parallel_by_pile,
-        [translate.start_request(request) for request in requests],
-    )
+    group = asked.groups[parallel_seq]
+    try:
+        waited_s, known = 0.0, 0
+        while len(group) != known or (len(group) == 1 and waited_s < LONE_S):
+            known = len(group)
+            await asyncio.sleep(QUIET_S)
+            waited_s += QUIET_S
+        del asked.groups[parallel_seq]
+        requests = list(group.values())
+        answers = await pile.gateway.pool.run_surely(
+            session.schema,
+            pile_starts.start_parallel_by_pile,
+            [translate.start_request(request) for request in requests],
+        )
+    finally:
+        asked.undecided -= 1
     for request, answer in zip(requests, answers, strict=True):
         pile.write(translate.start_request_ack(answer, request).encode(request.sequence))
 
