@@ -26,10 +26,19 @@ from apps.orders.enums import OrderState
 from apps.orders.models import Order
 from apps.orders.selectors import order_of, progress
 
+MOST_GUNS = 4
+"""On one car. YKC V1.6, 7.8 speaks of two; more than this is a mistake of the caller."""
+
 
 class StartInput(serializers.Serializer[Any]):
     connector_code = serializers.CharField(max_length=40)
     preset_amount = AmountIn(required=False, allow_null=True, default=None)
+    further_connectors = serializers.ListField(
+        child=serializers.CharField(max_length=40),
+        max_length=MOST_GUNS - 1,
+        default=list,
+        help_text="other guns of the same charger that charge the same car; see `parallel_connectors` of a gun",
+    )
 
 
 class ProgressOutput(serializers.Serializer[Any]):
@@ -39,6 +48,7 @@ class ProgressOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=OrderState.choices)
     state_label = serializers.CharField()
     connector_code = serializers.CharField()
+    further_connectors = serializers.ListField(child=serializers.CharField())
     station_name = serializers.CharField()
     waiting_for_plug = serializers.BooleanField()
     stop_requested = serializers.BooleanField()
@@ -69,6 +79,7 @@ PROGRESS = {
     "state": "charging",
     "state_label": "充电中",
     "connector_code": "3201060000000101",
+    "further_connectors": [],
     "station_name": "滨江公园充电站",
     "waiting_for_plug": False,
     "stop_requested": False,
@@ -100,23 +111,31 @@ class ChargesView(DriverView):
     @described(
         "Start a charge",
         request=StartInput,
-        request_example={"connector_code": "3201060000000101", "preset_amount": "50.00"},
+        request_example={
+            "connector_code": "3201060000000101",
+            "preset_amount": "50.00",
+            "further_connectors": ["3201060000000102"],
+        },
         parameters=[IDEMPOTENCY_KEY],
         output=ProgressOutput,
         status=201,
-        example=STARTING,
+        example={**STARTING, "further_connectors": ["3201060000000102"]},
         errors=[400, 401, 403, 404, 409],
         operation_id="charges_start",
         tags=["charging"],
     )
     def post(self, request: Request) -> Response:
-        """Money is set aside: `preset_amount`, or without it all that is available up to the operator's maximum."""
+        """Money is set aside: `preset_amount`, or without it all that is available up to the operator's maximum.
+
+        With `further_connectors` one car charges over several guns of one charger: one order, one hold, one bill.
+        """
         key = idempotency_key(request)
         data = body(request, StartInput)
         order = services.start_charge(
             customer=self.customer,
             connector_code=connector_code(data["connector_code"]),
             preset_amount=data["preset_amount"],
+            further_connectors=[connector_code(code) for code in data["further_connectors"]],
             request_key=key,
             actor=self.actor,
         )

@@ -28,7 +28,7 @@ from apps.miniapp.api import (
 from apps.piles.enums import ConnectorState, PileKind, PileState
 from apps.piles.errors import PileNotFound
 from apps.piles.models import Connector
-from apps.piles.selectors import connector_by_code, connectors_of, gun_counts
+from apps.piles.selectors import connector_by_code, connectors_of, gun_counts, parallel_codes
 from apps.pricing.models import PriceVersion
 from apps.pricing.selectors import effective_versions, station_versions
 from apps.sites.models import Station, StationState
@@ -111,6 +111,10 @@ class ConnectorOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=ConnectorState.choices)
     state_label = serializers.CharField()
     can_start = serializers.BooleanField()
+    parallel_connectors = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="other guns of this charger that may charge the same car (`further_connectors` of a start)",
+    )
     soc_percent = serializers.IntegerField(allow_null=True)
     remaining_minutes = serializers.IntegerField(allow_null=True)
     price_now = PriceOutput(allow_null=True)
@@ -171,6 +175,7 @@ CONNECTOR = {
     "state": "idle",
     "state_label": "空闲",
     "can_start": True,
+    "parallel_connectors": ["3201060000000102"],
     "soc_percent": None,
     "remaining_minutes": None,
     "price_now": PRICE,
@@ -239,8 +244,10 @@ class StationView(PublicView):
         station.periods = _periods(version, at)
         connectors = list(connectors_of(station_id=station.pk))
         versions = effective_versions(places=[(item.pile_id, station.pk) for item in connectors], at=at)
+        codes = parallel_codes(piles=[item.pile for item in connectors])
         station.connectors = [
-            connector_fields(item, station, versions.get(item.pile_id), at) for item in connectors
+            connector_fields(item, station, versions.get(item.pile_id), at, codes.get(item.pile_id, ()))
+            for item in connectors
         ]
         return Response(StationDetailOutput(station).data)
 
@@ -259,8 +266,9 @@ class ConnectorView(PublicView):
         connector = connector_by_code(code=connector_code(code))
         station, at = connector.pile.station, now()
         version = effective_versions(places=[(connector.pile_id, station.pk)], at=at).get(connector.pile_id)
+        codes = parallel_codes(piles=[connector.pile]).get(connector.pile_id, ())
         shown = {
-            **connector_fields(connector, station, version, at),
+            **connector_fields(connector, station, version, at, codes),
             "station": station,
             "periods": _periods(version, at),
         }
@@ -276,9 +284,13 @@ def connector_code(text: str) -> str:
 
 
 def connector_fields(
-    connector: Connector, station: Station, version: PriceVersion | None, at: datetime
+    connector: Connector,
+    station: Station,
+    version: PriceVersion | None,
+    at: datetime,
+    parallel: Sequence[str],
 ) -> dict[str, Any]:
-    """Return a gun (with pile and status) as ConnectorOutput shows it."""
+    """Return a gun (with pile and status) as ConnectorOutput shows it; `parallel`: codes of the pile's guns."""
     pile, status = connector.pile, connector.status
     is_charging = status.state == ConnectorState.CHARGING
     in_service = pile.state == PileState.IN_SERVICE and station.state == StationState.OPEN
@@ -292,6 +304,7 @@ def connector_fields(
         "state": status.state,
         "state_label": status.get_state_display(),
         "can_start": in_service and status.state in FREE and version is not None,
+        "parallel_connectors": [code for code in parallel if code != connector.code],
         "soc_percent": status.soc_percent if is_charging else None,
         "remaining_minutes": status.remaining_minutes if is_charging else None,
         "price_now": _price_now(version, at),

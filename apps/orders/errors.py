@@ -26,6 +26,12 @@ class GunsApart(DomainError):
     status = 409
 
 
+class OneGunOnly(DomainError):
+    code = "orders.one_gun_only"
+    message = _("This charger cannot charge one car over several guns. Please use one gun.")
+    status = 409
+
+
 class Unsettled(DomainError):
     code = "orders.unsettled"
     message = _("An earlier charge is not settled yet.")

@@ -27,6 +27,7 @@ from apps.orders.services import open_order
 from apps.piles.errors import ConnectorBusy, ConnectorFaulty, PileDisabled, PileNotFound
 from apps.piles.models import Connector
 from apps.piles.reports import PileStartAnswer, PileStartRequest
+from apps.piles.services import parallel_seen
 from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.wallet.errors import HasDebt, InsufficientBalance
 
@@ -90,7 +91,10 @@ def start_parallel_by_pile(
     """Answer a pile that asks for a charge over several guns (0xA1), in the order of the requests.
 
     One verdict for all: one order, its hold shared out over the guns. One gun alone, or two main guns, is refused.
+    A pile that asks so can be asked so: the app may start over its guns from now on.
     """
+    if len(requests) > 1:
+        parallel_seen(pile_code=requests[0].pile_code)
     return _start(list(requests), at or now())
 
 

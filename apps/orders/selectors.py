@@ -36,6 +36,7 @@ class Progress:
     state: str
     state_label: str
     connector_code: str
+    further_connectors: list[str]
     station_name: str
     waiting_for_plug: bool
     stop_requested: bool
@@ -121,7 +122,8 @@ def progress(*, order: Order) -> Progress:
     Of several guns energies, amounts, power and current are added; the rest is the main gun's.
     """
     status: ConnectorStatus = order.connector.status
-    words = [gun.connector.status for gun in guns_of(order) if gun.speaks]
+    guns = guns_of(order)
+    words = [gun.connector.status for gun in guns if gun.speaks]
     live = bool(words) and order.state not in _DONE
     settled = order.state == OrderState.COMPLETED
     reported_at = status.reported_at if live else order.ended_at
@@ -132,6 +134,7 @@ def progress(*, order: Order) -> Progress:
         state=order.state,
         state_label=str(OrderState(order.state).label),
         connector_code=order.connector.code,
+        further_connectors=[gun.connector.code for gun in guns[1:]],
         station_name=order.station.name,
         waiting_for_plug=order.waiting_for_plug,
         stop_requested=order.stop_requested_at is not None,

@@ -24,7 +24,14 @@ from apps.customers.enterprises import enterprise_of
 from apps.customers.models import Customer, CustomerState
 from apps.orders import unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
-from apps.orders.errors import CustomerBlocked, GunsApart, NotStartable, OrderNotFound, StationClosed
+from apps.orders.errors import (
+    CustomerBlocked,
+    GunsApart,
+    NotStartable,
+    OneGunOnly,
+    OrderNotFound,
+    StationClosed,
+)
 from apps.orders.guns import guns_of, shares
 from apps.orders.models import Order, ParallelLeg
 from apps.orders.moves import begin, move, note
@@ -75,7 +82,7 @@ def start_charge(
     returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
     one hold, shared out evenly as the guns' balances. `coupon`: the id of one, which is reserved; BEST, chosen at
     settlement; or NO_COUPON. Raises errors of piles, pricing, wallet and coupons, CustomerBlocked, StationClosed,
-    GunsApart, KeyReused.
+    GunsApart, OneGunOnly, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
@@ -141,6 +148,8 @@ def open_order(
                     return order, False
                 for connector in connectors:
                     _check_connector(connector, speaks=not asks_pile)
+                if asks_pile and len(connectors) > 1 and not connectors[0].pile.takes_parallel:
+                    raise OneGunOnly
                 order = _create(
                     customer=customer,
                     connectors=connectors,

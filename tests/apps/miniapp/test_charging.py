@@ -27,6 +27,7 @@ def test_a_charge_from_start_to_stop(app_of) -> None:
         "state": "starting",
         "state_label": "starting",
         "connector_code": connector.code,
+        "further_connectors": [],
         "station_name": order.station.name,
         "waiting_for_plug": False,
         "stop_requested": False,
@@ -188,3 +189,60 @@ def test_an_amount_too_large_names_the_largest(app_of) -> None:
     assert answer.json()["data"]["fields"] == {
         "preset_amount": ["The amount must be from 0.01 to 999999.99."]
     }
+
+
+def test_one_car_over_two_guns(app_of) -> None:
+    first, second = factories.a_pile(guns=2, parallel=True).connectors.order_by("code")
+    customer = factories.a_customer("80.00")
+    app = app_of(customer)
+    body = {
+        "connector_code": first.code,
+        "preset_amount": "30.00",
+        "further_connectors": [f"{second.code[:8]} {second.code[8:]}"],
+    }
+    answer = app.post("charges", body, **{"idempotency-key": "two"})
+    assert answer.status_code == 201
+    order = Order.objects.get()
+    wanted = (first.code, [second.code], "30.00")
+    picture = answer.json()
+    assert (picture["connector_code"], picture["further_connectors"], picture["hold_amount"]) == wanted
+    sent = PileCommand.objects.order_by("id").values_list("kind", "connector_no", "payload")
+    assert [(kind, number, payload["balance"]) for kind, number, payload in sent] == [
+        ("start_parallel", "01", "15.00"),
+        ("start_parallel", "02", "15.00"),
+    ]
+    again = app.post("charges", body, **{"idempotency-key": "two"})
+    assert (again.status_code, again.json()["order_no"]) == (201, order.order_no)
+    alone = app.post("charges", {**body, "further_connectors": []}, **{"idempotency-key": "two"})
+    assert refusal(alone) == (409, "idempotency.key_reused")
+    other = app_of(factories.a_customer("80.00"))
+    assert refusal(other.start(second.code)) == (409, "piles.busy")
+
+
+@pytest.mark.parametrize(
+    ("further", "wanted"),
+    [
+        (["gun"], (404, "piles.not_found")),
+        (["9" * 16], (409, "orders.guns_apart")),
+        ("01", (400, "invalid")),
+        ([None], (400, "invalid")),
+        ([{}], (400, "invalid")),
+        (None, (400, "invalid")),
+        (["0" * 16] * 4, (400, "invalid")),
+        (["9" * 41], (400, "invalid")),
+    ],
+)
+def test_further_guns_that_are_none(app_of, further: object, wanted: tuple[int, str]) -> None:
+    connector = factories.a_pile(guns=2, parallel=True).connectors.get(connector_no="01")
+    body = {"connector_code": connector.code, "further_connectors": further}
+    answer = app_of(factories.a_customer()).post("charges", body, **{"idempotency-key": "k"})
+    assert refusal(answer) == wanted
+    assert Order.objects.count() == 0
+
+
+def test_a_charger_that_charges_one_car_over_one_gun_only(app_of) -> None:
+    first, second = factories.a_pile(guns=2).connectors.order_by("code")
+    body = {"connector_code": first.code, "further_connectors": [second.code]}
+    answer = app_of(factories.a_customer()).post("charges", body, **{"idempotency-key": "k"})
+    assert refusal(answer) == (409, "orders.one_gun_only")
+    assert Order.objects.count() == 0

@@ -146,6 +146,7 @@ def test_a_stations_day_and_guns(anybody) -> None:
         "state": "idle",
         "state_label": "idle",
         "can_start": True,
+        "parallel_connectors": [],
         "soc_percent": None,
         "remaining_minutes": None,
         "price_now": FLAT_NOW,
@@ -169,6 +170,17 @@ def test_a_station_costs_the_same_queries_with_more_guns(
     anybody.get(f"stations/{station.station_no}")
     with django_assert_num_queries(9):  # three choose the tenant
         assert len(anybody.get(f"stations/{station.station_no}").json()["connectors"]) == guns
+
+
+def test_a_gun_names_those_that_may_charge_the_same_car(anybody, django_assert_num_queries) -> None:
+    station = factories.a_station()
+    able = factories.a_pile(station=station, guns=3, parallel=True)
+    factories.a_pile(station=station, guns=2)
+    codes = [gun.code for gun in able.connectors.order_by("code")]
+    assert anybody.get(f"connectors/{codes[1]}").json()["parallel_connectors"] == [codes[0], codes[2]]
+    with django_assert_num_queries(10):  # one more than where no pile does it
+        connectors = anybody.get(f"stations/{station.station_no}").json()["connectors"]
+    assert [len(gun["parallel_connectors"]) for gun in connectors] == [2, 2, 2, 0, 0]
 
 
 @pytest.mark.parametrize("spelling", ["{0}", "{1} {2}", "{1}-{2}"])

@@ -17,6 +17,7 @@ from apps.orders.selectors import progress
 from apps.piles.enums import CommandKind, CommandState, ConnectorState
 from apps.piles.models import Alarm, ConnectorStatus, PileCommand
 from apps.piles.reports import StartAnswer, StopAnswer
+from apps.piles.services import parallel_seen
 from apps.wallet.services import wallet_of
 from tests import factories
 
@@ -31,7 +32,7 @@ def ledger_is_clean(tenant):
 
 def start(balance="80.00", **fields):
     """An order over both guns of a pile, in STARTING."""
-    pile = factories.a_pile(guns=2)
+    pile = factories.a_pile(guns=2, parallel=True)
     first, second = pile.connectors.order_by("code")
     return services.start_charge(
         customer=factories.a_customer(balance),
@@ -310,6 +311,18 @@ def test_guns_must_be_two_of_one_pile(further):
         )
     assert error.value.code == "orders.guns_apart"
     assert Order.objects.count() == 0
+
+
+def test_a_pile_must_be_known_to_charge_one_car_over_several_guns():
+    first, second = factories.a_pile(guns=2).connectors.order_by("code")
+    customer = factories.a_customer("80.00")
+    both = {"connector_code": first.code, "further_connectors": [second.code]}
+    with pytest.raises(DomainError) as error:
+        services.start_charge(customer=customer, request_key="k", **both)
+    assert error.value.code == "orders.one_gun_only"
+    assert Order.objects.count() == 0
+    parallel_seen(pile_code=first.pile.pile_code)
+    assert len(guns_of(services.start_charge(customer=customer, request_key="k", **both))) == 2
 
 
 def test_a_repeated_request_returns_the_order_and_with_other_guns_is_refused():
