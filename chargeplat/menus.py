@@ -94,6 +94,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Customers"), "person", "customers.customer"),
                 (_("Charging cards"), "credit_card", "customers.card"),
+                (_("Offline cards"), "sd_card", "piles.offlinecard"),
                 (_("Vehicles"), "directions_car", "customers.vehicle"),
             ],
         ),

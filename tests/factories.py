@@ -81,6 +81,7 @@ def a_pile(
     online: bool = True,
     pile_code: str = "",
     priced: bool = True,
+    parallel: bool = False,
 ) -> Pile:
     """A DC pile of 120 kW, idle and online, at a station with prices."""
     place = station or a_station()
@@ -94,6 +95,9 @@ def a_pile(
     )
     if priced and not place.prices.exists():
         a_price(station=place)
+    if parallel:
+        piles.parallel_seen(pile_code=pile.pile_code)
+        pile.refresh_from_db()
     if online:
         put_online(pile)
     return pile

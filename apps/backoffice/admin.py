@@ -346,6 +346,7 @@ DEEDS = {
     "queried": gettext_lazy("provider asked"),
     "tested": gettext_lazy("connection tested"),
     "processed": gettext_lazy("processed again"),
+    "pin_set": gettext_lazy("PIN set"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }

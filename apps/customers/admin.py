@@ -7,15 +7,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.validators import RegexValidator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action, display
+from django.utils.translation import pgettext
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.customers import cards
@@ -31,6 +34,19 @@ def by_phone(term: str) -> str:
     return f"+86{term}" if LOCAL_PHONE.fullmatch(term) else term
 
 
+class PinForm(ReasonForm):
+    """A PIN as the customer types it at a pile."""
+
+    pin = forms.CharField(
+        label=_("PIN at the pile"),
+        required=False,
+        max_length=12,
+        validators=[RegexValidator(cards.PIN, _("4 to 12 digits are needed."))],
+        help_text=_("4 to 12 digits. It is shown to nobody. Empty: the customer cannot start by PIN."),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "inputmode": "numeric"}),
+    )
+
+
 @admin.register(Customer, site=tenant_site)
 class CustomerAdmin(ReadOnlyAdmin):
     """Drivers. The phone number is masked for who lacks the permission to see it; a whole number can be looked up."""
@@ -39,6 +55,7 @@ class CustomerAdmin(ReadOnlyAdmin):
     list_filter = ["state"]
     search_fields = ["nickname"]
     search_help_text = _("Nickname, or a whole phone number")
+    actions_detail = ["set_pin"]
     export = [
         (_("customer"), "nickname"),
         (_("phone"), "masked_phone"),
@@ -57,7 +74,11 @@ class CustomerAdmin(ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The whole number where it may be seen."""
         phone = "phone" if self.allowed(request, "view_phone") else "phone_shown"
-        return [("nickname", phone), ("state_shown", "last_login_shown", "created_shown")]
+        return [
+            ("nickname", phone),
+            ("state_shown", "last_login_shown", "created_shown"),
+            "pin_shown",
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Customer], search_term: str
@@ -67,6 +88,37 @@ class CustomerAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         return queryset.filter(Q(nickname__icontains=term) | Q(phone=by_phone(term))), False
+
+    @dialog_button(
+        _("Set PIN"),
+        url="pin",
+        icon="pin",
+        permission="pin",
+        text=_("With phone number and PIN the customer starts charging at the pile's keys."),
+        form=PinForm,
+    )
+    def set_pin(self, request: HttpRequest, form: PinForm, object_id: str) -> HttpResponse:
+        """Set it, or take it away."""
+        customer = self.row(request, object_id)
+        pin = form.cleaned_data["pin"]
+        before = bool(customer.pin)
+        cards.set_pin(customer=customer, pin=pin)
+        changes = {"has_pin": [before, bool(pin)]}
+        self.audit(request, "pin_set", customer, changes=changes, reason=form.cleaned_data["reason"])
+        return self.back_to(request, customer, _("The PIN is set.") if pin else _("The PIN is taken away."))
+
+    def has_pin_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may set PINs."""
+        return self.allowed(request, "set_pin")
+
+    @display(description=_("PIN at the pile"))
+    def pin_shown(self, obj: Customer) -> str:
+        """Whether there is one."""
+        return (
+            shown.label(pgettext("PIN", "set"), "success")
+            if obj.pin
+            else shown.label(pgettext("PIN", "not set"), "neutral")
+        )
 
     @display(description=_("customer"), ordering="id")
     def customer_shown(self, obj: Customer) -> str:
@@ -127,17 +179,13 @@ class CardAdmin(BackofficeAdmin):
     fields = ["customer", ("logical_no", "physical_no"), ("works_offline", "state_shown")]
     actions_detail = ["change_state"]
 
-    @action(
-        description=_("Change state"),
-        url_path="state",
+    @dialog_button(
+        _("Change state"),
+        url="state",
         icon="credit_card_off",
-        permissions=["state"],
-        dialog={
-            "title": _("Change state"),
-            "description": _("A running charge goes on. A frozen card starts no other."),
-            "form_class": CardStateForm,
-            "form_submit_text": _("Change state"),
-        },
+        permission="state",
+        text=_("A running charge goes on. A frozen card starts no other."),
+        form=CardStateForm,
     )
     def change_state(self, request: HttpRequest, form: CardStateForm, object_id: str) -> HttpResponse:
         """Freeze the card, or let it work again."""

@@ -32,7 +32,10 @@ class Customer(TimeStamped):
         verbose_name = _("customer")
         verbose_name_plural = _("customers")
         ordering = ["-id"]
-        permissions = [("view_phone", _("Can see whole phone numbers"))]
+        permissions = [
+            ("view_phone", _("Can see whole phone numbers")),
+            ("set_pin", _("Can set customers' PINs")),
+        ]
 
     def __str__(self) -> str:
         return self.nickname or self.masked_phone

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class PileKind(models.TextChoices):
@@ -60,7 +61,7 @@ class CardOnPile(models.TextChoices):
     """What is known of an offline card in a pile's memory."""
 
     WANTED = "wanted", _("to be written")
-    STORED = "stored", _("stored")
+    STORED = "stored", pgettext_lazy("card in a pile", "stored")
     UNWANTED = "unwanted", _("to be deleted")
     FAILED = "failed", _("failed")
 

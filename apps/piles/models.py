@@ -47,6 +47,9 @@ class Pile(TimeStamped):
     # How this pile speaks, where it differs from others (docs: connect a pile).
     five_prices = models.BooleanField(_("knows five rate classes"), default=False)
     takes_qr = models.BooleanField(_("takes QR codes (0xF0)"), default=False)
+    takes_parallel = models.BooleanField(
+        _("charges one car over several guns"), default=False, db_default=False
+    )
     crc_order = models.CharField(
         _("checksum order"), max_length=4, choices=CrcOrder, default=CrcOrder.LOW_FIRST
     )
@@ -285,6 +288,7 @@ class OfflineCard(TimeStamped):
         verbose_name_plural = _("offline cards")
         ordering = ["pile", "logical_no"]
         constraints = [models.UniqueConstraint(fields=["pile", "physical_no"], name="offline_card_unique")]
+        permissions = [("manage_offline_cards", _("Can write and delete the cards in piles"))]
 
     def __str__(self) -> str:
         return f"{self.pile_id} {self.logical_no}"

@@ -45,6 +45,17 @@ def connectors_of(*, station_id: int) -> QuerySet[Connector]:
     )
 
 
+def parallel_codes(*, piles: Iterable[Pile]) -> dict[int, list[str]]:
+    """Return {pile id: codes of all guns, in order} of those piles that charge one car over several guns."""
+    able = [pile.pk for pile in piles if pile.takes_parallel]
+    found: dict[int, list[str]] = {}
+    if able:
+        rows = Connector.objects.filter(pile_id__in=able).order_by("code").values_list("pile_id", "code")
+        for pile_id, code in rows:
+            found.setdefault(pile_id, []).append(code)
+    return found
+
+
 def gun_counts(*, station_ids: list[int]) -> dict[int, dict[str, int]]:
     """Return {station id: {"dc": n, "ac": n, "dc_idle": n, "ac_idle": n}} in one query."""
     idle = Q(

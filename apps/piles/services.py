@@ -214,6 +214,13 @@ def dialect_learnt(*, pile_code: str, **columns: bool | str) -> None:
     log.info("dialect_learnt", pile_code=pile_code, **columns)
 
 
+def parallel_seen(*, pile_code: str) -> None:
+    """Keep that a pile charges one car over several guns: it asked for it (0xA1)."""
+    piles = Pile.objects.filter(pile_code=pile_code, takes_parallel=False)
+    if piles.update(takes_parallel=True, updated_at=now()):
+        log.info("dialect_learnt", pile_code=pile_code, takes_parallel=True)
+
+
 def locks_reported(reports: list[LockReport]) -> None:
     """Keep what ground locks say of themselves, the newest word of each, and open or close their alarms."""
     latest = {report.connector_id: report for report in reports}

@@ -6,12 +6,13 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.sites import tenant_site
 from apps.sites import services
 from apps.sites.models import Station, StationState
@@ -72,17 +73,13 @@ class StationAdmin(BackofficeAdmin):
         (_("For drivers"), {"classes": ["tab"], "fields": ["parking_note", "notice", "qr_prefix"]}),
     ]
 
-    @action(
-        description=_("Change state"),
-        url_path="state",
+    @dialog_button(
+        _("Change state"),
+        url="state",
         icon="toggle_on",
-        permissions=["state"],
-        dialog={
-            "title": _("Change state"),
-            "description": _("Running charges go on. No new charge starts at a station that is not open."),
-            "form_class": StateForm,
-            "form_submit_text": _("Change state"),
-        },
+        permission="state",
+        text=_("Running charges go on. No new charge starts at a station that is not open."),
+        form=StateForm,
     )
     def change_state(self, request: HttpRequest, form: StateForm, object_id: str) -> HttpResponse:
         """Open, close, or put under maintenance."""

@@ -12,12 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RelatedDropdownFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin, ReadOnlyInline
+from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.sites import platform_site
 from apps.tenancy import services
 from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
@@ -117,17 +118,14 @@ class NewcomerAdmin(ReadOnlyAdmin):
     fields = [("key", "kind"), ("address", "tenant"), ("first_shown", "last_shown"), "times", "facts_shown"]
     actions_detail = ["offer", "drop"]
 
-    @action(
-        description=_("Offer to a tenant"),
-        url_path="offer",
+    @dialog_button(
+        _("Offer to a tenant"),
+        url="offer",
         icon="forward",
-        permissions=["decide"],
-        dialog={
-            "title": _("Offer to a tenant"),
-            "description": _("The tenant's staff see the device and may approve it."),
-            "form_class": OfferForm,
-            "form_submit_text": _("Offer"),
-        },
+        permission="decide",
+        text=_("The tenant's staff see the device and may approve it."),
+        form=OfferForm,
+        submit=_("Offer"),
     )
     def offer(self, request: HttpRequest, form: OfferForm, object_id: str) -> HttpResponse:
         """Say whose device it may be."""
@@ -137,17 +135,13 @@ class NewcomerAdmin(ReadOnlyAdmin):
         self.audit(request, "assigned", device, changes={"tenant": [before and before.code, tenant.code]})
         return self.back_to(request, device)
 
-    @action(
-        description=_("Forget"),
-        url_path="drop",
+    @dialog_button(
+        _("Forget"),
+        url="drop",
         icon="delete",
-        permissions=["decide"],
-        dialog={
-            "title": _("Forget"),
-            "description": _("It is listed again when it dials in again."),
-            "form_class": BaseDialogForm,
-            "form_submit_text": _("Forget"),
-        },
+        permission="decide",
+        text=_("It is listed again when it dials in again."),
+        form=BaseDialogForm,
     )
     def drop(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Take it off the list."""

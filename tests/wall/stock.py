@@ -26,7 +26,7 @@ from apps.orders.models import BillingPolicy, Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
 from apps.piles.enums import AlarmKind
-from apps.piles.models import CommandBatch, Pile, UpdateServer
+from apps.piles.models import CommandBatch, OfflineCard, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.tenancy.models import Newcomer, Tenant
@@ -111,7 +111,8 @@ def stock() -> Stock:
     live = factories.a_charging_order(customer=driver, connector=second)
     factories.an_abnormal_order(connector=first, customer=factories.a_customer("30.00", nickname=SECRET))
     record = factories.a_record(live, {"flat": "10.0000"})
-    add_card(customer=driver, logical_no="9901010001", physical_no="99010101")
+    card = add_card(customer=driver, logical_no="9901010001", physical_no="99010101", works_offline=True)
+    OfflineCard.objects.create(pile=pile, logical_no=card.logical_no, physical_no=card.physical_no)
     add_vehicle(customer=driver, plate="沪A99011")
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
     TransactionRecord.objects.update(received_at=now() - timedelta(days=1))

@@ -59,6 +59,9 @@ STANDARD = {
 COMMANDS = ("refresh", "clock", "prices", "qr", "work", "reboot", "update")
 """What can be sent to a pile, and to all piles of a station."""
 
+CARDS = ("write-cards", "clear-cards")
+"""What can be done to the cards in them."""
+
 TENANT_MODELS: dict[str, set[str]] = {
     "accounts/user": {"<id>/password/"},
     "auth/group": set(),
@@ -66,7 +69,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "backoffice/approvalpolicy": {"set/"},
     "backoffice/auditentry": set(),
     "customers/card": {"<path:object_id>/state/"},
-    "customers/customer": set(),
+    "customers/customer": {"<path:object_id>/pin/"},
     "customers/vehicle": set(),
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
@@ -81,13 +84,14 @@ TENANT_MODELS: dict[str, set[str]] = {
     "piles/commandbatch": {"<path:object_id>/retry/"},
     "piles/connector": {f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")},
     "piles/pile": {
-        *(f"<path:object_id>/{page}/" for page in (*COMMANDS, "state")),
+        *(f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, "ask-cards", "state")),
         "inspector/",
         "<path:object_id>/timeline/",
         "<path:object_id>/timeline/keep/",
         "<path:object_id>/timeline/export/",
     },
     "piles/newdevice": {"<path:object_id>/approve/"},
+    "piles/offlinecard": set(),
     "piles/pilecommand": set(),
     "piles/updateserver": set(),
     "pricing/priceassignment": set(),
@@ -98,7 +102,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/new-version/",
         "<path:object_id>/assign/",
     },
-    "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, "power-cap", "state")},
+    "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, "power-cap", "state")},
     "wallet/account": {"chart/", "trial-balance/", "<path:object_id>/statement/"},
     "wallet/bonustier": {"<path:object_id>/switch/"},
     "wallet/dayclosing": {"check-and-close/"},
@@ -298,7 +302,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     state = {"sites/station": "closed", "customers/card": "frozen"}.get(model, "disabled")
     server = UpdateServer.objects.get_or_create(name="x", defaults={"host": "h"})[0]
     commands = {"server": server.pk, "path": "/x", "when": "idle", "download_minutes": 5, "format": "gun"}
-    commands |= {"kind": "dc", "power_kw": "60", "gun_count": "1"}
+    commands |= {"kind": "dc", "power_kw": "60", "gun_count": "1", "pin": "1234"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}

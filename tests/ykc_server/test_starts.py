@@ -19,6 +19,8 @@ from apps.orders.enums import OrderSource, OrderState
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order, TransactionRecord
 from apps.piles import cards as offline_cards
+from apps.piles import gateway
+from apps.piles import services as piles
 from apps.piles.enums import CardOnPile, CommandState, ConnectorState
 from apps.piles.models import ConnectorStatus, OfflineCard, PileCommand
 from apps.pricing.services import assign, create_template
@@ -26,6 +28,7 @@ from apps.wallet import recharges
 from apps.wallet.models import Hold
 from tests.factories import TARIFF, a_customer
 from tests.ykc_server.harness import CODE, eventually, make_pile, realtime, run, running
+from ykc_server.handlers import starts as starting
 from ykc_server.protocol.codes import AuthFailure
 from ykc_server.protocol.messages import ParallelStartRequest, StartRequest
 from ykc_server.simulator import Car, PileClient, SimulatedPile, starts
@@ -35,9 +38,11 @@ CARD = "00000000D14B0A54"
 VIN = "LSVAU2180N2183294"
 
 
-def make_site(guns: int = 1):
+def make_site(guns: int = 1, *, parallel: bool = False):
     """A pile with prices."""
     pile = make_pile(guns=guns)
+    if parallel:
+        piles.parallel_seen(pile_code=pile.pile_code)
     version = create_template(name="平日", tariff=TARIFF, actor=SYSTEM)
     assign(version=version, station=pile.station, starts_at=now() - timedelta(hours=1), actor=SYSTEM)
     return pile
@@ -179,6 +184,26 @@ def test_two_guns_ask_together_and_get_one_verdict(committed):
     assert (order.state, order.hold_amount) == (OrderState.STARTING, Decimal("60.01"))
 
 
+def test_a_pile_that_asks_for_many_parallel_charges_at_once_gets_few(committed, monkeypatch):
+    monkeypatch.setattr("ykc_server.handlers.starts.LONE_S", 0.3)
+    make_site(guns=2)
+    flood = [parallel("01", "main", parallel_seq=f"2611231600{place:02d}") for place in range(1, 31)]
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(*flood)
+            answers = [await wire.expect("parallel_start_request_ack") for _ in range(starting.MOST_AT_ONCE)]
+            passed_over = host.gateway.counters["too_many_starts"]
+            wire.send(parallel("01", "main"))  # those are decided: the next one is asked for
+            return answers, passed_over, await wire.expect("parallel_start_request_ack")
+
+    answers, passed_over, later = run(go())
+    assert passed_over == 30 - starting.MOST_AT_ONCE
+    assert len({answer.value("parallel_seq") for answer in answers}) == starting.MOST_AT_ONCE
+    assert later.value("parallel_seq") == "261123160000"
+
+
 def test_a_refusal_of_one_gun_is_that_of_all_and_one_gun_alone_is_refused(committed, monkeypatch):
     monkeypatch.setattr("ykc_server.handlers.starts.LONE_S", 0.3)
     make_site(guns=2)
@@ -260,7 +285,7 @@ def test_a_car_is_known_by_its_plug_charges_and_pays(committed, hasty):
 
 
 def test_one_car_over_two_guns_from_the_app(committed, hasty):
-    pile_row = make_site(guns=2)
+    pile_row = make_site(guns=2, parallel=True)
     customer = a_card("300.00")
     schema = committed.schema_name
     start = lambda: orders.start_charge(  # noqa: E731
@@ -296,7 +321,7 @@ def test_one_car_over_two_guns_from_the_app(committed, hasty):
 
 
 def test_one_car_over_two_guns_by_card(committed, hasty):
-    make_site(guns=2)
+    pile_row = make_site(guns=2)
     a_card("300.00")
     schema = committed.schema_name
 
@@ -313,6 +338,8 @@ def test_one_car_over_two_guns_by_card(committed, hasty):
 
     order = run(go())
     assert (order.source, order.legs.count(), order.records.count()) == (OrderSource.CARD, 1, 2)
+    pile_row.refresh_from_db()
+    assert pile_row.takes_parallel  # learnt: the app may start over both guns now
     assert differences() == []
 
 
@@ -344,15 +371,19 @@ def test_a_card_charges_while_the_pile_is_offline_and_pays_afterwards(committed,
     customer = a_card("300.00")
     schema = committed.schema_name
     want = lambda: offline_cards.want_cards(  # noqa: E731
-        station=pile_row.station, cards=customer.cards.all(), actor=SYSTEM
+        piles=[pile_row], cards=customer.cards.all(), actor=SYSTEM
     )
+
+    def ask():
+        for command in offline_cards.questions(pile=pile_row):
+            gateway.send(pile=pile_row, command=command, actor=SYSTEM)
 
     async def go():
         async with running() as host:
             async with simulated(host) as (pile, _):
                 await host.query(schema, want)
                 await host.until(schema, lambda: OfflineCard.objects.get().state == CardOnPile.STORED)
-                await host.query(schema, lambda: offline_cards.query_cards(pile=pile_row, actor=SYSTEM))
+                await host.query(schema, ask)
                 await host.until(
                     schema,
                     lambda: PileCommand.objects.filter(kind="query_cards", state=CommandState.DONE).exists(),
@@ -364,7 +395,7 @@ def test_a_card_charges_while_the_pile_is_offline_and_pays_afterwards(committed,
             assert pile.guns["01"].session is None
             task = asyncio.create_task(PileClient(pile, "127.0.0.1", host.port).run())
             unwant = lambda: offline_cards.unwant_cards(  # noqa: E731
-                station=pile_row.station, physical_nos=[CARD], actor=SYSTEM
+                piles=[pile_row], physical_nos=[CARD], actor=SYSTEM
             )
             try:
                 order = await host.until(schema, settled)

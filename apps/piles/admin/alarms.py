@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import tenant_site
 from apps.piles import services
 from apps.piles.enums import AlarmKind
@@ -39,12 +37,6 @@ class OpenFilter(admin.SimpleListFilter):
         if self.value() in ("0", "1"):
             return queryset.filter(closed_at__isnull=self.value() == "1")
         return queryset
-
-
-class CloseForm(BaseDialogForm):
-    """Why an alarm is closed."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 @admin.register(Alarm, site=tenant_site)
@@ -73,20 +65,16 @@ class AlarmAdmin(ReadOnlyAdmin):
     ]
     actions_detail = ["close_alarm"]
 
-    @action(
-        description=_("Close alarm"),
-        url_path="close",
+    @dialog_button(
+        _("Close alarm"),
+        url="close",
         icon="check",
+        permission="close",
+        text=_("If the cause is still there, it is raised again."),
+        form=ReasonForm,
         variant=ActionVariant.PRIMARY,
-        permissions=["close"],
-        dialog={
-            "title": _("Close alarm"),
-            "description": _("If the cause is still there, it is raised again."),
-            "form_class": CloseForm,
-            "form_submit_text": _("Close alarm"),
-        },
     )
-    def close_alarm(self, request: HttpRequest, form: CloseForm, object_id: str) -> HttpResponse:
+    def close_alarm(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Close it with a reason."""
         alarm = self.row(request, object_id)
         services.close_alarm(

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
@@ -22,6 +22,7 @@ from unfold.widgets import (
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -75,18 +76,14 @@ class NewDeviceAdmin(ReadOnlyAdmin):
     ]
     actions_detail = ["approve"]
 
-    @action(
-        description=_("Approve"),
-        url_path="approve",
+    @dialog_button(
+        _("Approve"),
+        url="approve",
         icon="check",
+        permission="approve",
+        text=_("The pile is registered, and let in when it dials in again."),
+        form=ApproveForm,
         variant=ActionVariant.PRIMARY,
-        permissions=["approve"],
-        dialog={
-            "title": _("Approve"),
-            "description": _("The pile is registered, and let in when it dials in again."),
-            "form_class": ApproveForm,
-            "form_submit_text": _("Approve"),
-        },
     )
     def approve(self, request: HttpRequest, form: ApproveForm, object_id: str) -> HttpResponse:
         """Register it."""

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -23,12 +23,14 @@ from unfold.widgets import (
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyInline
+from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.schema import current_schema
 from apps.piles import networks, services
+from apps.piles.admin.cards import cards_line
 from apps.piles.admin.wall import GUN_TONES, guns_line
-from apps.piles.command_pages import BUTTONS, MENU, PileCommands
+from apps.piles.command_pages import BUTTONS, CARD_MENU, MENU, PileCommands
 from apps.piles.enums import PileState
 from apps.piles.models import Connector, Pile
 from apps.tenancy.selectors import routes
@@ -190,7 +192,13 @@ class PileAdmin(PileCommands, BackofficeAdmin):
     search_fields = ["pile_code", "name", "station__name"]
     search_help_text = _("Pile code, name or station")
     inlines = [ConnectorInline]
-    actions_detail = ["refresh_state", "sync_clock", MENU, "change_state"]
+    actions_detail = [
+        "refresh_state",
+        "sync_clock",
+        MENU,
+        {**CARD_MENU, "items": [*CARD_MENU["items"], "ask_cards"]},
+        "change_state",
+    ]
     actions = [f"selected_{button.method}" for button in BUTTONS]
     export = [
         (_("pile code"), "pile_code"),
@@ -229,6 +237,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
                     ("protocol", "protocol_version"),
                     "software_version",
                     ("sim_no", "clock_shown"),
+                    "cards_shown",
                 ],
             },
         ),
@@ -240,7 +249,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
                     "allowed_networks",
                     "pinned_sim_no",
                     ("crc_order", "five_prices"),
-                    "takes_qr",
+                    ("takes_qr", "takes_parallel"),
                     ("cipher", "cipher_key"),
                 ],
             },
@@ -266,6 +275,7 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         "seen_shown",
         "login_shown",
         "clock_shown",
+        "cards_shown",
         "protocol",
         "protocol_version",
         "software_version",
@@ -301,19 +311,13 @@ class PileAdmin(PileCommands, BackofficeAdmin):
 
     # --- Buttons (commands: see command_pages) ---
 
-    @action(
-        description=_("Change state"),
-        url_path="state",
+    @dialog_button(
+        _("Change state"),
+        url="state",
         icon="toggle_on",
-        permissions=["state"],
-        dialog={
-            "title": _("Change state"),
-            "description": _(
-                "A running charge goes on. No new charge starts on a pile that is out of service."
-            ),
-            "form_class": PileStateForm,
-            "form_submit_text": _("Change state"),
-        },
+        permission="state",
+        text=_("A running charge goes on. No new charge starts on a pile that is out of service."),
+        form=PileStateForm,
     )
     def change_state(self, request: HttpRequest, form: PileStateForm, object_id: str) -> HttpResponse:
         """Take into service, or out of it."""
@@ -370,3 +374,8 @@ class PileAdmin(PileCommands, BackofficeAdmin):
     def clock_shown(self, obj: Pile) -> str:
         """Ahead (+) or behind (−)."""
         return shown.EMPTY if obj.clock_offset_s is None else f"{obj.clock_offset_s:+.0f} s"
+
+    @display(description=_("offline cards"))
+    def cards_shown(self, obj: Pile) -> SafeString:
+        """How many there are in each state, and where they are listed."""
+        return cards_line(obj.offline_cards.all(), f"pile__id__exact={obj.pk}")

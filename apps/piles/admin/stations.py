@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.backoffice import pages
 from apps.backoffice.sites import tenant_site
 from apps.piles.admin.wall import guns_line
-from apps.piles.command_pages import MENU, StationCommands
+from apps.piles.command_pages import CARD_MENU, MENU, StationCommands
 from apps.piles.enums import PileState
 from apps.piles.models import ConnectorStatus
 from apps.sites.admin import StationAdmin
@@ -52,6 +52,7 @@ class StationWithPilesAdmin(StationCommands, StationAdmin):
         "refresh_state",
         "sync_clock",
         {**MENU, "items": [*MENU["items"], "limit_power"]},
+        CARD_MENU,
         *StationAdmin.actions_detail,
     ]
 

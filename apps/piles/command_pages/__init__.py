@@ -7,13 +7,15 @@ from apps.piles.command_pages.buttons import (
     LockButtons,
     PileCommands,
     StationCommands,
-    send_from_page,
 )
+from apps.piles.command_pages.card_buttons import CARD_MENU
 from apps.piles.command_pages.dialogs import CommandForm
 from apps.piles.command_pages.pages import COMMAND_TONES
+from apps.piles.command_pages.sending import send_from_page
 
 __all__ = [
     "BUTTONS",
+    "CARD_MENU",
     "COMMAND_TONES",
     "MENU",
     "REFRESH",

@@ -8,7 +8,6 @@ from typing import ClassVar
 from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -16,6 +15,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apps.backoffice.dialogs import ReasonForm
 from apps.piles import bulk
 from apps.piles.commands import LEAST_POWER_PERCENT, Command, Reboot, SetQr, SetWork
 from apps.piles.enums import CommandKind
@@ -25,41 +25,38 @@ ASCII = RegexValidator(r"^[!-\[\]-~]*$", _("ASCII characters without blanks are 
 WHEN = [("idle", _("when no gun charges")), ("now", _("at once"))]
 
 
-class CommandForm(BaseDialogForm):
-    """What a dialog asks for; `commands` says what each pile gets. The reason may stay empty where nothing changes."""
+class CommandForm(ReasonForm):
+    """What a dialog asks for; `commands` says what each pile gets."""
 
     kind: ClassVar[CommandKind]
-    field_order: ClassVar[Sequence[str]] = ()
-    reason = forms.CharField(
-        label=_("reason"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
-    )
 
     def commands(self, piles: Sequence[Pile]) -> Mapping[int, list[Command]]:
         """Return {pile id: commands}."""
         return bulk.MAKERS[self.kind](piles)
 
 
-class ReasonedForm(CommandForm):
-    """A command that changes something is sent for a reason."""
+class HarmlessForm(CommandForm):
+    """Nothing changes by it: the reason may stay empty."""
 
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
+    reason = forms.CharField(
+        label=_("reason"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
+    )
 
 
-class RefreshForm(CommandForm):
+class RefreshForm(HarmlessForm):
     kind = CommandKind.READ_REALTIME
 
 
-class ClockForm(CommandForm):
+class ClockForm(HarmlessForm):
     kind = CommandKind.SYNC_TIME
 
 
-class PricesForm(ReasonedForm):
+class PricesForm(CommandForm):
     kind = CommandKind.SET_BILLING_MODEL
 
 
-class QrForm(ReasonedForm):
+class QrForm(CommandForm):
     kind = CommandKind.SET_QR
-    field_order = ["prefix", "format", "reason"]
     prefix = forms.CharField(
         label=_("start of QR codes"),
         max_length=200,
@@ -83,9 +80,8 @@ class QrForm(ReasonedForm):
         return {pile.pk: [SetQr(prefix=prefix, with_gun_no=with_gun_no)] for pile in piles}
 
 
-class WorkForm(ReasonedForm):
+class WorkForm(CommandForm):
     kind = CommandKind.SET_WORK
-    field_order = ["work", "max_power_percent", "reason"]
     work = forms.ChoiceField(
         label=_("pile"),
         choices=[("allowed", _("may work")), ("locked", _("is locked: no charge starts"))],
@@ -108,9 +104,8 @@ class WorkForm(ReasonedForm):
         return {pile.pk: [command] for pile in piles}
 
 
-class RebootForm(ReasonedForm):
+class RebootForm(CommandForm):
     kind = CommandKind.REBOOT
-    field_order = ["when", "reason"]
     when = forms.ChoiceField(label=_("when"), choices=WHEN, widget=UnfoldAdminSelectWidget)
 
     def commands(self, piles: Sequence[Pile]) -> Mapping[int, list[Command]]:
@@ -119,9 +114,8 @@ class RebootForm(ReasonedForm):
         return {pile.pk: [command] for pile in piles}
 
 
-class UpdateForm(ReasonedForm):
+class UpdateForm(CommandForm):
     kind = CommandKind.UPDATE
-    field_order = ["server", "path", "when", "download_minutes", "reason"]
     server = forms.ModelChoiceField(
         label=_("update server"), queryset=UpdateServer.objects.all(), widget=UnfoldAdminSelectWidget
     )
@@ -149,10 +143,9 @@ class UpdateForm(ReasonedForm):
         )
 
 
-class PowerCapForm(ReasonedForm):
+class PowerCapForm(ReasonForm):
     """What all piles of a station may give together."""
 
-    field_order = ["kw", "reason"]
     kw = forms.DecimalField(
         label=_("largest output of all piles together (kW)"),
         min_value=1,

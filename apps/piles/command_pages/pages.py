@@ -10,18 +10,19 @@ from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminPasswordWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
+from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.piles import bulk
-from apps.piles.command_pages.buttons import PERMISSIONS, Commanding, batch_made, to_dialog
-from apps.piles.command_pages.dialogs import ASCII, CommandForm
+from apps.piles.command_pages.dialogs import ASCII, HarmlessForm
+from apps.piles.command_pages.sending import PERMISSIONS, Commanding, batch_made, to_dialog
 from apps.piles.enums import CommandKind, CommandState
 from apps.piles.models import CommandBatch, PileCommand, UpdateServer
 from apps.piles.selectors import batch_progress
@@ -91,20 +92,16 @@ class CommandBatchAdmin(Commanding, ReadOnlyAdmin):
             "hidden": max(0, counts["total"] - ROWS_SHOWN),
         }
 
-    @action(
-        description=_("Retry failed"),
-        url_path="retry",
+    @dialog_button(
+        _("Retry failed"),
+        url="retry",
         icon="replay",
+        permission="retry",
+        text=_("What failed is sent again, as a new bulk command."),
+        form=HarmlessForm,
         variant=ActionVariant.PRIMARY,
-        permissions=["retry"],
-        dialog={
-            "title": _("Retry failed"),
-            "description": _("What failed is sent again, as a new bulk command."),
-            "form_class": CommandForm,
-            "form_submit_text": _("Retry failed"),
-        },
     )
-    def retry_failed(self, request: HttpRequest, form: CommandForm, object_id: str) -> HttpResponse:
+    def retry_failed(self, request: HttpRequest, form: HarmlessForm, object_id: str) -> HttpResponse:
         """Send what failed again."""
         batch: CommandBatch = self.row(request, object_id)
         reason = form.cleaned_data["reason"] or batch.reason

@@ -3,7 +3,7 @@
 import pytest
 
 from apps.customers.cards import add_card
-from apps.piles import cards
+from apps.piles import cards, gateway
 from apps.piles.enums import CardOnPile, CommandKind, CommandState
 from apps.piles.models import OfflineCard, Pile, PileCommand
 from tests import factories
@@ -20,7 +20,12 @@ def some_cards(count):
 
 
 def want(station, rows):
-    return cards.want_cards(station=station, cards=rows, actor=factories.SYSTEM)
+    return cards.want_cards(piles=station.piles.all(), cards=rows, actor=factories.SYSTEM)
+
+
+def ask(pile):
+    for command in cards.questions(pile=pile):
+        gateway.send(pile=pile, command=command, actor=factories.SYSTEM)
 
 
 def sent(kind):
@@ -96,7 +101,7 @@ def test_cards_are_deleted_twenty_four_at_a_time():
     OfflineCard.objects.update(state=CardOnPile.STORED)
     PileCommand.objects.all().delete()
     numbers = [row.physical_no for row in rows]
-    assert cards.unwant_cards(station=pile.station, physical_nos=numbers, actor=factories.SYSTEM) == 26
+    assert cards.unwant_cards(piles=[pile], physical_nos=numbers, actor=factories.SYSTEM) == 26
     (first,) = sent(CommandKind.CLEAR_CARDS)
     assert len(first.payload["physical_nos"]) == 24
     told = dict.fromkeys(first.payload["physical_nos"], True) | {numbers[0]: False}
@@ -116,7 +121,7 @@ def test_what_a_pile_has_decides():
     want(pile.station, rows)
     PileCommand.objects.all().delete()
     OfflineCard.objects.update(state=CardOnPile.STORED)
-    assert cards.query_cards(pile=pile, actor=factories.SYSTEM) == 28
+    ask(pile)
     assert [len(row.payload["physical_nos"]) for row in sent(CommandKind.QUERY_CARDS)] == [26, 2]
     here, gone, unwanted = (row.physical_no for row in rows[:3])
     OfflineCard.objects.filter(physical_no=here).update(state=CardOnPile.FAILED)
@@ -125,6 +130,20 @@ def test_what_a_pile_has_decides():
     found = dict(OfflineCard.objects.values_list("physical_no", "state"))
     assert (found[here], found[gone], unwanted in found) == (CardOnPile.STORED, CardOnPile.WANTED, False)
     assert len(sent(CommandKind.SYNC_CARDS)) == 1
+
+
+def test_each_question_gets_its_own_answer():
+    pile = factories.a_pile()
+    want(pile.station, some_cards(28))
+    PileCommand.objects.all().delete()
+    ask(pile)
+    for question in sent(CommandKind.QUERY_CARDS):
+        numbers = question.payload["physical_nos"]
+        cards.cards_queried(
+            pile_code=pile.pile_code, present=dict.fromkeys(numbers, True), answer=bytes([len(numbers)])
+        )
+    found = [(row.state, bytes(row.answer), row.result["present"]) for row in sent(CommandKind.QUERY_CARDS)]
+    assert found == [(CommandState.DONE, bytes([26]), 26), (CommandState.DONE, bytes([2]), 2)]
 
 
 def test_answers_that_nobody_awaits_change_nothing():
