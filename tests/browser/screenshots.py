@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.browser.chromium import WIDE, chromium, dark_mode, first_link, person, sign_in
+from tests.browser.steps import PILES, add_card, dialog, send, send_to_all
+from ykc_server.protocol.messages import Heartbeat
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 LIMIT = 200_000
+PILE_PICTURES = ("bulk-command", "inspector", "timeline", "timeline-phone", "offline-cards")
+FRAME = Heartbeat.make(pile_no="32010600000001", gun_no="01", gun_status=0, sequence=bytes(2)).encode().hex()
 
 
 def main() -> None:
@@ -75,6 +79,16 @@ def main() -> None:
             shoot(page, "order", order)
             page.set_viewport_size(WIDE)
             shoot(page, "wallet", wallet)
+            pile = first_link(page, PILES)
+            timeline = pile.replace("/change/", "/timeline/")
+            wanted = [name for name in PILE_PICTURES if options.only in name]
+            if wanted:
+                use_piles(page, pile, timeline)
+                batch = first_link(page, "/admin/piles/commandbatch/")
+                shoot(page, "bulk-command", batch)
+                shoot(page, "inspector", f"/admin/piles/pile/inspector/?hex={FRAME}")
+                shoot(page, "timeline", timeline)
+                shoot(page, "offline-cards", "/admin/piles/offlinecard/")
             dark_mode(page)
             shoot(page, "overview-dark", "/admin/")
             shoot(page, "order-dark", order)
@@ -84,6 +98,8 @@ def main() -> None:
             shoot(page, "overview-phone", "/admin/")
             shoot(page, "orders-phone", "/admin/orders/order/")
             shoot(page, "order-phone", order)
+            dark_mode(page)
+            shoot(page, "timeline-phone", timeline)
             faults += watch.faults
         with person(browser, platform) as (page, watch):
             sign_in(page, "admin", password)
@@ -92,6 +108,23 @@ def main() -> None:
     for fault in faults:
         print(fault)  # noqa: T201 - for the person at the console
     raise SystemExit(bool(faults))
+
+
+def use_piles(page: Page, pile: str, timeline: str) -> None:
+    """Let there be something to see: a minute of frames, a bulk command, cards on their way into piles."""
+    page.goto(timeline)
+    page.locator("button[name=hours][value='1']").click()
+    page.wait_for_load_state()
+    send_to_all(page, "selected_sync_clock", "每周校时")
+    page.goto("/admin/customers/card/?q=880000001")
+    if page.locator("#result_list tbody tr").count() == 0:
+        add_card(page)
+    page.goto(pile)
+    station = page.locator("a[href*='/sites/station/']").first.get_attribute("href") or ""
+    page.goto(station if station.endswith("/change/") else first_link(page, "/admin/sites/station/"))
+    send(dialog(page, "write-cards", menu="离线卡"), "写入离线卡", "新发卡")
+    page.wait_for_load_state()
+    page.wait_for_timeout(30_000)
 
 
 def save(page: Page, path: Path) -> None:

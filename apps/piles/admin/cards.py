@@ -73,7 +73,7 @@ class OfflineCardAdmin(ReadOnlyAdmin):
         (_("pile code"), "pile.pile_code"),
         (_("station"), "pile.station.name"),
         (_("state"), "get_state_display"),
-        (_("since"), "updated_at"),
+        (_("last change"), "updated_at"),
     ]
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
@@ -107,7 +107,7 @@ class OfflineCardAdmin(ReadOnlyAdmin):
         """As a label."""
         return shown.state(obj, CARD_TONES)
 
-    @display(description=_("since"), ordering="updated_at")
+    @display(description=_("last change"), ordering="updated_at")
     def since_shown(self, obj: OfflineCard) -> str:
         """To the second."""
         return shown.moment(obj.updated_at)

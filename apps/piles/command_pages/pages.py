@@ -35,6 +35,26 @@ COMMAND_TONES = {
     CommandState.UNDELIVERED: "warning",
     CommandState.EXPIRED: "warning",
 }
+REASONS = {
+    "none": shown.EMPTY,
+    "ok": shown.EMPTY,
+    "offline": _("offline"),
+    "unreachable": _("no gateway was reached"),
+    "not_plugged": _("not plugged in"),
+    "wrong_pile": _("the pile says the code is not its own"),
+    "already_charging": _("the gun is charging already"),
+    "not_charging": _("the gun does not charge"),
+    "fault": _("fault"),
+    "other": _("refused by the pile"),
+}
+RESULTS = {
+    "code": _("code"),
+    "offset_s": _("clock offset (s)"),
+    "cleared": _("deleted"),
+    "failed": _("failed"),
+    "present": _("there"),
+    "absent": _("missing"),
+}
 FAILED_FIRST = [
     CommandState.REFUSED,
     CommandState.EXPIRED,
@@ -92,6 +112,15 @@ class CommandBatchAdmin(Commanding, ReadOnlyAdmin):
             "hidden": max(0, counts["total"] - ROWS_SHOWN),
         }
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **options: Any
+    ) -> HttpResponse:
+        """The page that renews itself loads anew at the end: only then is there a button for what failed."""
+        response = super().render_change_form(request, context, **options)
+        if "HX-Request" in request.headers and not context["counts"]["open"]:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return response
+
     @dialog_button(
         _("Retry failed"),
         url="retry",
@@ -133,8 +162,14 @@ class CommandBatchAdmin(Commanding, ReadOnlyAdmin):
 
 
 def result_words(row: PileCommand) -> str:
-    """Return a command's result as "reason: offline"."""
-    return "; ".join(f"{name}: {value}" for name, value in row.result.items()) or shown.EMPTY
+    """Return a command's result in words: "offline", "clock offset (s): 2.1"; what has no words as it is."""
+    parts = []
+    for name, value in row.result.items():
+        if name == "reason":
+            parts.append(str(REASONS.get(value, value)))
+        else:
+            parts.append(f"{RESULTS.get(name, name)}: {value}")
+    return "; ".join(parts) or shown.EMPTY
 
 
 def took_words(row: PileCommand) -> str:

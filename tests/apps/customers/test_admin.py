@@ -65,7 +65,7 @@ def test_a_pin_is_set_with_its_permission_and_shown_to_nobody(tenant: Any) -> No
     pages = (f"{LIST}{customer.pk}/change/", LIST, url, "/admin/backoffice/auditentry/")
     shown = [client.get(page).content.decode() for page in pages]
     assert [page for page in shown if "864209" in page or customer.pin in page] == []
-    assert "设置 PIN 码" in shown[3]
+    assert "设置桩上密码" in shown[3]
     client.post(url, {**form, "pin": ""})
     customer.refresh_from_db()
     with pytest.raises(PinWrong):

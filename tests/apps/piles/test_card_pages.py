@@ -119,7 +119,7 @@ def test_the_list_says_whose_card_is_where_and_how_far_it_is() -> None:
     row = pile.offline_cards.get(logical_no="77")
     assert str(card.customer) in client.get(f"/admin/piles/offlinecard/{row.pk}/change/").content.decode()
     export = client.get("/admin/piles/offlinecard/export/").content.decode()
-    assert f"\t{card.physical_no},\t{pile.pile_code}" in export
+    assert f"77,{card.physical_no},\t{pile.pile_code}," in export
 
 
 def test_a_longer_list_takes_no_more_queries() -> None:

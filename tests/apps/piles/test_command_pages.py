@@ -122,13 +122,15 @@ def test_a_batchs_page_shows_failures_first_and_retries_where_it_is_safe(tenant:
     batch = bulk.send_bulk(command=CommandKind.SYNC_TIME, piles=piles, actor=STAFF, reason="校时")
     states = (CommandState.DONE, CommandState.SENT, CommandState.REFUSED)
     for row, state in zip(batch.commands.order_by("id"), states, strict=True):
-        PileCommand.objects.filter(pk=row.pk).update(state=state, result={"reason": "x"}, answered_at=now())
+        result = {"reason": "offline", "offset_s": "2.1", "x": 1}
+        PileCommand.objects.filter(pk=row.pk).update(state=state, result=result, answered_at=now())
     client = signed_in(a_user(*READER, "piles.add_pilecommand"))
     url = f"/admin/piles/commandbatch/{batch.pk}"
     page = client.get(f"{url}/change/")
     assert [row["command"].state for row in page.context_data["rows"]] == ["refused", "sent", "done"]
     assert page.context_data["counts"] == {"total": 3, "done": 1, "failed": 1, "open": 1}
     html = page.content.decode()
+    assert "离线; 时钟偏差（秒）: 2.1; x: 1" in html
     assert [word in html for word in ('hx-trigger="every 2s"', "校时", "王芳", f"{url}/retry/")] == [True] * 4
     client.post(f"{url}/retry/", {"_form_submitted": "True"})
     again = CommandBatch.objects.first()
@@ -137,8 +139,12 @@ def test_a_batchs_page_shows_failures_first_and_retries_where_it_is_safe(tenant:
         "校时",
         1,
     )
+    renewed = client.get(f"{url}/change/", headers={"hx-request": "true"})
+    assert ("HX-Refresh" in renewed, 'id="batch"' in renewed.content.decode()) == (False, True)
     PileCommand.objects.update(state=CommandState.DONE)
     assert "every 2s" not in client.get(f"{url}/change/").content.decode()
+    renewed = client.get(f"{url}/change/", headers={"hx-request": "true"})
+    assert renewed["HX-Refresh"] == "true"  # the buttons above depend on what failed
 
     reboot = bulk.send_bulk(command=Reboot(), piles=piles, actor=STAFF)
     reboot.commands.update(state=CommandState.EXPIRED)
