@@ -23,7 +23,7 @@ from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
-from apps.piles.models import UpdateServer
+from apps.piles.models import OfflineCard, UpdateServer
 from apps.tenancy.models import Newcomer
 from apps.wallet import books
 from apps.wallet.models import LedgerCheck
@@ -59,7 +59,9 @@ def business(tenant: Any) -> Any:
     )
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
-    Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
+    card = Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
+    pile = order.connector.pile
+    OfflineCard.objects.create(pile=pile, logical_no=card.logical_no, physical_no=card.physical_no)
     Vehicle.objects.create(customer=order.customer, plate="沪A12345")
     factories.an_approval()
     factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9))
@@ -166,6 +168,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "piles.commandbatch",
         "piles.connector",
         "piles.newdevice",
+        "piles.offlinecard",
         "piles.pilecommand",
         "pricing.priceassignment",
         "pricing.pricepush",

@@ -16,7 +16,7 @@ from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
-from apps.piles.models import UpdateServer
+from apps.piles.models import OfflineCard, UpdateServer
 from apps.tenancy.models import Newcomer
 from apps.wallet import books
 from apps.wallet.models import LedgerCheck, MerchantAccount
@@ -46,6 +46,7 @@ COUNTS = {
     "piles.commandbatch": 6,
     "piles.connector": 7,
     "piles.newdevice": 5,
+    "piles.offlinecard": 5,
     "piles.pile": 8,
     "piles.pilecommand": 4,
     "piles.updateserver": 5,
@@ -75,8 +76,11 @@ def a_business(tenant: Any, number: int) -> None:
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
-    Card.objects.create(
+    card = Card.objects.create(
         customer=order.customer, logical_no=f"100{number}", physical_no=f"00000000D14B0A5{number}"
+    )
+    OfflineCard.objects.create(
+        pile=order.connector.pile, logical_no=card.logical_no, physical_no=card.physical_no
     )
     Vehicle.objects.create(customer=order.customer, plate=f"沪A1234{number}")
     Newcomer.objects.create(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from apps.backoffice.models import AuditEntry
 from apps.customers.cards import add_card, set_card_state
@@ -120,23 +118,3 @@ def test_the_list_says_whose_card_is_where_and_how_far_it_is() -> None:
     assert str(card.customer) in client.get(f"/admin/piles/offlinecard/{row.pk}/change/").content.decode()
     export = client.get("/admin/piles/offlinecard/export/").content.decode()
     assert f"77,{card.physical_no},\t{pile.pile_code}," in export
-
-
-def test_a_longer_list_takes_no_more_queries() -> None:
-    pile = factories.a_pile()
-    client = manager()
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as caught:
-            client.get("/admin/piles/offlinecard/")
-        return len(caught)
-
-    for number in (1, 2):
-        card = a_card(number)
-        OfflineCard.objects.create(pile=pile, logical_no=card.logical_no, physical_no=card.physical_no)
-    queries()
-    before = queries()
-    for number in range(3, 13):
-        card = a_card(number)
-        OfflineCard.objects.create(pile=pile, logical_no=card.logical_no, physical_no=card.physical_no)
-    assert queries() == before

@@ -130,7 +130,7 @@ def test_a_batchs_page_shows_failures_first_and_retries_where_it_is_safe(tenant:
     assert [row["command"].state for row in page.context_data["rows"]] == ["refused", "sent", "done"]
     assert page.context_data["counts"] == {"total": 3, "done": 1, "failed": 1, "open": 1}
     html = page.content.decode()
-    assert "离线; 时钟偏差（秒）: 2.1; x: 1" in html
+    assert "x: 1; 离线; 时钟偏差（秒）: 2.1" in html
     assert [word in html for word in ('hx-trigger="every 2s"', "校时", "王芳", f"{url}/retry/")] == [True] * 4
     client.post(f"{url}/retry/", {"_form_submitted": "True"})
     again = CommandBatch.objects.first()
