@@ -18,6 +18,7 @@ from channels.exceptions import StopConsumer
 
 from ykc_server.dialects import Manner, cipher_of
 from ykc_server.handlers import GATE, HOT, SLOW
+from ykc_server.masking import masked
 from ykc_server.protocol import (
     DECODE,
     Cipher,
@@ -153,7 +154,7 @@ class PileConsumer(AsyncConsumer):
                     continue
                 except Exception:
                     self.gateway.count("handler_errors")
-                    log.exception("handler_failed", pile_code=self.pile_code, frame=frame.hex())
+                    log.exception("handler_failed", pile_code=self.pile_code, frame=masked(frame).hex())
                     continue
                 if answer is not None:
                     answers.append(answer)
@@ -206,7 +207,7 @@ class PileConsumer(AsyncConsumer):
                     self._refuse(frame, error)
                 except Exception:
                     self.gateway.count("handler_errors")
-                    log.exception("handler_failed", pile_code=self.pile_code, frame=frame.hex())
+                    log.exception("handler_failed", pile_code=self.pile_code, frame=masked(frame).hex())
                     if gate:
                         self.close()  # never a pile that is connected but deaf
                 if gate:
@@ -270,12 +271,16 @@ class PileConsumer(AsyncConsumer):
             return
         self.gateway.count(why)
         self._sample(frame, why)
-        self.gateway.sampled("frame_passed_over", why=why, pile_code=self.pile_code, frame=frame.hex())
+        self.gateway.sampled(
+            "frame_passed_over", why=why, pile_code=self.pile_code, frame=masked(frame).hex()
+        )
 
     def _refuse(self, frame: bytes, error: ProtocolError) -> None:
         self.gateway.count(error.code)
         self._sample(frame, error.code)
-        self.gateway.sampled("frame_refused", error=str(error), pile_code=self.pile_code, frame=frame.hex())
+        self.gateway.sampled(
+            "frame_refused", error=str(error), pile_code=self.pile_code, frame=masked(frame).hex()
+        )
         if isinstance(error, EncryptedFrame):
             log.warning(
                 "encrypted_connection_closed", pile_code=self.pile_code, peer=self.peer, error=str(error)

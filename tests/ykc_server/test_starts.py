@@ -161,6 +161,21 @@ def parallel(gun: str, role: str, **changes) -> ParallelStartRequest:
     return ParallelStartRequest.make(**values | changes)
 
 
+def test_a_password_that_cannot_be_used_is_in_no_log(committed, capsys):
+    make_site()
+
+    async def go():
+        async with running() as host:
+            wire = await host.pile()
+            wire.send(request(pile_no="32010600219999", password="0123456789abcdef"))
+            await eventually(lambda: _now(host.gateway.counters["foreign_pile"]))
+
+    run(go())
+    logged = capsys.readouterr().err
+    assert "frame_passed_over" in logged
+    assert b"0123456789abcdef".hex() not in logged
+
+
 def test_two_guns_ask_together_and_get_one_verdict(committed):
     make_site(guns=2)
     a_card("60.01")
