@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0003_devices'),
+        ('customers', '0004_enterprises'),
     ]
 
     operations = [
