@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.architecture.test_translations import THEME
 from tests.browser.chromium import first_link
 
 if TYPE_CHECKING:
@@ -11,6 +12,17 @@ if TYPE_CHECKING:
 
 PILES = "/admin/piles/pile/?is_online__exact=1"
 CARD = "A1B2C3D4"
+
+
+def words(page: Page) -> str:
+    """The text of the whole page."""
+    return page.locator("body").inner_text()
+
+
+def english(page: Page) -> list[str]:
+    """Strings of the theme that are still English on this page."""
+    lines = {line.strip() for line in words(page).splitlines()}
+    return sorted(lines & set(THEME))
 
 
 def dialog(page: Page, address: str, menu: str = "") -> Locator:

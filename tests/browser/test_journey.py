@@ -7,16 +7,15 @@ answered with an error, or shows the theme's English.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.architecture.test_translations import THEME
-from tests.browser.chromium import EXECUTABLE, chromium, dark_mode, first_link, person, sign_in
+from tests.browser.chromium import EXECUTABLE, dark_mode, first_link, person, sign_in
+from tests.browser.steps import english, words
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from tests.live.system import LiveSystem
 
@@ -28,27 +27,6 @@ pytestmark = [
 ]
 PASSWORD = "chargeplat-demo"
 GREEN = "rgb(5, 122, 85)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def base(live_system: LiveSystem) -> str:
-    return f"http://demo.localhost:{live_system.site.port}"
-
-
-def words(page: Page) -> str:
-    return page.locator("body").inner_text()
-
-
-def english(page: Page) -> list[str]:
-    """Strings of the theme that are still English on this page."""
-    lines = {line.strip() for line in words(page).splitlines()}
-    return sorted(lines & set(THEME))
 
 
 def test_a_day_at_the_desk(browser: Browser, base: str) -> None:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.chromium import EXECUTABLE, chromium, dark_mode, first_link, person, sign_in
-from tests.browser.steps import CARD, PILES, add_card, dialog, send, send_to_all
-from tests.browser.test_journey import english, words
+from tests.browser.chromium import EXECUTABLE, dark_mode, first_link, person, sign_in
+from tests.browser.steps import CARD, PILES, add_card, dialog, english, send, send_to_all, words
 from tests.ykc_server.harness import login
 from ykc_server.protocol.messages import Heartbeat
 
@@ -32,17 +30,6 @@ pytestmark = [
 ]
 PASSWORD = "chargeplat-demo"
 NEW_CODE = "32010699990001"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def base(live_system: LiveSystem) -> str:
-    return f"http://demo.localhost:{live_system.site.port}"
 
 
 def test_a_frame_is_read_byte_by_byte(browser: Browser, base: str) -> None:
