@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.http import (
@@ -331,11 +331,6 @@ def pile_panel(request: HttpRequest, pile: Pile) -> dict[str, Any]:
     """Return the newest entries of a pile's timeline."""
     found = timeline.page(pile=pile, wanted=Wanted(), limit=8)
     return {"pile": pile, "found": found, "inspector": reverse("admin:piles_inspector")}
-
-
-def inspector_link(pile: Pile, place: Place) -> str:
-    """Return the address of a stored frame."""
-    return f"{reverse('admin:piles_inspector')}?{urlencode({'pile': pile.pk, 'frame': str(place)})}"
 
 
 for address, name, view in (

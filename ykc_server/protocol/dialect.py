@@ -59,11 +59,6 @@ class Dialect:
     key: bytes = field(default=b"", repr=False)
 
     @property
-    def has_parallel_charging(self) -> bool:
-        """A1 to A4 came with V1.6."""
-        return self.version >= ProtocolVersion.V1_6
-
-    @property
     def billing_set(self) -> type[BillingModel]:
         """The frame in which this pile takes new prices."""
         return BillingSetFivePrices if self.five_prices else BillingSet

@@ -62,8 +62,8 @@ def test_what_is_learnt():
     known = Dialect()
     assert learn(known, BEAT) is known
     fifteen = learn(known, zeros(Login, protocol_version=0x0F))
-    assert (fifteen.version, fifteen.has_parallel_charging) == (0x0F, False)
-    assert learn(fifteen, zeros(Login, protocol_version=0x11)).has_parallel_charging
+    assert fifteen.version == 0x0F
+    assert learn(fifteen, zeros(Login, protocol_version=0x11)).version == 0x11
     assert learn(known, zeros(TransactionRecord)) is known
     five = learn(known, zeros(TransactionRecordFivePrices))
     assert (known.billing_set, five.billing_set) == (BillingSet, BillingSetFivePrices)
