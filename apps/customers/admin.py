@@ -41,7 +41,7 @@ class PinForm(ReasonForm):
         label=_("PIN at the pile"),
         required=False,
         max_length=12,
-        validators=[RegexValidator(cards.PIN, _("4 to 12 digits are needed."))],
+        validators=[RegexValidator(r"\A[0-9]{4,12}\Z", _("4 to 12 digits are needed."))],
         help_text=_("4 to 12 digits. It is shown to nobody. Empty: the customer cannot start by PIN."),
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password", "inputmode": "numeric"}),
     )
