@@ -46,7 +46,7 @@ COUNTS = {
     "piles.commandbatch": 6,
     "piles.connector": 7,
     "piles.newdevice": 5,
-    "piles.offlinecard": 5,
+    "piles.offlinecard": 6,
     "piles.pile": 8,
     "piles.pilecommand": 4,
     "piles.updateserver": 5,
