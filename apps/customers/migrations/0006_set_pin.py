@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0004_enterprises'),
+        ('customers', '0005_identities'),
     ]
 
     operations = [
