@@ -85,6 +85,9 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
         (
             _("Reconciliation"),
             [
+                (_("Channel reconciliation"), "account_balance", "wallet.channelday"),
+                (_("Channel differences"), "difference", "wallet.channeldifference"),
+                (_("Channels' bills"), "receipt", "wallet.channelbillrow"),
                 (_("Energy reconciliation"), "electric_meter", "orders.energyday"),
                 (_("Energy differences"), "difference", "orders.energydifference"),
             ],

@@ -11,14 +11,14 @@ from apps.backoffice import approvals
 from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import Approval, ApprovalPolicy
 from apps.common.ids import SYSTEM, Actor
-from apps.common.time import now
+from apps.common.time import business_day, now
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon, CouponTemplate
 from apps.customers import enterprises
 from apps.customers.models import Customer, Enterprise
 from apps.orders import services as orders
 from apps.orders import settling
-from apps.orders.models import Order, TransactionRecord
+from apps.orders.models import EnergyDay, EnergyDifference, Order, TransactionRecord
 from apps.orders.settlement import settle
 from apps.piles import services as piles
 from apps.piles.enums import ConnectorState
@@ -30,7 +30,7 @@ from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station
 from apps.wallet import recharges
 from apps.wallet.merchants import merchant_for
-from apps.wallet.models import BonusTier, PaymentNotice
+from apps.wallet.models import BonusTier, ChannelBillRow, ChannelDay, ChannelDifference, PaymentNotice
 
 _numbers = itertools.count(1)
 
@@ -324,3 +324,43 @@ def an_abnormal_order(**fields: object) -> Order:
     settling.settle_record(record_id=a_record(order, {"flat": "10.0000"}, **backwards).pk)
     order.refresh_from_db()
     return order
+
+
+def an_energy_difference(order: Order) -> EnergyDifference:
+    """A charge that was billed with more than its pile recorded, on a day of its pile."""
+    day = EnergyDay.objects.create(
+        pile=order.connector.pile, day=business_day(order.created_at), reconciled_at=now(), differences_open=1
+    )
+    return EnergyDifference.objects.create(
+        energy_day=day, kind="billed_differs", subject=order.transaction_no, order=order
+    )
+
+
+def a_channel_difference(out_no: str = "") -> ChannelDifference:
+    """A payment that only the channel's bill has, on a day of the sandbox's account."""
+    number = out_no or f"R{next(_numbers)}"
+    moment = now() - timedelta(days=next(_numbers))
+    day = ChannelDay.objects.create(
+        merchant=merchant_for("sandbox"), day=business_day(moment), state="reconciled", differences_open=1
+    )
+    row = ChannelBillRow.objects.create(
+        channel_day=day,
+        merchant=day.merchant,
+        revision=1,
+        kind="payment",
+        out_no=number,
+        out_trade_no=number,
+        channel_trade_no="42",
+        amount=Decimal("1.00"),
+        fee=Decimal(0),
+        at=moment,
+    )
+    return ChannelDifference.objects.create(
+        channel_day=day,
+        kind="only_theirs",
+        trade_kind="payment",
+        subject=number,
+        out_no=number,
+        theirs=row.amount,
+        at=moment,
+    )

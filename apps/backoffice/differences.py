@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -87,7 +87,10 @@ class DifferenceAdmin(ReadOnlyAdmin):
                 before = row.state
                 message = self.resolve_difference(request, row, reason)
                 row.refresh_from_db()
-                self.audit(request, "resolved", row, changes={"state": [before, row.state]}, reason=reason)
+                if row.state != before:
+                    self.audit(
+                        request, "resolved", row, changes={"state": [before, row.state]}, reason=reason
+                    )
         except DomainError as error:
             messages.error(request, str(error))
             return self.back_to(request, row)
@@ -149,3 +152,33 @@ def of_tab(differences: QuerySet[Any], found: Sequence[Tab]) -> list[Any]:
     rows = differences.filter(kind=wanted) if wanted else differences
     open_first = Case(When(state=DifferenceState.OPEN, then=0), default=1, output_field=IntegerField())
     return list(rows.order_by(open_first, "-id")[:ROWS])
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Days with something to decide."""
+
+    title = gettext_lazy("open differences")
+    parameter_name = "open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Yes or no."""
+        return [("1", gettext_lazy("with open differences")), ("0", gettext_lazy("without"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """By the number of open differences."""
+        match self.value():
+            case "1":
+                return queryset.filter(differences_open__gt=0)
+            case "0":
+                return queryset.filter(differences_open=0)
+        return queryset
+
+
+def day_label(day: Any) -> SafeString:
+    """Return the state of a reconciled day as a label."""
+    if day.differences_open:
+        text = _("%(number)s open") % {"number": day.differences_open}
+        return shown.label(text, "danger")
+    if day.differences_found:
+        return shown.label(pgettext_lazy("reconciliation", "explained"), "info")
+    return shown.label(pgettext_lazy("reconciliation", "agrees"), "success")

@@ -71,7 +71,7 @@ class Found:
 def keep(model: type[Any], owner: Mapping[str, Any], found: Sequence[Found], at: datetime) -> int:
     """Bring the stored differences of `owner` (columns that name it) up to a run's; return how many are open.
 
-    Inside `atomic()`, with the owner's row locked: runs and decisions of one owner take turns.
+    Inside `atomic()`, and no other run of the same owner meanwhile. What is stored is locked, so that decisions wait.
     """
     stored = {
         (row.kind, row.subject): row

@@ -8,13 +8,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     RangeDateFilter,
@@ -28,7 +27,7 @@ from unfold.widgets import UnfoldAdminSingleDateWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
-from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, of_tab, tabs
+from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter, day_label, of_tab, tabs
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -59,26 +58,6 @@ class DayForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["day"].initial = business_day(now()) - timedelta(days=1)
-
-
-class OpenFilter(admin.SimpleListFilter):
-    """Days with something to decide."""
-
-    title = gettext_lazy("open differences")
-    parameter_name = "open"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Yes or no."""
-        return [("1", gettext_lazy("with open differences")), ("0", gettext_lazy("without"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """By the number of open differences."""
-        match self.value():
-            case "1":
-                return queryset.filter(differences_open__gt=0)
-            case "0":
-                return queryset.filter(differences_open=0)
-        return queryset
 
 
 def kwh(value: Decimal | None) -> str:
@@ -266,16 +245,6 @@ class EnergyDayAdmin(ReadOnlyAdmin):
     def state_shown(self, obj: EnergyDay) -> SafeString:
         """Whether all is explained."""
         return day_label(obj)
-
-
-def day_label(day: Any) -> SafeString:
-    """Return the state of a reconciled day as a label."""
-    if day.differences_open:
-        text = _("%(number)s open") % {"number": day.differences_open}
-        return shown.label(text, "danger")
-    if day.differences_found:
-        return shown.label(pgettext_lazy("reconciliation", "explained"), "info")
-    return shown.label(pgettext_lazy("reconciliation", "agrees"), "success")
 
 
 @admin.register(EnergyDifference, site=tenant_site)

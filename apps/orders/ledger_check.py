@@ -223,6 +223,17 @@ CHECKS: dict[str, str] = {
         select r.recharge_no as subject, r.state, r.bonus, b.bonus as booked
         from wallet_recharge r left join booked b on b.reference = r.recharge_no
         where case when r.state = 'paid' then r.bonus else 0 end is distinct from coalesce(b.bonus, 0)""",
+    "channel fee differs from its bill": """
+        with booked as (
+            select e.reference, sum(p.amount) as amount
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind = 'channel_fee' and a.kind = 'channel_fee' group by e.reference)
+        select coalesce(d.reference, b.reference) as subject, d.fee, d.fee_booked, b.amount as booked
+        from (select 'FEE' || merchant_id || '-' || to_char(day, 'YYYYMMDD') as reference, fee, fee_booked
+              from wallet_channelday) d full join booked b on b.reference = d.reference
+        where coalesce(d.fee_booked, 0) <> coalesce(b.amount, 0)
+            or round(coalesce(d.fee, 0), 2) <> coalesce(d.fee_booked, 0)""",
     **BOOK_CHECKS,
 }
 

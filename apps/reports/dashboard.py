@@ -137,6 +137,13 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "state__exact=quarantined",
         ),
         (
+            "wallet.view_channelday",
+            _("Channel differences"),
+            waiting.channel_differences,
+            "wallet_channeldifference",
+            "state__exact=open",
+        ),
+        (
             "orders.view_energyday",
             _("Energy differences"),
             waiting.energy_differences,

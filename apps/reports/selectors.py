@@ -19,7 +19,7 @@ from apps.orders.models import EnergyDifference, Order, TransactionRecord
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Alarm, ConnectorStatus
 from apps.sites.models import Station
-from apps.wallet.models import LedgerCheck
+from apps.wallet.models import ChannelDifference, LedgerCheck
 
 NO_ENERGY = Decimal("0.0000")
 
@@ -71,6 +71,7 @@ class Todo:
     faults: int
     abnormal: int
     quarantined: int
+    channel_differences: int
     energy_differences: int
     alarms: int
     ledger_differences: int
@@ -136,6 +137,7 @@ def todo() -> Todo:
         faults=gun_states()[ConnectorState.FAULT],
         abnormal=Order.objects.filter(state=OrderState.ABNORMAL).count(),
         quarantined=TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count(),
+        channel_differences=ChannelDifference.objects.filter(state=DifferenceState.OPEN).count(),
         energy_differences=EnergyDifference.objects.filter(state=DifferenceState.OPEN).count(),
         alarms=Alarm.objects.filter(closed_at=None).count(),
         ledger_differences=LedgerCheck.objects.values_list("differences", flat=True).first() or 0,

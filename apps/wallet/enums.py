@@ -93,3 +93,23 @@ class RechargeState(models.TextChoices):
     CREATED = "created", _("waiting for payment")
     PAID = "paid", _("paid")
     CLOSED = "closed", pgettext_lazy("recharge", "closed")
+
+
+class TradeKind(models.TextChoices):
+    PAYMENT = "payment", pgettext_lazy("trade", "payment")
+    REFUND = "refund", pgettext_lazy("trade", "refund")
+
+
+class BillState(models.TextChoices):
+    """Of a merchant account's day: whether its bill came, and was matched."""
+
+    WAITING = "waiting", _("bill not there yet")
+    FAILED = "failed", _("bill cannot be had")
+    RECONCILED = "reconciled", _("reconciled")
+
+
+class ChannelDifferenceKind(models.TextChoices):
+    ONLY_OURS = "only_ours", _("only in our books")
+    ONLY_THEIRS = "only_theirs", _("only in the channel's bill")
+    AMOUNT_DIFFERS = "amount_differs", _("amounts differ")
+    STATE_DIFFERS = "state_differs", _("done there, not here")

@@ -100,3 +100,21 @@ class NoticeNotFound(DomainError):
     code = "wallet.notice_not_found"
     message = _("Not found.")
     status = 404
+
+
+class BillDayNotOver(DomainError):
+    code = "wallet.bill_day_not_over"
+    message = _("The day %(day)s is not over. Its bill can be had from tomorrow on.")
+    status = 409
+
+
+class DifferenceDecided(DomainError):
+    code = "wallet.difference_decided"
+    message = _("This difference is closed. Please load the page anew.")
+    status = 409
+
+
+class NothingToAsk(DomainError):
+    code = "wallet.nothing_to_ask"
+    message = _("The provider can only be asked about payments and refunds that are done there and not here.")
+    status = 409

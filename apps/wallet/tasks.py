@@ -50,3 +50,11 @@ def refresh_keys(merchant_id: int | None = None) -> None:
     from apps.wallet import merchants
 
     merchants.refresh_all_keys(merchant_id=merchant_id)
+
+
+@shared_task(name="wallet.reconcile")
+def reconcile() -> None:
+    """Fetch and match the bills of payment channels that are due."""
+    from apps.wallet import reconcile as reconciliation
+
+    reconciliation.reconcile_due()

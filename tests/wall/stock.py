@@ -108,6 +108,7 @@ def stock() -> Stock:
     factories.top_up(driver, "1.00", at=now() - timedelta(days=9))
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
+    factories.put_online(pile)
     live = factories.a_charging_order(customer=driver, connector=second)
     factories.an_abnormal_order(connector=first, customer=factories.a_customer("30.00", nickname=SECRET))
     record = factories.a_record(live, {"flat": "10.0000"})
@@ -117,6 +118,7 @@ def stock() -> Stock:
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
     TransactionRecord.objects.update(received_at=now() - timedelta(days=1))
     reconcile_energy(day=business_day(now()) - timedelta(days=1))
+    factories.a_channel_difference(SECRET)
     Newcomer.objects.create(
         pk=FIRST_ID,
         kind="pile",

@@ -1,3 +1,10 @@
 """Back-office pages of the wallet; each module registers its own."""
 
-from apps.wallet.admin import books, charges, ledger, merchants, payments  # noqa: F401 - they register themselves
+from apps.wallet.admin import (  # noqa: F401 - they register themselves
+    books,
+    charges,
+    ledger,
+    merchants,
+    payments,
+    reconciliation,
+)

@@ -11,12 +11,16 @@ from apps.wallet.models.payments import (
     Recharge,
     SandboxTrade,
 )
+from apps.wallet.models.reconciliation import ChannelBillRow, ChannelDay, ChannelDifference
 
 __all__ = [
     "Account",
     "AccountDay",
     "BonusTier",
     "BonusUse",
+    "ChannelBillRow",
+    "ChannelDay",
+    "ChannelDifference",
     "DayBalance",
     "DayClosing",
     "Debt",

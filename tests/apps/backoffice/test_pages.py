@@ -18,7 +18,6 @@ from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
 from apps.common.time import business_day, now
 from apps.customers.models import Card, Vehicle
-from apps.orders.models import EnergyDay, EnergyDifference
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
@@ -51,12 +50,8 @@ def business(tenant: Any) -> Any:
     )
     Group.objects.create(name="运维")
     order.refresh_from_db()
-    day = EnergyDay.objects.create(
-        pile=order.connector.pile, day=order.created_at.date(), reconciled_at=now()
-    )
-    EnergyDifference.objects.create(
-        energy_day=day, kind="billed_differs", subject=order.transaction_no, order=order
-    )
+    factories.an_energy_difference(order)
+    factories.a_channel_difference()
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
     card = Card.objects.create(customer=order.customer, logical_no="1001", physical_no="00000000D14B0A54")
@@ -173,6 +168,9 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "pricing.priceassignment",
         "pricing.pricepush",
         "wallet.account",
+        "wallet.channelbillrow",
+        "wallet.channelday",
+        "wallet.channeldifference",
         "wallet.dayclosing",
         "wallet.debt",
         "wallet.hold",

@@ -56,6 +56,9 @@ COUNTS = {
     "sites.station": 8,
     "wallet.account": 4,
     "wallet.bonustier": 5,
+    "wallet.channelbillrow": 5,
+    "wallet.channelday": 7,
+    "wallet.channeldifference": 5,
     "wallet.dayclosing": 9,
     "wallet.debt": 5,
     "wallet.hold": 5,
@@ -97,6 +100,8 @@ def a_business(tenant: Any, number: int) -> None:
         channel="wechatpay", name=f"m {number}", merchant_no=str(number)
     )
     factories.a_notice(merchant=merchant)
+    factories.an_energy_difference(order)
+    factories.a_channel_difference()
 
 
 def counts(client: Any) -> dict[str, int]:

@@ -1,15 +1,20 @@
 """Each check of the ledger finds what it is there for, and a clean ledger passes."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from apps.common.time import business_day, now
 from apps.orders import refunds, settling
 from apps.orders.ledger_check import CHECKS, differences
 from apps.wallet.books import BOOK_CHECKS
+from apps.wallet.merchants import merchant_for
+from apps.wallet.models import SandboxTrade
+from apps.wallet.reconcile import reconcile_day
 from tests import factories
 from tests.apps.orders.test_refunds import LI, ask
 
@@ -62,6 +67,7 @@ DAMAGE = {
     "order refund differs from the ledger": "update orders_orderrefund set electricity = electricity + 1",
     "order refund does not add up": "update orders_orderrefund set principal = principal - 1",
     "order gave back more than it was paid": "update orders_orderrefund set principal = principal + 100",
+    "channel fee differs from its bill": "update wallet_channelday set fee_booked = 0.02",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
     "top-up's bonus differs from the ledger": "update wallet_recharge set bonus = bonus + 1",
 }
@@ -77,6 +83,9 @@ def business(tenant):
     settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
     refunds.approve(refund_no=ask(order, "1.00", "0.00").refund_no, reviewer=LI)
     factories.a_charging_order()
+    merchant = merchant_for("sandbox")
+    SandboxTrade.objects.update(at=now() - timedelta(days=1))
+    reconcile_day(merchant=merchant, day=business_day(now()) - timedelta(days=1))
 
 
 def test_a_clean_ledger(business, capsys):
@@ -85,7 +94,7 @@ def test_a_clean_ledger(business, capsys):
     report = json.loads(capsys.readouterr().out)["t_alpha"]
     assert report["differences"] == []
     assert report["totals"] == {
-        "entries": "7",
+        "entries": "8",
         "settled_orders": "1",
         "revenue": "5.20",
         "available": "15.80",

@@ -100,7 +100,13 @@ def test_what_waits_is_counted(tenant: Any) -> None:
     settle_record(record_id=record.pk)  # no such order: quarantine and an alarm
     raise_alarm(kind=AlarmKind.PILE_OFFLINE, pile_code="1" * 14)
     assert selectors.todo() == selectors.Todo(
-        faults=0, abnormal=0, quarantined=1, energy_differences=0, alarms=2, ledger_differences=0
+        faults=0,
+        abnormal=0,
+        quarantined=1,
+        channel_differences=0,
+        energy_differences=0,
+        alarms=2,
+        ledger_differences=0,
     )
 
 

@@ -1,13 +1,15 @@
-"""`manage.py reconcile`: hold our books against what piles say."""
+"""`manage.py reconcile`: hold our books against what payment channels and piles say."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
 
 from apps.common.errors import DomainError
 from apps.common.schema import run_in_schema
@@ -15,59 +17,104 @@ from apps.common.time import business_day, now
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.tenancy.selectors import working_schemas
 from apps.tenancy.services import schema_of
+from apps.wallet.enums import BillState
+from apps.wallet.models import MerchantAccount
+from apps.wallet.reconcile import reconcile_day
+
+Line = dict[str, Any]
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 all agrees or is resolved, 1 open differences, 2 a wrong argument or a day that is not over."""
+    """Exit codes: 0 all agrees or is resolved, 1 open differences or a bill that is not there, 2 wrong arguments."""
 
     help = (
-        "Reconcile one business day (yesterday by default) of one tenant or of all. Exit code 1 when differences are "
-        "open. With --dry-run nothing is stored, and the differences counted are all that there are."
+        "Reconcile one business day (yesterday by default) of one tenant or of all: payment channels and energy, or "
+        "only one of them. Exit code 1 when differences are open or a bill is not there yet. With --dry-run nothing is "
+        "stored, and the differences counted are those that nobody has decided before."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", help="code of one tenant; all of them by default")
         parser.add_argument("--day", help="business day as 2026-11-27; yesterday by default")
-        parser.add_argument("--energy", action="store_true", help="piles against bills")
-        parser.add_argument("--dry-run", action="store_true", help="compare and store nothing")
+        parser.add_argument("--merchant", help="number or id of one merchant account; implies --channels")
+        parser.add_argument("--channels", action="store_true", help="payment channels only")
+        parser.add_argument("--energy", action="store_true", help="piles against bills only")
+        parser.add_argument("--dry-run", action="store_true", help="fetch and compare, store nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, **options: Any) -> None:
-        try:
-            day = (
-                date.fromisoformat(options["day"])
-                if options["day"]
-                else business_day(now()) - timedelta(days=1)
-            )
-        except ValueError as error:
-            raise CommandError(
-                f"--day {options['day']}: not a day such as 2026-11-27", returncode=2
-            ) from error
+        day = self._day(options["day"])
+        merchant = options["merchant"] or ""
+        channels = bool(merchant or options["channels"] or not options["energy"])
+        energy = bool(options["energy"] or not (merchant or options["channels"]))
         schemas = [schema_of(options["tenant"])] if options["tenant"] else working_schemas()
-        lines = []
+        lines: list[Line] = []
         for schema in schemas:
             try:
-                run = run_in_schema(schema, reconcile_energy, day=day, dry_run=options["dry_run"])
+                if channels:
+                    lines += run_in_schema(schema, _channels, schema, day, merchant, options["dry_run"])
+                if energy:
+                    lines.append(run_in_schema(schema, _energy, schema, day, options["dry_run"]))
             except DomainError as error:
                 raise CommandError(f"{schema}: {error}", returncode=2) from error
-            lines.append(
-                {
-                    "schema": schema,
-                    "what": "energy",
-                    "day": str(day),
-                    "piles": run.piles,
-                    "rows": run.charges,
-                    "differences": run.differences,
-                    "open": run.undecided,
-                }
-            )
+        if merchant and not lines:
+            raise CommandError(f"--merchant {merchant}: there is no such merchant account", returncode=2)
         undecided = sum(line["open"] for line in lines)
+        missing = sum(line.get("state", BillState.RECONCILED) != BillState.RECONCILED for line in lines)
         if options["json"]:
-            self.stdout.write(
-                json.dumps({"day": str(day), "open": undecided, "runs": lines}, ensure_ascii=False)
-            )
+            report = {"day": str(day), "open": undecided, "without_bill": missing, "runs": lines}
+            self.stdout.write(json.dumps(report, ensure_ascii=False))
         else:
             for line in lines:
                 self.stdout.write(" ".join(f"{key}={value}" for key, value in line.items()))
-        if undecided:
+        if undecided or missing:
             sys.exit(1)
+
+    def _day(self, text: str | None) -> date:
+        if not text:
+            return business_day(now()) - timedelta(days=1)
+        try:
+            return date.fromisoformat(text)
+        except ValueError as error:
+            raise CommandError(f"--day {text}: not a day such as 2026-11-27", returncode=2) from error
+
+
+def _channels(schema: str, day: date, merchant: str, dry_run: bool) -> list[Line]:
+    return list(_of_merchants(schema, day, merchant, dry_run))
+
+
+def _of_merchants(schema: str, day: date, merchant: str, dry_run: bool) -> Iterator[Line]:
+    accounts = MerchantAccount.objects.order_by("pk")
+    if merchant:
+        wanted = Q(merchant_no=merchant)
+        if merchant.isascii() and merchant.isdigit() and len(merchant) < 19:
+            wanted |= Q(pk=int(merchant))
+        accounts = accounts.filter(wanted)
+    else:
+        accounts = accounts.filter(is_active=True)
+    for account in accounts:
+        run = reconcile_day(merchant=account, day=day, dry_run=dry_run)
+        yield {
+            "schema": schema,
+            "what": account.channel,
+            "merchant": account.merchant_no,
+            "day": str(day),
+            "state": run.state.value,
+            "problem": run.problem,
+            "rows": run.rows,
+            "differences": run.differences,
+            "open": run.undecided,
+        }
+
+
+def _energy(schema: str, day: date, dry_run: bool) -> Line:
+    run = reconcile_energy(day=day, dry_run=dry_run)
+    return {
+        "schema": schema,
+        "what": "energy",
+        "day": str(day),
+        "piles": run.piles,
+        "rows": run.charges,
+        "differences": run.differences,
+        "open": run.undecided,
+    }
