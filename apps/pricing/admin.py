@@ -36,9 +36,12 @@ from apps.piles.models import Pile
 from apps.pricing import services
 from apps.pricing.bar import CLASS_NAMES, bar
 from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
-from apps.pricing.selectors import station_versions
+from apps.pricing.retail_pages import RetailPriceAdmin
+from apps.pricing.selectors import retail_prices, station_versions
 from apps.pricing.tariff import SLOTS_PER_DAY, ClassPrice, RateClass, Tariff, TariffError
 from apps.sites.models import Station
+
+__all__ = ["RetailPriceAdmin"]
 
 PUSH_TONES = {
     PushState.DONE: "success",
@@ -448,14 +451,16 @@ class PricePushAdmin(ReadOnlyAdmin):
 def station_prices(stations: Sequence[Station]) -> dict[int, SafeString | str]:
     """Return the price of this moment for each station, electricity and service together."""
     moment = now()
-    found = station_versions(station_ids=[station.pk for station in stations], at=moment)
+    ids = [station.pk for station in stations]
+    found = station_versions(station_ids=ids, at=moment)
+    retail = retail_prices(station_ids=ids, at=moment)
     cells: dict[int, SafeString | str] = {}
     for station in stations:
         version = found.get(station.pk)
         if version is None:
             cells[station.pk] = shown.label(gettext("no price"), "danger")
             continue
-        tariff = version.to_tariff()
+        tariff = version.to_tariff().sold_at(retail.get(station.pk, {}))
         rate_class = tariff.class_at(moment)
         cells[station.pk] = format_html(
             '<i class="bo-swatch bo-rate-{}"></i>{} <b>{}</b>',
@@ -470,9 +475,12 @@ def station_panel(request: HttpRequest, station: Station) -> dict[str, Any]:
     """Return the bar of the version in force at a station."""
     moment = now()
     version = station_versions(station_ids=[station.pk], at=moment).get(station.pk)
+    retail = retail_prices(station_ids=[station.pk], at=moment).get(station.pk, {})
     return {
         "version": version,
-        "bar": bar(version.to_tariff(), moment) if version else None,
+        "is_retail": bool(retail),
+        "retail_url": f"{reverse('admin:pricing_retailprice_new')}?station={station.pk}",
+        "bar": bar(version.to_tariff().sold_at(retail), moment) if version else None,
         "at": moment.astimezone(SHANGHAI),
     }
 

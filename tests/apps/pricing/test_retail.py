@@ -1,0 +1,154 @@
+"""Retail prices: what drivers pay, what a pile is told, and the page with its preview."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from apps.backoffice.models import AuditEntry
+from apps.common.ids import SYSTEM
+from apps.common.time import SHANGHAI, now
+from apps.pricing.models import RetailPrice
+from apps.pricing.selectors import effective_prices, retail_prices
+from apps.pricing.services import set_retail_price
+from apps.pricing.tariff import LARGEST_BALANCE, ClassPrice, RateClass, Tariff, pile_balance
+from tests import factories
+from tests.staff import a_user, boss, signed_in
+
+NEW = "/admin/pricing/retailprice/new/"
+FLAT, PEAK = RateClass.FLAT, RateClass.PEAK
+
+
+def two(flat: str, peak: str, slots: int = 24) -> Tariff:
+    prices = {FLAT: ClassPrice(Decimal(flat), Decimal(0)), PEAK: ClassPrice(Decimal(peak), Decimal(0))}
+    return Tariff(prices, tuple([FLAT] * slots + [PEAK] * (48 - slots)))
+
+
+@pytest.mark.parametrize(
+    ("pile", "sold", "hold", "balance"),
+    [
+        (two("1", "2"), two("1", "2"), "50.00", "50.00"),
+        (two("1", "2"), two("2", "4"), "50.00", "25.00"),
+        (two("1", "2"), two("2", "2"), "50.00", "25.00"),
+        (two("1", "2"), two("0.5", "1"), "50.00", "100.00"),
+        (two("1", "2"), two("3", "2"), "50.00", "16.66"),
+        (two("1", "2", 48), two("1", "4", 48), "50.00", "50.00"),  # peak is in no half hour
+        (two("0", "2"), two("1", "2"), "50.00", "50.00"),  # what the pile cannot count is watched
+        (two("0", "0"), two("1", "2"), "50.00", "50.00"),
+        (two("1", "2"), two("0", "0"), "50.00", "50.00"),
+        (two("1", "2"), two("0", "4"), "50.00", "25.00"),
+        (two("1", "2"), two("3", "2"), "0.01", "0.01"),
+        (two("1", "2"), two("2", "4"), "0.00", "0.00"),
+        (two("1000", "1000"), two("0.00001", "0.00001"), "50.00", str(LARGEST_BALANCE)),
+    ],
+)
+def test_what_a_pile_is_told_for_a_hold(pile, sold, hold, balance):
+    assert pile_balance(Decimal(hold), pile, sold) == Decimal(balance)
+
+
+def test_the_latest_start_counts_and_empty_prices_end_it(tenant, django_assert_num_queries):
+    station = factories.a_station()
+    pile = factories.a_pile(station=station)
+    noon = datetime(2026, 11, 10, 12, 0, tzinfo=SHANGHAI)
+    factories.a_price(station=station)
+    for hours, prices in (
+        (0, {PEAK: ClassPrice(Decimal(1), Decimal(2))}),
+        (2, {}),
+        (1, {FLAT: ClassPrice(Decimal(3), Decimal(4))}),
+    ):
+        set_retail_price(
+            station=station, prices=prices, starts_at=noon + timedelta(hours=hours), actor=SYSTEM
+        )
+
+    def at(hours):
+        return retail_prices(station_ids=[station.pk], at=noon + timedelta(hours=hours)).get(station.pk)
+
+    assert at(-0.1) is None
+    assert list(at(0)) == [PEAK]
+    assert list(at(1.5)) == [FLAT]
+    assert at(2) is None
+    later = now() + timedelta(days=400)
+    set_retail_price(
+        station=station, prices={PEAK: ClassPrice(Decimal(9), Decimal(1))}, starts_at=later, actor=SYSTEM
+    )
+    with django_assert_num_queries(1):
+        version, tariff, sold = effective_prices(pile_id=pile.pk, station_id=station.pk, at=later)
+    assert tariff == version.to_tariff()
+    assert sold.prices[PEAK] == ClassPrice(Decimal(9), Decimal(1))
+    assert sold.prices[FLAT] == tariff.prices[FLAT]
+
+
+def test_retail_prices_never_change(tenant):
+    factories.a_retail_price(factories.a_station(), {"flat": ("1", "1")})
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+        RetailPrice.objects.update(note="x")
+
+
+def form(place, **changes):
+    return {
+        "station": place.pk,
+        "starts_at": "",
+        "note": "节日",
+        "peak_electricity": "1.2",
+        "peak_service": "0.9",
+        **changes,
+    }
+
+
+def test_the_preview_shows_bills_and_margins_and_saves_nothing(tenant):
+    pile = factories.a_pile()
+    page = boss().post(NEW, {**form(pile.station), "preview": ""})
+    shown = page.context_data["preview"]
+    (peak,) = [row for row in shown["rows"] if row.rate_class == "peak"]
+    assert (peak.infrastructure, peak.before, peak.after, peak.margin) == (
+        Decimal("1.80"),
+        Decimal("1.80"),
+        Decimal("2.10"),
+        Decimal("0.30"),
+    )
+    assert (peak.bill_before, peak.bill_after) == (Decimal("72.00"), Decimal("84.00"))
+    assert (shown["balance"], shown["below"], shown["uneven"]) == (Decimal("85.71"), [], True)
+    assert "下发给充电桩的余额为 85.71 元" in page.content.decode()
+    assert RetailPrice.objects.count() == 0
+
+
+def test_saving_writes_the_row_and_the_audit_log(tenant):
+    pile = factories.a_pile()
+    answer = boss().post(NEW, {**form(pile.station), "save": ""})
+    assert answer.status_code == 302
+    row = RetailPrice.objects.get()
+    assert row.prices == {"peak": {"electricity": "1.20000", "service": "0.90000"}}
+    entry = AuditEntry.objects.get(action="pricing.retailprice_added")
+    assert entry.changes["prices"] == [{}, row.prices]
+    assert "峰 1.20+0.90" in boss().get("/admin/pricing/retailprice/").content.decode()
+    assert "零售价" in boss().get(f"/admin/sites/station/{pile.station_id}/change/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"station": "0"}, "station"),
+        ({"peak_service": ""}, "peak_service"),
+        ({"peak_service": "-1"}, "peak_service"),
+        ({"peak_service": "abc"}, "peak_service"),
+        ({"peak_service": "NaN"}, "peak_service"),
+        ({"peak_service": "1000.00001"}, "peak_service"),
+        ({"peak_electricity": "0.000001"}, "peak_electricity"),
+        ({"starts_at": "2020-01-01T00:00"}, "starts_at"),
+        ({"starts_at": "soon"}, "starts_at"),
+    ],
+)
+def test_wrong_prices_are_marked(tenant, changes, field):
+    pile = factories.a_pile()
+    answer = boss().post(NEW, {**form(pile.station, **changes), "save": ""})
+    assert field in answer.context_data["form"].errors
+    assert RetailPrice.objects.count() == 0
+
+
+def test_setting_needs_its_permission(tenant):
+    pile = factories.a_pile()
+    reader = signed_in(a_user("pricing.view_retailprice"))
+    assert reader.get("/admin/pricing/retailprice/").status_code == 200
+    assert reader.post(NEW, {**form(pile.station), "save": ""}).status_code == 403
+    assert RetailPrice.objects.count() == 0
