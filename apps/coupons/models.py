@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -96,8 +99,32 @@ class CouponTemplate(TimeStamped):
     def __str__(self) -> str:
         return self.name
 
+    def clean(self) -> None:
+        """Check what columns say together. Raises ValidationError by field."""
+        errors: dict[str, Any] = {}
+        if self.kind == CouponKind.THRESHOLD and not self.save_amount:
+            errors["save_amount"] = _("A coupon of this kind saves an amount above zero.")
+        if self.kind == CouponKind.PERCENT and not self.percent_off:
+            errors["percent_off"] = _("A coupon of this kind takes a percentage above zero off.")
+        if (self.from_time is None) != (self.until_time is None) or (
+            self.from_time is not None and self.from_time == self.until_time
+        ):
+            errors["until_time"] = _("Enter both times of day, which differ, or neither.")
+        if self.first_day and self.last_day and self.last_day < self.first_day:
+            errors["last_day"] = _("The last day is before the first.")
+        if self.claim_from and self.claim_until and self.claim_until <= self.claim_from:
+            errors["claim_until"] = _("Claims end before they begin.")
+        if self.stock is not None and self.stock < self.claimed:
+            errors["stock"] = _("%(claimed)s have been claimed already.") % {"claimed": self.claimed}
+        if errors:
+            raise ValidationError(errors)
+
     def rule(self) -> Rule:
         """Return the rule as a coupon that is claimed now keeps it."""
+        return self.rule_of(list(self.stations.order_by("pk").values_list("pk", flat=True)))
+
+    def rule_of(self, station_ids: Sequence[int]) -> Rule:
+        """Return the rule for stations that are known already (none: all)."""
         return Rule(
             name=self.name,
             kind=str(self.kind),
@@ -106,7 +133,7 @@ class CouponTemplate(TimeStamped):
             save=str(self.save_amount),
             percent_off=str(self.percent_off),
             cap=None if self.cap is None else str(self.cap),
-            stations=tuple(self.stations.order_by("pk").values_list("pk", flat=True)),
+            stations=tuple(station_ids),
             weekdays=self.weekdays,
             from_time=f"{self.from_time:%H:%M}" if self.from_time else "",
             until_time=f"{self.until_time:%H:%M}" if self.until_time else "",

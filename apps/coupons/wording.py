@@ -47,10 +47,10 @@ def saving_words(rule: Rule) -> str:
     needs_spend = bool(Decimal(rule.spend))
     if rule.kind == CouponKind.THRESHOLD:
         if needs_spend:
-            return _("%(save)s yuan off a %(fees)s of %(spend)s yuan or more") % words
+            return _("%(save)s yuan off where the %(fees)s reaches %(spend)s yuan") % words
         return _("%(save)s yuan off the %(fees)s") % words
     text = (
-        _("%(percent)s%% off a %(fees)s of %(spend)s yuan or more") % words
+        _("%(percent)s%% off where the %(fees)s reaches %(spend)s yuan") % words
         if needs_spend
         else _("%(percent)s%% off the %(fees)s") % words
     )

@@ -6,27 +6,42 @@ import re
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.validators import RegexValidator
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext
-from unfold.decorators import display
+from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import ReasonForm, dialog_button
+from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
-from apps.customers import cards
-from apps.customers.models import Card, CardState, Customer, CustomerState, Vehicle
+from apps.customers import cards, enterprises
+from apps.customers.models import (
+    Card,
+    CardState,
+    Customer,
+    CustomerState,
+    Enterprise,
+    EnterpriseMember,
+    Vehicle,
+)
 
 TONES = {CustomerState.ACTIVE: "success", CustomerState.BLOCKED: "danger"}
 CARD_TONES = {CardState.ACTIVE: "success", CardState.FROZEN: "danger"}
 LOCAL_PHONE = re.compile(r"1\d{10}")
+_BETWEEN = re.compile(r"[\s,;，；、]+")
 
 
 def by_phone(term: str) -> str:
@@ -236,3 +251,186 @@ class VehicleAdmin(BackofficeAdmin):
     list_select_related = ["customer"]
     autocomplete_fields = ["customer"]
     fields = ["customer", ("plate", "vin"), ("plug_and_charge", "is_default")]
+
+
+class PhonesForm(BaseDialogForm):
+    """A list of phone numbers."""
+
+    phones = forms.CharField(
+        label=_("phone numbers"),
+        max_length=40_000,
+        widget=UnfoldAdminTextareaWidget,
+        help_text=_("One per line, or separated by commas."),
+    )
+
+    def clean_phones(self) -> list[str]:
+        """As a list."""
+        return [text for text in _BETWEEN.split(self.cleaned_data["phones"]) if text]
+
+
+class EndForm(BaseDialogForm):
+    """Nothing to fill in: a question."""
+
+
+@admin.register(Enterprise, site=tenant_site)
+class EnterpriseAdmin(BackofficeAdmin):
+    """Companies whose people charge at a discount. A charge keeps the discount that it started with."""
+
+    list_display = ["name", "discount_shown", "members_shown", "contact", "active_shown"]
+    list_filter = ["is_active", "applies_to"]
+    search_fields = ["name", "contact"]
+    fields = [
+        ("name", "is_active"),
+        ("percent_off", "applies_to"),
+        "station_share",
+        ("contact", "note"),
+    ]
+    actions_detail = ["add_members"]
+    change_form_outer_before_template = "backoffice/enterprise.html"
+    export = [
+        (_("name"), "name"),
+        (_("percent off"), "percent_off"),
+        (_("discount on"), "get_applies_to_display"),
+        (_("share borne by the station (%)"), "station_share"),
+        (_("members"), "active_members"),
+        (_("contact"), "contact"),
+        (_("active"), "is_active"),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Enterprise]:
+        """With the number of active members."""
+        active = Count("members", filter=Q(members__is_active=True))
+        return super().get_queryset(request).annotate(active_members=active).order_by("name")
+
+    def detail(self, request: HttpRequest, obj: Enterprise) -> dict[str, Any]:
+        """How many charge at the discount, and where they are listed."""
+        url = reverse("admin:customers_enterprisemember_changelist")
+        return {
+            "members": obj.members.filter(is_active=True).count(),
+            "members_url": f"{url}?enterprise__id__exact={obj.pk}&is_active__exact=1",
+        }
+
+    @action(
+        description=_("Add members"),
+        url_path="add-members",
+        icon="group_add",
+        variant=ActionVariant.PRIMARY,
+        permissions=["members"],
+        dialog={
+            "title": _("Add members"),
+            "description": _(
+                "They charge at the discount from their next start on, also if they register later."
+            ),
+            "form_class": PhonesForm,
+            "form_submit_text": _("Add members"),
+        },
+    )
+    def add_members(self, request: HttpRequest, form: PhonesForm, object_id: str) -> HttpResponse:
+        """Make phone numbers members."""
+        enterprise = self.row(request, object_id)
+        with transaction.atomic():
+            done = enterprises.add_members(
+                enterprise=enterprise, phones=form.cleaned_data["phones"], actor=staff_actor(request)
+            )
+            self.audit(request, "members_added", enterprise, changes={"members": [None, done.added]})
+        if done.wrong:
+            messages.warning(request, gettext("These are no phone numbers: %s") % ", ".join(done.wrong[:10]))
+        if done.elsewhere:
+            text = gettext("Members of another enterprise, where they have to be ended first: %s")
+            messages.warning(request, text % ", ".join(done.elsewhere[:10]))
+        return self.back_to(request, enterprise, gettext("%s members are added.") % done.added)
+
+    def has_members_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may add members."""
+        return self.allowed(request, "add_enterprisemember")
+
+    @display(description=_("discount"), ordering="percent_off")
+    def discount_shown(self, obj: Enterprise) -> str:
+        """Percent, and off what."""
+        percent = obj.percent_off.normalize() if obj.percent_off % 1 else int(obj.percent_off)
+        return f"{percent}% · {obj.get_applies_to_display()}"  # type: ignore[attr-defined]
+
+    @display(description=_("members"), ordering="active_members")
+    def members_shown(self, obj: Any) -> int:
+        """Active ones."""
+        return int(obj.active_members)
+
+    @display(description=_("active"), ordering="is_active", boolean=True)
+    def active_shown(self, obj: Enterprise) -> bool:
+        """Whether the discount is given."""
+        return obj.is_active
+
+
+@admin.register(EnterpriseMember, site=tenant_site)
+class EnterpriseMemberAdmin(ReadOnlyAdmin):
+    """Who charges at an enterprise's discount."""
+
+    list_display = ["phone_shown", "enterprise", "active_shown", "created_shown"]
+    list_select_related = ["enterprise"]
+    list_filter = [("enterprise", RelatedDropdownFilter), "is_active"]
+    search_fields = ["phone"]
+    search_help_text = _("A whole phone number")
+    actions_detail = ["end"]
+    fields = [("phone_shown", "enterprise"), ("active_shown", "created_shown")]
+    export = [
+        (_("phone"), "masked_phone"),
+        (_("enterprise"), "enterprise.name"),
+        (_("active"), "is_active"),
+        (_("created at"), "created_at"),
+    ]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The whole number where it may be seen."""
+        shown_columns = super().get_list_display(request)
+        if self.allowed(request, "view_phone"):
+            shown_columns[shown_columns.index("phone_shown")] = "phone"
+        return shown_columns
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[EnterpriseMember], search_term: str
+    ) -> tuple[QuerySet[EnterpriseMember], bool]:
+        """By the whole number."""
+        term = search_term.strip()
+        return (queryset.filter(phone=by_phone(term)) if term else queryset), False
+
+    @action(
+        description=_("End membership"),
+        url_path="end",
+        icon="person_remove",
+        variant=ActionVariant.DANGER,
+        permissions=["end"],
+        dialog={
+            "title": _("End this membership?"),
+            "description": _("A running charge keeps its discount, the next one has none."),
+            "form_class": EndForm,
+            "form_submit_text": _("End membership"),
+        },
+    )
+    def end(self, request: HttpRequest, form: EndForm, object_id: str) -> HttpResponse:
+        """Let the phone number be no member any more."""
+        member = self.row(request, object_id)
+        with transaction.atomic():
+            if enterprises.remove_members(enterprise=member.enterprise, member_ids=[member.pk]):
+                self.audit(request, "ended", member, changes={"is_active": [True, False]})
+        return self.back_to(request, member, _("The membership is ended."))
+
+    def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may end memberships; the button shows while there is one."""
+        if not self.allowed(request, "change_enterprisemember"):
+            return False
+        return object_id is None or EnterpriseMember.objects.filter(pk=object_id, is_active=True).exists()
+
+    @display(description=_("phone"), ordering="phone")
+    def phone_shown(self, obj: EnterpriseMember) -> str:
+        """Masked."""
+        return obj.masked_phone
+
+    @display(description=_("active"), ordering="is_active", boolean=True)
+    def active_shown(self, obj: EnterpriseMember) -> bool:
+        """Whether the discount is given."""
+        return obj.is_active
+
+    @display(description=_("created at"), ordering="created_at")
+    def created_shown(self, obj: EnterpriseMember) -> str:
+        """To the second."""
+        return shown.moment(obj.created_at)
