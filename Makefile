@@ -1,7 +1,7 @@
 # What people and CI type. Nothing else needs to be installed or typed first: every target makes the environment.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs fuzz scenario frames
+.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs fuzz oracle scenario frames
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -44,6 +44,9 @@ scenario: .venv/.stamp ## 2,000 simulated piles with every fault for ten minutes
 
 fuzz: .venv/.stamp ## a million mutated frames over buffer, decoders and inspector
 	@$(PY) -m tests.fuzz
+
+oracle: .venv/.stamp ## a million random charges: prices, discounts and payment against the independent oracle
+	@$(PY) -m tests.pipeline $(if $(SESSIONS),--sessions $(SESSIONS))
 
 seed: .venv/.stamp ## 30 days of demo business into the running database
 	@$(PY) manage.py seed_demo --days 30 --close

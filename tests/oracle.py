@@ -5,6 +5,7 @@ energy × price 0.000000001 yuan, money fen, percentages and ratios parts per mi
 """
 
 import re
+from datetime import date
 
 CLASSES = ("sharp", "peak", "flat", "valley", "deep_valley")
 NANO_PER_FEN = 10_000_000
@@ -156,3 +157,108 @@ def bill(session):
         "from_bonus": yuan(from_bonus),
         "debt": yuan(debt),
     }
+
+
+# --- From the charge itself -------------------------------------------------------------------------------
+#
+# A charge: {"begin": [year, month, day, hour, minute, second] in Chinese time, "seconds": whole seconds, "power":
+# constant, 0.0001 kW, "slots": 48 codes 0 to 4 in the order of CLASSES, "infrastructure" and "retail": prices by class
+# (retail may lack some), "station": number, "late": whether the record came after the start had failed, "hold": yuan,
+# "enterprise", "coupons", "wallet": as for `bill`, with "station_share" in percent; coupons have "stations" (none: all
+# of them), "weekdays" (1 Monday), "from_time", "until_time" ("HH:MM", the end excluded), "first_day" and "last_day"}.
+
+
+def metered(session):
+    """Energy by class, 0.0001 kWh: second by second as the pile's clock goes, each class rounded half up once."""
+    begin = session["begin"]
+    second = begin[3] * 3600 + begin[4] * 60 + begin[5]
+    left = session["seconds"]
+    used = {}
+    while left:
+        name = CLASSES[int(session["slots"][second // 1800])]
+        step = min(left, 1800 - second % 1800)
+        used[name] = used.get(name, 0) + step
+        second = (second + step) % 86_400
+        left -= step
+    return {name: half_up(session["power"] * seconds, 3600) for name, seconds in used.items()}
+
+
+def is_usable(coupon, session):
+    """Whether a charge that begins then and there may use a coupon."""
+    year, month, day, hour, minute, _second = session["begin"]
+    today = f"{year:04d}-{month:02d}-{day:02d}"
+    if today < coupon["first_day"] or today > (coupon["last_day"] or "9999-12-31"):
+        return False
+    if coupon["stations"] and session["station"] not in coupon["stations"]:
+        return False
+    if str(date(year, month, day).isoweekday()) not in coupon["weekdays"]:
+        return False
+    if not coupon["from_time"]:
+        return True
+    now = f"{hour:02d}:{minute:02d}"
+    if coupon["from_time"] < coupon["until_time"]:
+        return coupon["from_time"] <= now < coupon["until_time"]
+    return now >= coupon["from_time"] or now < coupon["until_time"]
+
+
+def bearers(saving, share):
+    """The platform's and the station's part of a saving; `share` in 0.01 percent, ties to the platform."""
+    return split_two(saving, 10_000 - share, share)
+
+
+def balance(hold, infrastructure, retail, slots):
+    """What a pile may be told as balance, fen: no mix of the classes in use costs more than the hold at retail."""
+    used = {CLASSES[int(code)] for code in slots}
+    pairs = [(sum(infrastructure[name]), sum(retail[name])) for name in used]
+    pairs = [(pile, sold) for pile, sold in pairs if pile and sold]
+    if hold == 0 or all(pile == sold for pile, sold in pairs):
+        return hold
+    return min(99_999_999, max(1, min(hold * pile // sold for pile, sold in pairs)))
+
+
+def charge(session):
+    """Everything that becomes of a charge: energies, bill, who bears discounts, what the bonus paid, the balance."""
+    energies = metered(session)
+    retail = {**session["infrastructure"], **session["retail"]}
+    found = bill(
+        {
+            "tariff": retail,
+            "energy_kwh": {name: _kwh(energy) for name, energy in energies.items()},
+            "enterprise": session["enterprise"],
+            "coupons": [
+                {**coupon, "ends": coupon["last_day"]}
+                for coupon in session["coupons"]
+                if is_usable(coupon, session) and not session["late"]
+            ],
+            "wallet": session["wallet"],
+        }
+    )
+    shares = {coupon["id"]: to_int(coupon["station_share"], 2) for coupon in session["coupons"]}
+    enterprise_share = to_int(session["enterprise"]["station_share"], 2) if session["enterprise"] else 0
+    of_enterprise = bearers(to_int(found["enterprise_discount"], 2), enterprise_share)
+    of_coupon = bearers(to_int(found["coupon_discount"], 2), shares.get(found["coupon"], 0))
+    bonus = split_two(
+        to_int(found["from_bonus"], 2),
+        to_int(found["electricity_payable"], 2),
+        to_int(found["service_payable"], 2),
+    )
+    units = {
+        kind: {
+            name: (to_int(price["electricity"], 5), to_int(price["service"], 5))
+            for name, price in prices.items()
+        }
+        for kind, prices in (("pile", session["infrastructure"]), ("sold", retail))
+    }
+    return {
+        "energy_kwh": {name: _kwh(energy) for name, energy in energies.items() if energy},
+        **found,
+        "bonus_electricity": yuan(bonus[0]),
+        "bonus_service": yuan(bonus[1]),
+        "platform_borne": yuan(of_enterprise[0] + of_coupon[0]),
+        "station_borne": yuan(of_enterprise[1] + of_coupon[1]),
+        "balance": yuan(balance(to_int(session["hold"], 2), units["pile"], units["sold"], session["slots"])),
+    }
+
+
+def _kwh(units):
+    return f"{units // 10_000}.{units % 10_000:04d}"

@@ -94,7 +94,7 @@ def energies(
     *, begin: datetime, end: datetime, average_kw: Decimal, tariff: Tariff
 ) -> dict[RateClass, Decimal]:
     """Return kWh by class, to four places, of a charge with constant power, half hour by half hour."""
-    found: dict[RateClass, Decimal] = defaultdict(Decimal)
+    seconds: dict[RateClass, int] = defaultdict(int)
     at = begin
     while at < end:
         local = at.astimezone(SHANGHAI)
@@ -102,9 +102,12 @@ def energies(
             minutes=30
         )
         until = min(end, slot_end)
-        found[tariff.class_at(at)] += average_kw * Decimal(int((until - at).total_seconds())) / 3600
+        seconds[tariff.class_at(at)] += int((until - at).total_seconds())
         at = until
-    return {rate_class: energy.quantize(_WIRE, ROUND_HALF_UP) for rate_class, energy in found.items()}
+    return {
+        rate_class: (average_kw * length / 3600).quantize(_WIRE, ROUND_HALF_UP)
+        for rate_class, length in seconds.items()
+    }
 
 
 def record_of(
