@@ -48,6 +48,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Piles"), "ev_station", "piles.pile"),
                 (_("New devices"), "new_releases", "piles.newdevice"),
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
+                (_("Retail prices"), "sell", "pricing.retailprice"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
                 (_("Bulk commands"), "dynamic_feed", "piles.commandbatch"),
@@ -93,9 +94,18 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            _("Marketing"),
+            [
+                (_("Coupon templates"), "confirmation_number", "coupons.coupontemplate"),
+                (_("Coupons"), "redeem", "coupons.coupon"),
+            ],
+        ),
+        (
             _("Customers"),
             [
                 (_("Customers"), "person", "customers.customer"),
+                (_("Enterprises"), "business_center", "customers.enterprise"),
+                (_("Enterprise members"), "badge", "customers.enterprisemember"),
                 (_("Charging cards"), "credit_card", "customers.card"),
                 (_("Offline cards"), "sd_card", "piles.offlinecard"),
                 (_("Vehicles"), "directions_car", "customers.vehicle"),

@@ -235,6 +235,8 @@ SPECTACULAR_SETTINGS = {
         "RechargeState": "apps.wallet.enums.RechargeState",
         "ChannelName": "apps.wallet.enums.ChannelName",
         "PileKind": "apps.piles.enums.PileKind",
+        "CouponKind": "apps.coupons.enums.CouponKind",
+        "CouponState": "apps.coupons.enums.CouponState",
         "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
     },
     "OAS_VERSION": "3.1.0",

@@ -347,6 +347,9 @@ DEEDS = {
     "tested": gettext_lazy("connection tested"),
     "processed": gettext_lazy("processed again"),
     "pin_set": gettext_lazy("PIN set"),
+    "given": gettext_lazy("given to customers"),
+    "members_added": gettext_lazy("members added"),
+    "ended": gettext_lazy("ended"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
 }

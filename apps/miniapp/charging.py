@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
+    LARGEST_ID,
     AmountIn,
     DriverView,
     EnergyOut,
@@ -28,6 +32,27 @@ from apps.orders.selectors import order_of, progress
 
 MOST_GUNS = 4
 """On one car. YKC V1.6, 7.8 speaks of two; more than this is a mistake of the caller."""
+_COUPON = re.compile(r"best|none|[1-9][0-9]{0,18}", re.ASCII)
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": _COUPON.pattern,
+        "examples": ["best"],
+        "description": "a coupon's id (it is reserved), best (chosen at settlement) or none",
+    }
+)
+class CouponIn(serializers.Field[int | str, str, str, Any]):
+    """Which coupon a charge is to use."""
+
+    default_error_messages = {"invalid": _('Send the id of a coupon as a string, "best" or "none".')}
+
+    def to_internal_value(self, data: Any) -> int | str:
+        """Return the id as a number, or the word."""
+        if not isinstance(data, str) or not _COUPON.fullmatch(data):
+            self.fail("invalid")
+        return data if data in (services.BEST, services.NO_COUPON) else min(int(data), LARGEST_ID)
 
 
 class StartInput(serializers.Serializer[Any]):
@@ -39,6 +64,7 @@ class StartInput(serializers.Serializer[Any]):
         default=list,
         help_text="other guns of the same charger that charge the same car; see `parallel_connectors` of a gun",
     )
+    coupon = CouponIn(required=False, default=services.BEST)
 
 
 class ProgressOutput(serializers.Serializer[Any]):
@@ -114,6 +140,7 @@ class ChargesView(DriverView):
         request_example={
             "connector_code": "3201060000000101",
             "preset_amount": "50.00",
+            "coupon": "best",
             "further_connectors": ["3201060000000102"],
         },
         parameters=[IDEMPOTENCY_KEY],
@@ -128,6 +155,7 @@ class ChargesView(DriverView):
         """Money is set aside: `preset_amount`, or without it all that is available up to the operator's maximum.
 
         With `further_connectors` one car charges over several guns of one charger: one order, one hold, one bill.
+        A chosen coupon is reserved until the bill; without a choice the best one is taken then.
         """
         key = idempotency_key(request)
         data = body(request, StartInput)
@@ -136,6 +164,7 @@ class ChargesView(DriverView):
             connector_code=connector_code(data["connector_code"]),
             preset_amount=data["preset_amount"],
             further_connectors=[connector_code(code) for code in data["further_connectors"]],
+            coupon=data["coupon"],
             request_key=key,
             actor=self.actor,
         )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common.fields import EnergyField
 from apps.miniapp.api import (
     RATE_CLASS_LABELS,
     DriverView,
@@ -20,12 +18,12 @@ from apps.miniapp.api import (
     described,
     page,
     page_of,
-    price_text,
     query,
 )
 from apps.orders.enums import OrderState
 from apps.orders.models import BillLine, Order
 from apps.orders.selectors import order_of, orders_of
+from apps.orders.wording import bill_sentences
 from apps.pricing.tariff import RateClass
 
 
@@ -78,6 +76,11 @@ class OrderDetailOutput(OrderOutput):
     fail_reason = serializers.CharField()
     electricity_fee = MoneyOut()
     service_fee = MoneyOut()
+    enterprise_discount = MoneyOut()
+    coupon_id = serializers.CharField(allow_null=True)
+    coupon_discount = MoneyOut()
+    electricity_payable = MoneyOut()
+    service_payable = MoneyOut()
     paid_principal = MoneyOut()
     paid_bonus = MoneyOut()
     lines = BillLineOutput(many=True)
@@ -85,7 +88,7 @@ class OrderDetailOutput(OrderOutput):
 
     def get_explanation(self, order: Order) -> list[str]:
         """The bill's arithmetic in sentences, so that anybody can check it."""
-        return explanation(order)
+        return bill_sentences(order)
 
 
 ORDER = {
@@ -146,6 +149,11 @@ class OrderView(DriverView):
             "fail_reason": "",
             "electricity_fee": "9.88",
             "service_fee": "5.62",
+            "enterprise_discount": "0.00",
+            "coupon_id": None,
+            "coupon_discount": "0.00",
+            "electricity_payable": "9.88",
+            "service_payable": "5.62",
             "paid_principal": "15.50",
             "paid_bonus": "0.00",
             "lines": [LINE],
@@ -159,37 +167,3 @@ class OrderView(DriverView):
         """Fees are 0.00 until the order is settled."""
         order = order_of(customer=self.customer, order_no=order_no)
         return Response(OrderDetailOutput(order).data)
-
-
-def explanation(order: Order) -> list[str]:
-    """Return the bill of a settled order in sentences, in the reader's language; nothing before it is settled."""
-    if order.settled_at is None:
-        return []
-    sentences = [
-        _(
-            "%(class)s: %(energy)s kWh × %(electricity_price)s = %(electricity)s yuan for electricity, "
-            "× %(service_price)s = %(service)s yuan for service"
-        )
-        % {
-            "class": RATE_CLASS_LABELS[RateClass(line.rate_class)],
-            "energy": f"{line.energy_kwh:.{EnergyField.scale[1]}f}",
-            "electricity_price": price_text(line.electricity_price),
-            "electricity": f"{line.electricity_fee:.2f}",
-            "service_price": price_text(line.service_price),
-            "service": f"{line.service_fee:.2f}",
-        }
-        for line in order.lines.all()
-    ]
-    sentences.append(
-        _("Together: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
-        % {
-            "electricity": f"{order.electricity_fee:.2f}",
-            "service": f"{order.service_fee:.2f}",
-            "payable": f"{order.payable:.2f}",
-        }
-    )
-    paid = _("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
-    sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
-    if order.debt:
-        sentences.append(_("Still to be paid: %(debt)s yuan") % {"debt": f"{order.debt:.2f}"})
-    return sentences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,8 @@ from apps.piles.errors import PileNotFound
 from apps.piles.models import Connector
 from apps.piles.selectors import connector_by_code, connectors_of, gun_counts, parallel_codes
 from apps.pricing.models import PriceVersion
-from apps.pricing.selectors import effective_versions, station_versions
+from apps.pricing.selectors import effective_prices, effective_versions, retail_prices, station_versions
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station, StationState
 from apps.sites.selectors import stations_near
 
@@ -212,7 +213,8 @@ class StationsView(PublicView):
             )
         )
         shown = found[:limit]
-        _add_prices_and_guns(shown)
+        at = now()
+        _add_prices_and_guns(shown, retail_prices(station_ids=[one.pk for one in shown], at=at), at)
         for station in shown:
             station.distance_m = round(station.distance_m)  # type: ignore[attr-defined]
         next_offset = offset + limit if len(found) > limit else None
@@ -240,13 +242,15 @@ class StationView(PublicView):
         if station is None:
             raise NotFound
         at = now()
-        (version,) = _add_prices_and_guns([station], at)
-        station.periods = _periods(version, at)
+        retail = retail_prices(station_ids=[station.pk], at=at)
+        (tariff,) = _add_prices_and_guns([station], retail, at)
+        station.periods = _periods(tariff, at)
         connectors = list(connectors_of(station_id=station.pk))
         versions = effective_versions(places=[(item.pile_id, station.pk) for item in connectors], at=at)
+        tariffs = {pile: _sold(version, retail.get(station.pk)) for pile, version in versions.items()}
         codes = parallel_codes(piles=[item.pile for item in connectors])
         station.connectors = [
-            connector_fields(item, station, versions.get(item.pile_id), at, codes.get(item.pile_id, ()))
+            connector_fields(item, station, tariffs.get(item.pile_id), at, codes.get(item.pile_id, ()))
             for item in connectors
         ]
         return Response(StationDetailOutput(station).data)
@@ -265,12 +269,13 @@ class ConnectorView(PublicView):
         """Spaces and hyphens that people type between the digits do not matter."""
         connector = connector_by_code(code=connector_code(code))
         station, at = connector.pile.station, now()
-        version = effective_versions(places=[(connector.pile_id, station.pk)], at=at).get(connector.pile_id)
+        found = effective_prices(pile_id=connector.pile_id, station_id=station.pk, at=at)
+        retail = found[2] if found else None
         codes = parallel_codes(piles=[connector.pile]).get(connector.pile_id, ())
         shown = {
-            **connector_fields(connector, station, version, at, codes),
+            **connector_fields(connector, station, retail, at, codes),
             "station": station,
-            "periods": _periods(version, at),
+            "periods": _periods(retail, at),
         }
         return Response(ScannedConnectorOutput(shown).data)
 
@@ -286,7 +291,7 @@ def connector_code(text: str) -> str:
 def connector_fields(
     connector: Connector,
     station: Station,
-    version: PriceVersion | None,
+    tariff: Tariff | None,
     at: datetime,
     parallel: Sequence[str],
 ) -> dict[str, Any]:
@@ -303,38 +308,42 @@ def connector_fields(
         "power_kw": connector.power_kw,
         "state": status.state,
         "state_label": status.get_state_display(),
-        "can_start": in_service and status.state in FREE and version is not None,
+        "can_start": in_service and status.state in FREE and tariff is not None,
         "parallel_connectors": [code for code in parallel if code != connector.code],
         "soc_percent": status.soc_percent if is_charging else None,
         "remaining_minutes": status.remaining_minutes if is_charging else None,
-        "price_now": _price_now(version, at),
+        "price_now": _price_now(tariff, at),
     }
 
 
-def _add_prices_and_guns(stations: Sequence[Any], at: datetime | None = None) -> list[PriceVersion | None]:
-    """Set `price_now` and `guns` of stations in two queries; return their price versions."""
-    at = at or now()
+def _add_prices_and_guns(
+    stations: Sequence[Any], retail: Mapping[int, Mapping[RateClass, ClassPrice]], at: datetime
+) -> list[Tariff | None]:
+    """Set `price_now` and `guns` of stations in two queries; return the tariffs that their drivers pay."""
     ids = [station.pk for station in stations]
     versions = station_versions(station_ids=ids, at=at)
+    tariffs = {pk: _sold(version, retail.get(pk)) for pk, version in versions.items()}
     counts = gun_counts(station_ids=ids)
     for station in stations:
         count = counts[station.pk]
-        station.price_now = _price_now(versions.get(station.pk), at)
+        station.price_now = _price_now(tariffs.get(station.pk), at)
         station.guns = {
             kind: {"idle": count[f"{kind}_idle"], "total": count[kind]} for kind in PileKind.values
         }
-    return [versions.get(pk) for pk in ids]
+    return [tariffs.get(pk) for pk in ids]
 
 
-def _price_now(version: PriceVersion | None, at: datetime) -> dict[str, Any] | None:
-    if version is None:
-        return None
-    tariff = version.to_tariff()
-    return price_fields(tariff.class_at(at), tariff.price_at(at))
+def _sold(version: PriceVersion, retail: Mapping[RateClass, ClassPrice] | None) -> Tariff:
+    """What drivers pay where a version is in force, at a station with these retail prices."""
+    return version.to_tariff().sold_at(retail or {})
 
 
-def _periods(version: PriceVersion | None, at: datetime) -> list[dict[str, Any]]:
-    if version is None:
+def _price_now(tariff: Tariff | None, at: datetime) -> dict[str, Any] | None:
+    return None if tariff is None else price_fields(tariff.class_at(at), tariff.price_at(at))
+
+
+def _periods(tariff: Tariff | None, at: datetime) -> list[dict[str, Any]]:
+    if tariff is None:
         return []
     clock = f"{at:%H:%M}"
     return [
@@ -344,5 +353,5 @@ def _periods(version: PriceVersion | None, at: datetime) -> list[dict[str, Any]]
             "end": period.end,
             "is_now": period.start <= clock < period.end,
         }
-        for period in version.to_tariff().periods()
+        for period in tariff.periods()
     ]

@@ -6,7 +6,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.miniapp import auth, charging, orders, stations, wallet
+from apps.miniapp import auth, charging, coupons, orders, stations, wallet
 from apps.miniapp.api import UnknownPathView
 
 
@@ -26,6 +26,9 @@ urlpatterns = [
     path("stations", stations.StationsView.as_view(), name="stations"),
     path("stations/<number:station_no>", stations.StationView.as_view(), name="station"),
     path("connectors/<str:code>", stations.ConnectorView.as_view(), name="connector"),
+    path("connectors/<str:code>/coupons", coupons.UsableView.as_view(), name="usable_coupons"),
+    path("coupons", coupons.CouponsView.as_view(), name="coupons"),
+    path("coupons/offers", coupons.OffersView.as_view(), name="coupon_offers"),
     path("charges", charging.ChargesView.as_view(), name="charges"),
     path("charges/<number:order_no>", charging.ChargeView.as_view(), name="charge"),
     path("charges/<number:order_no>/stop", charging.StopView.as_view(), name="stop"),

@@ -41,6 +41,8 @@ from apps.orders.selectors import curve_of, progress
 from apps.orders.wording import (
     QUARANTINE,
     abort_words,
+    bearer_words,
+    bill_sentences,
     decision_words,
     event_words,
     failure_words,
@@ -116,6 +118,12 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
         (_("energy (kWh)"), "energy_kwh"),
         (_("electricity fee"), "electricity_fee"),
         (_("service fee"), "service_fee"),
+        (_("enterprise discount"), "enterprise_discount"),
+        (_("coupon discount"), "coupon_discount"),
+        (_("discount borne by the platform"), "platform_borne"),
+        (_("discount borne by the station"), "station_borne"),
+        (_("electricity payable"), "electricity_payable"),
+        (_("service payable"), "service_payable"),
         (_("payable"), "payable"),
         (_("paid from principal"), "paid_principal"),
         (_("paid from bonus"), "paid_bonus"),
@@ -154,7 +162,13 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
     def detail(self, request: HttpRequest, obj: Order) -> dict[str, Any]:
         """Everything that is known of the order, in the order in which staff ask for it."""
         order = Order.objects.select_related(
-            "station", "connector__pile", "connector__status", "customer", "price_version__template"
+            "station",
+            "connector__pile",
+            "connector__status",
+            "customer",
+            "price_version__template",
+            "enterprise",
+            "coupon",
         ).get(pk=obj.pk)
         tariff = order.frozen_retail_tariff()
         return {
@@ -168,6 +182,10 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
             "events": [event_row(event) for event in order.events.all()],
             "abort_words": abort_words(order.abort_words),
             "curve": curve_panel(order),
+            "sentences": bill_sentences(order),
+            "bearers": [
+                f"{step['name']}: {words}" for step in order.explanation if (words := bearer_words(step))
+            ],
             "lines": [line_row(line) for line in order.lines.all()],
             "pile_total": sum((line.pile_amount for line in order.lines.all() if line.pile_amount), start=0),
             "bar": bar(tariff, order.started_at or order.created_at),

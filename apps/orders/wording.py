@@ -8,8 +8,14 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.backoffice import shown
+from apps.common.fields import EnergyField
 from apps.common.time import SHANGHAI
+from apps.coupons.enums import CouponBase
+from apps.coupons.rules import Rule
+from apps.coupons.wording import percent_words, saving_words
 from apps.orders.audit import MESSAGES
+from apps.orders.models import Order
 from apps.pricing.bar import CLASS_NAMES
 from apps.pricing.tariff import RateClass
 
@@ -153,3 +159,88 @@ def abort_words(entries: list[dict[str, str]]) -> list[str]:
             said = f"{said}: {gettext(entry['state'])}"
         lines.append(f"{ENDED_BY.get(entry.get('by', ''), '')} – {said}")
     return lines
+
+
+def bill_sentences(order: Order) -> list[str]:
+    """Return the bill of a settled order in sentences, in the reader's language; nothing before it is settled."""
+    if order.settled_at is None:
+        return []
+    sentences = [
+        gettext(
+            "%(class)s: %(energy)s kWh × %(electricity_price)s = %(electricity)s yuan for electricity, "
+            "× %(service_price)s = %(service)s yuan for service"
+        )
+        % {
+            "class": CLASS_NAMES[RateClass(line.rate_class)],
+            "energy": f"{line.energy_kwh:.{EnergyField.scale[1]}f}",
+            "electricity_price": shown.price(line.electricity_price),
+            "electricity": f"{line.electricity_fee:.2f}",
+            "service_price": shown.price(line.service_price),
+            "service": f"{line.service_fee:.2f}",
+        }
+        for line in order.lines.all()
+    ]
+    sentences.append(
+        gettext("Together: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
+        % {
+            "electricity": f"{order.electricity_fee:.2f}",
+            "service": f"{order.service_fee:.2f}",
+            "payable": f"{order.total_fee:.2f}",
+        }
+    )
+    sentences += [words for step in order.explanation if (words := step_words(step))]
+    if order.payable != order.total_fee:
+        sentences.append(
+            gettext("To be paid: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
+            % {
+                "electricity": f"{order.electricity_payable:.2f}",
+                "service": f"{order.service_payable:.2f}",
+                "payable": f"{order.payable:.2f}",
+            }
+        )
+    paid = gettext("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
+    sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
+    if order.debt:
+        sentences.append(gettext("Still to be paid: %(debt)s yuan") % {"debt": f"{order.debt:.2f}"})
+    return sentences
+
+
+def step_words(step: dict[str, Any]) -> str:
+    """Return what one step of `Order.explanation` did, as a sentence; "" where the bill says it anyway."""
+    match step["step"]:
+        case "enterprise":
+            rule = gettext("%(percent)s%% off the %(fees)s") % {
+                "percent": percent_words(step["percent_off"]),
+                "fees": CouponBase(step["applies_to"]).label,
+            }
+            title = gettext("Enterprise discount of %(name)s (%(rule)s)")
+        case "coupon":
+            rule = saving_words(Rule.from_json({**step["rule"], "name": step["name"]}))
+            title = gettext("Coupon %(name)s (%(rule)s)")
+        case "coupon_unused":
+            return gettext("The chosen coupon %(name)s saves nothing here and is yours again.") % step
+        case _:
+            return ""
+    (e_before, s_before), (e_after, s_after) = step["before"], step["after"]
+    facts = {
+        "title": title % {"name": step["name"], "rule": rule},
+        "saving": step["saving"],
+        "e_before": e_before,
+        "e_after": e_after,
+        "s_before": s_before,
+        "s_after": s_after,
+    }
+    return (
+        gettext(
+            "%(title)s: %(saving)s yuan less, electricity %(e_before)s → %(e_after)s, "
+            "service %(s_before)s → %(s_after)s"
+        )
+        % facts
+    )
+
+
+def bearer_words(step: dict[str, Any]) -> str:
+    """Return who bears what a step took off; "" for a step that took nothing off."""
+    if "platform" not in step:
+        return ""
+    return gettext("borne by the platform %(platform)s yuan, by the station %(station)s yuan") % step

@@ -26,6 +26,7 @@ from django.urls import URLResolver, get_resolver
 from django_tenants.utils import schema_context
 
 from apps.backoffice.sites import platform_site, tenant_site
+from apps.customers.models import Customer
 from apps.miniapp.authentication import ticket_for, token_for
 from apps.miniapp.routing import websocket_urlpatterns
 from apps.orders.models import Order, TransactionRecord
@@ -68,8 +69,12 @@ TENANT_MODELS: dict[str, set[str]] = {
     "backoffice/approval": {f"<path:object_id>/{page}/" for page in ("approve", "reject", "withdraw")},
     "backoffice/approvalpolicy": {"set/"},
     "backoffice/auditentry": set(),
+    "coupons/coupon": {"<path:object_id>/void/"},
+    "coupons/coupontemplate": {"<path:object_id>/give/"},
     "customers/card": {"<path:object_id>/state/"},
     "customers/customer": {"<path:object_id>/pin/"},
+    "customers/enterprise": {"<path:object_id>/add-members/"},
+    "customers/enterprisemember": {"<path:object_id>/end/"},
     "customers/vehicle": set(),
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
@@ -102,6 +107,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/new-version/",
         "<path:object_id>/assign/",
     },
+    "pricing/retailprice": {"new/"},
     "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, "power-cap", "state")},
     "wallet/account": {"chart/", "trial-balance/", "<path:object_id>/statement/"},
     "wallet/bonustier": {"<path:object_id>/switch/"},
@@ -159,6 +165,9 @@ API: dict[str, tuple[str, str]] = {
     "stations": (OPEN, "stations"),
     "stations/<number:station_no>": (FOREIGN, "stations/{0.station_no}"),
     "connectors/<str:code>": (FOREIGN, "connectors/{0.pile_code}01"),
+    "connectors/<str:code>/coupons": (FOREIGN, "connectors/{0.pile_code}01/coupons"),
+    "coupons": (OWN, "coupons"),
+    "coupons/offers": (OWN, "coupons/offers"),
     "charges": (OWN, "charges"),
     "charges/<number:order_no>": (FOREIGN, "charges/{0.live.order_no}"),
     "charges/<number:order_no>/stop": (FOREIGN, "charges/{0.live.order_no}/stop"),
@@ -307,6 +316,8 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     server = UpdateServer.objects.get_or_create(name="x", defaults={"host": "h"})[0]
     commands = {"server": server.pk, "path": "/x", "when": "idle", "download_minutes": 5, "format": "gun"}
     commands |= {"kind": "dc", "power_kw": "60", "gun_count": "1", "pin": "1234"}
+    driver, _ = Customer.objects.get_or_create(phone="+8613900001111")
+    commands |= {"phones": driver.phone, "batch": "b"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
@@ -316,7 +327,9 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
 def plain(response: HttpResponse, number: object) -> str:
     """A page without the row's number in its addresses and without what is new in every answer."""
     text = re.sub(
-        r'(name="csrfmiddlewaretoken" value="|X-CSRFToken": ")[^"]*', r"\1", response.content.decode()
+        r'(name="csrfmiddlewaretoken" value="|X-CSRFToken": "|name="batch" value=")[^"]*',
+        r"\1",
+        response.content.decode(),
     )
     return text.replace(str(number), "NUMBER")
 

@@ -63,6 +63,9 @@ def business(tenant: Any) -> Any:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=SYSTEM)
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
     factories.an_abnormal_order()
+    factories.an_enterprise(order.customer)
+    factories.a_coupon(order.customer)
+    factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
     return order
 
 
@@ -152,7 +155,9 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "backoffice.approval",
         "backoffice.approvalpolicy",
         "backoffice.auditentry",
+        "coupons.coupon",
         "customers.customer",
+        "customers.enterprisemember",
         "orders.abnormalorder",
         "orders.energyday",
         "orders.energydifference",

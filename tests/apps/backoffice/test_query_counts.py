@@ -32,8 +32,12 @@ COUNTS = {
     "backoffice.approval": 6,
     "backoffice.approvalpolicy": 6,
     "backoffice.auditentry": 9,
+    "coupons.coupon": 5,
+    "coupons.coupontemplate": 6,
     "customers.card": 5,
     "customers.customer": 5,
+    "customers.enterprise": 5,
+    "customers.enterprisemember": 6,
     "customers.vehicle": 5,
     "orders.abnormalorder": 6,
     "orders.billingpolicy": 5,
@@ -53,7 +57,8 @@ COUNTS = {
     "pricing.priceassignment": 7,
     "pricing.pricepush": 6,
     "pricing.pricetemplate": 6,
-    "sites.station": 8,
+    "pricing.retailprice": 6,
+    "sites.station": 9,
     "wallet.account": 4,
     "wallet.bonustier": 5,
     "wallet.channelbillrow": 5,
@@ -89,6 +94,9 @@ def a_business(tenant: Any, number: int) -> None:
     Newcomer.objects.create(
         kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
+    factories.an_enterprise(order.customer)
+    factories.a_coupon(order.customer)
+    factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
     factories.an_approval(code=f"operation {number}")
     factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9 - number))
     books.close_days(until=business_day(now()) - timedelta(days=9 - number), actor=SYSTEM)

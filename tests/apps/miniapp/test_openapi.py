@@ -53,6 +53,9 @@ def test_the_operations(document: dict[str, Any]) -> None:
     assert sorted(name.replace("/api/v1/", "") for name, _ in operations(document)) == [
         "get charges/{order_no}",
         "get connectors/{code}",
+        "get connectors/{code}/coupons",
+        "get coupons",
+        "get coupons/offers",
         "get me",
         "get orders",
         "get orders/{order_no}",
@@ -68,6 +71,7 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "post charges",
         "post charges/{order_no}/stop",
         "post charges/{order_no}/ticket",
+        "post coupons",
         "post wallet/recharges",
         "post wallet/recharges/{recharge_no}/sandbox-pay",
     ]
@@ -115,7 +119,7 @@ def test_starts_and_top_ups_ask_for_a_key(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", [])
         if parameter["name"] == "Idempotency-Key" and parameter["required"]
     }
-    assert with_key == {"post /api/v1/charges", "post /api/v1/wallet/recharges"}
+    assert with_key == {"post /api/v1/charges", "post /api/v1/coupons", "post /api/v1/wallet/recharges"}
 
 
 @pytest.mark.usefixtures("tenant")

@@ -43,6 +43,11 @@ def test_a_bill_with_lines_and_explanation(app_of) -> None:
         "fail_reason": "",
         "electricity_fee": "9.02",
         "service_fee": "5.02",
+        "enterprise_discount": "0.00",
+        "coupon_id": None,
+        "coupon_discount": "0.00",
+        "electricity_payable": "9.02",
+        "service_payable": "5.02",
         "paid_principal": "14.04",
         "paid_bonus": "0.00",
         "lines": [
@@ -145,3 +150,34 @@ def test_another_drivers_order_is_not_there(app_of) -> None:
     app = app_of(factories.a_customer())
     assert refusal(app.get(f"orders/{order.order_no}")) == (404, "orders.not_found")
     assert numbers(app.get("orders")) == []
+
+
+def test_a_discounted_bill_explains_each_step(app_of) -> None:
+    customer = factories.a_customer("100.00")
+    factories.an_enterprise(customer, name="顺风物流")
+    coupon = factories.a_coupon(customer, name="立减", save_amount=2, spend=1)
+    order = a_settled_order(customer=customer)
+    body = app_of(customer).get(f"orders/{order.order_no}").json()
+    assert (body["enterprise_discount"], body["coupon_id"], body["coupon_discount"]) == (
+        "1.00",
+        str(coupon.pk),
+        "2.00",
+    )
+    assert (body["electricity_payable"], body["service_payable"], body["payable"]) == (
+        "9.02",
+        "2.02",
+        "11.04",
+    )
+    steps = [
+        "electricity 9.02 → 9.02, service 5.02 → 4.02",
+        "electricity 9.02 → 9.02, service 4.02 → 2.02",
+    ]
+    assert body["explanation"][2:] == [
+        "Together: electricity 9.02 + service 5.02 = 14.04 yuan",
+        f"Enterprise discount of 顺风物流 (20% off the service fee): 1.00 yuan less, {steps[0]}",
+        f"Coupon 立减 (2.00 yuan off where the service fee reaches 1.00 yuan): 2.00 yuan less, {steps[1]}",
+        "To be paid: electricity 9.02 + service 2.02 = 11.04 yuan",
+        "Paid: 11.04 yuan from the balance, 0.00 yuan from the bonus",
+    ]
+    chinese = app_of(customer, **{"accept-language": "zh-hans"}).get(f"orders/{order.order_no}").json()
+    assert "优惠券「立减」（服务费满 1.00 元减 2.00 元）：减 2.00 元" in chinese["explanation"][4]

@@ -108,7 +108,7 @@ def test_the_number_of_queries_does_not_grow(anybody, django_assert_num_queries,
     for _ in range(count):
         factories.a_pile(station=factories.a_station(), guns=2)
     anybody.get("stations", **HERE)
-    with django_assert_num_queries(6):  # three choose the tenant
+    with django_assert_num_queries(7):  # three choose the tenant
         assert len(names(anybody.get("stations", **HERE))) == count
 
 
@@ -168,7 +168,7 @@ def test_a_station_costs_the_same_queries_with_more_guns(
     station = factories.a_station()
     factories.a_pile(station=station, guns=guns)
     anybody.get(f"stations/{station.station_no}")
-    with django_assert_num_queries(9):  # three choose the tenant
+    with django_assert_num_queries(10):  # three choose the tenant
         assert len(anybody.get(f"stations/{station.station_no}").json()["connectors"]) == guns
 
 
