@@ -64,10 +64,11 @@ class BackofficeAdmin(ModelAdmin):
         ]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Without the theme's mass deletion."""
+        """Without the theme's mass deletion, with what higher apps add."""
         actions = super().get_actions(request)
         actions.pop("delete_selected", None)
-        return actions
+        added = {one.name: (one.run, one.name, one.title) for one in pages.actions(self.model, request)}
+        return {**actions, **added}
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Only where the model's page says that a row may go."""

@@ -67,8 +67,22 @@ class Page:
     view: type[View]
 
 
+@dataclass(frozen=True)
+class ListAction:
+    """Something to do with the rows that are ticked in a list; shown to who has `permission` (app.codename).
+
+    `run` gets the page, the request and the rows, as Django's own actions do.
+    """
+
+    name: str
+    title: Any
+    run: Callable[[Any, HttpRequest, Any], Any]
+    permission: str
+
+
 @dataclass
 class _Parts:
+    actions: list[ListAction] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
@@ -90,6 +104,16 @@ def add_panel(model: type[Model], panel: Panel) -> None:
 def add_page(model: type[Model], page: Page) -> None:
     """Serve `page` beside the model's own pages."""
     _parts[model].pages.append(page)
+
+
+def add_action(model: type[Model], action: ListAction) -> None:
+    """Offer `action` in the model's list."""
+    _parts[model].actions.append(action)
+
+
+def actions(model: type[Model], request: HttpRequest) -> list[ListAction]:
+    """Return the actions that other apps added to the model's list and this person may do."""
+    return [one for one in _parts[model].actions if request.user.has_perm(one.permission)]  # type: ignore[union-attr]
 
 
 def added_pages(model: type[Model]) -> list[Page]:

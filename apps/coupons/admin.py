@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Count, DecimalField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -440,6 +441,58 @@ class CouponAdmin(ReadOnlyAdmin):
         """To the second."""
         return shown.moment(obj.created_at)
 
+
+# --- Giving to customers that are ticked in their list -----------------------------------------------------
+
+
+class GiveToForm(forms.Form):
+    """Which coupon the ticked customers get; `batch` makes a form that is sent twice give once."""
+
+    template = forms.ModelChoiceField(
+        label=_("coupon template"),
+        queryset=CouponTemplate.objects.filter(is_active=True),
+        widget=UnfoldAdminSelectWidget,
+    )
+    batch = forms.CharField(max_length=40, initial=lambda: uuid4().hex, widget=forms.HiddenInput)
+
+
+def give_to_selected(page: BackofficeAdmin, request: HttpRequest, queryset: QuerySet[Customer]) -> Any:
+    """Ask for the template, then give one coupon to each ticked customer."""
+    customers = list(queryset.order_by("pk")[: MOST_GIVEN + 1])
+    if len(customers) > MOST_GIVEN:
+        messages.error(request, gettext("At most %s customers at a time.") % MOST_GIVEN)
+        return None
+    form = GiveToForm(request.POST if "give" in request.POST else None)
+    if form.is_valid():
+        template = form.cleaned_data["template"]
+        try:
+            given = services.give(
+                template_id=template.pk,
+                customers=customers,
+                actor=staff_actor(request),
+                batch=form.cleaned_data["batch"],
+            )
+        except DomainError as error:
+            messages.error(request, str(error))
+            return None
+        owner: Any = tenant_site._registry[CouponTemplate]  # noqa: SLF001 - the page whose deed it is
+        owner.audit(request, "given", template, changes={"coupons": [None, given.given]})
+        messages.success(request, gettext("%s coupons are given.") % given.given)
+        return None
+    context = {
+        **page.admin_site.each_context(request),
+        "title": gettext("Give coupons to %s customers") % len(customers),
+        "form": form,
+        "customers": customers,
+        "opts": page.opts,
+    }
+    return TemplateResponse(request, "backoffice/give_coupons.html", context)
+
+
+pages.add_action(
+    Customer,
+    pages.ListAction("give_coupons", _("Give coupons"), give_to_selected, "coupons.give_coupon"),
+)
 
 # --- What a customer's page shows of coupons --------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
 from apps.reports.demo import paying
+from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
 from apps.sites.models import Station
@@ -54,6 +55,8 @@ TOP_UP = Decimal("500.00")
 TOP_UP_BEFORE = timedelta(minutes=3)
 ENOUGH = Decimal("150.00")
 LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
+FLEET = (3, 7, 11, FIRST_OLDER_DRIVER + 2)
+"""Drivers of the demo's enterprise."""
 FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
 
 
@@ -85,6 +88,11 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 _staff("admin", password, name="管理员")
                 _business(wanted, tenant.created_at, result)
                 _customers(tenant.created_at)
+                offers(
+                    station_no=wanted.stations[-1].station_no,
+                    phones=[_phone(number) for number in FLEET],
+                    opened_at=tenant.created_at,
+                )
                 paying.seed_merchants(wanted.code)
                 paying.seed_tiers()
                 paying.know_at_providers(_customer(1))
@@ -247,6 +255,7 @@ def _charge(charge: Charge) -> bool:
     """Write one charge from start to settlement; False when its gun is in real use just now."""
     with transaction.atomic():
         customer = _with_money(charge.driver, charge.key, charge.starts_at)
+        claim_some(customer, charge.key, charge.starts_at)
         try:
             order = _start(
                 customer, charge.gun, charge.key, charge.starts_at, preset_amount=charge.preset_amount
@@ -269,7 +278,7 @@ def _charge(charge: Charge) -> bool:
             average_kw=charge.average_kw,
             tariff=order.frozen_tariff(),
             stopped_by_driver=charge.stopped_by_driver,
-            limit=order.hold_amount,
+            limit=order.pile_balance(),
         )
         _ends(order, charge.gun, report)
     return True

@@ -166,3 +166,21 @@ def test_a_customers_page_shows_coupons():
     customer = factories.a_customer("0")
     factories.a_coupon(customer, name="新客券", at=now() - timedelta(days=1))
     assert "新客券" in boss().get(f"/admin/customers/customer/{customer.pk}/change/").content.decode()
+
+
+def test_ticked_customers_are_given_a_coupon_each():
+    chosen, other = [factories.a_customer("0") for _ in range(2)], factories.a_customer("0")
+    template, client = factories.a_coupon_template(), boss()
+    page = "/admin/customers/customer/"
+    ticked = {"action": "give_coupons", "_selected_action": [customer.pk for customer in chosen]}
+    asked = client.post(page, ticked)
+    assert (asked.status_code, Coupon.objects.count()) == (200, 0)
+    batch = asked.context_data["form"]["batch"].value()
+    sent = {**ticked, "give": "1", "template": template.pk, "batch": batch}
+    for _ in range(2):
+        assert client.post(page, sent).status_code == 302
+    assert sorted(Coupon.objects.values_list("customer", flat=True)) == [customer.pk for customer in chosen]
+    assert not Coupon.objects.filter(customer=other).exists()
+    reader = signed_in(a_user("customers.view_customer"))
+    reader.post(page, {**sent, "batch": "another"})
+    assert Coupon.objects.count() == 2

@@ -25,6 +25,7 @@ from apps.orders.models import Order
 from apps.piles.models import ConnectorStatus, Pile
 from apps.pricing.tariff import RateClass
 from apps.reports.demo import seed as seeding
+from apps.reports.demo.offers import COMPANY
 from apps.reports.demo.places import TENANTS, tariff
 from apps.reports.demo.plan import Gun, charges_of, energies, record_of
 from apps.sites.models import Station
@@ -76,6 +77,9 @@ def test_the_demo_is_made_once_and_its_books_are_right(
             OrderState.FAILED: 1,
             OrderState.ABNORMAL: 1,
         }
+        assert Order.objects.filter(coupon_discount__gt=0, coupon__state="used").exists()
+        assert Order.objects.filter(enterprise__name=COMPANY, enterprise_discount__gt=0).exists()
+        assert any(order.is_retail for order in Order.objects.filter(station__station_no="SZ8001"))
         assert Order.objects.filter(state=OrderState.ABNORMAL).get().verdict == Verdict.HELD
         assert set(Order.objects.filter(state=OrderState.COMPLETED).values_list("verdict", flat=True)) == {
             "ok"

@@ -1,0 +1,105 @@
+"""What the demo's drivers are offered: coupons that they claim and use, an enterprise, a station with retail prices."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from random import Random
+
+from apps.common.errors import DomainError
+from apps.common.ids import Actor
+from apps.common.time import SHANGHAI
+from apps.coupons.models import CouponTemplate
+from apps.coupons.services import claim
+from apps.customers.enterprises import add_members
+from apps.customers.models import Customer, Enterprise
+from apps.pricing.models import RetailPrice
+from apps.pricing.selectors import station_versions
+from apps.pricing.services import set_retail_price
+from apps.pricing.tariff import ClassPrice
+from apps.sites.models import Station
+
+SEEDER = Actor("command", name="seed_demo")
+CLAIMS = 0.25
+"""Of so many charges a driver claims a coupon first."""
+TEMPLATES = (
+    {
+        "name": "新客立减",
+        "kind": "threshold",
+        "spend": Decimal("5.00"),
+        "save_amount": Decimal("3.00"),
+        "stock": 5_000,
+        "days_valid": 30,
+    },
+    {
+        "name": "夜间服务费八折",
+        "kind": "percent",
+        "percent_off": Decimal(20),
+        "cap": Decimal("10.00"),
+        "from_time": time(22),
+        "until_time": time(6),
+        "station_share": Decimal(50),
+        "days_valid": 15,
+    },
+    {
+        "name": "周末满 40 减 5",
+        "kind": "threshold",
+        "applies_to": "all",
+        "spend": Decimal("40.00"),
+        "save_amount": Decimal("5.00"),
+        "weekdays": "67",
+        "days_valid": 7,
+    },
+)
+COMPANY = "顺风同城配送"
+SERVICE_MORE = Decimal("0.10000")
+"""Yuan/kWh that the station with retail prices asks more for its service."""
+
+
+def offers(*, station_no: str, phones: list[str], opened_at: datetime) -> None:
+    """Make coupon templates, an enterprise with members, and retail prices at one station, where they are missing."""
+    for fields in TEMPLATES:
+        CouponTemplate.objects.get_or_create(
+            name=fields["name"],
+            defaults={**fields, "per_customer": 20, "created_at": opened_at - timedelta(days=31)},
+        )
+    enterprise, created = Enterprise.objects.get_or_create(
+        name=COMPANY,
+        defaults={"percent_off": Decimal(15), "contact": "车队 李经理", "station_share": Decimal(30)},
+    )
+    if created:
+        add_members(enterprise=enterprise, phones=phones, actor=SEEDER)
+    station = Station.objects.get(station_no=station_no)
+    if not RetailPrice.objects.filter(station=station).exists():
+        _retail(station, opened_at)
+
+
+def _retail(station: Station, opened_at: datetime) -> None:
+    midnight = opened_at.astimezone(SHANGHAI).replace(hour=0, minute=0, second=0, microsecond=0)
+    version = station_versions(station_ids=[station.pk], at=opened_at)[station.pk]
+    prices = {
+        name: ClassPrice(price.electricity, price.service + SERVICE_MORE)
+        for name, price in version.to_tariff().prices.items()
+    }
+    set_retail_price(
+        station=station,
+        prices=prices,
+        starts_at=midnight - timedelta(days=9),
+        actor=SEEDER,
+        note="黄金地段上浮",
+    )
+
+
+def claim_some(customer: Customer, key: str, before: datetime) -> None:
+    """Let a driver claim a coupon before some charges, the same ones in every run."""
+    chance = Random(f"coupon {key}")
+    if chance.random() >= CLAIMS:
+        return
+    templates = list(CouponTemplate.objects.filter(name__in=[fields["name"] for fields in TEMPLATES]))
+    if not templates:
+        return
+    chosen = chance.choice(sorted(templates, key=lambda row: row.name))
+    try:
+        claim(customer=customer, template_id=chosen.pk, request_key=key, at=before - timedelta(minutes=4))
+    except DomainError:
+        return  # has as many as one may
