@@ -12,7 +12,7 @@ import asyncio
 import functools
 import hashlib
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -181,6 +181,7 @@ class RecordWriter:
 
     LIMIT = 50_000
     BATCH = 1_000
+    AT_ONCE = 20
     RETRY_S = 0.5
     ANNOUNCE_EVERY_S = 0.1
     KEEP_S = 20.0  # a pile repeats after 30 s by itself
@@ -188,8 +189,10 @@ class RecordWriter:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._connection = Connection(RECORD_LOCK_TIMEOUT)
-        self._waiting: list[Record] = []
+        self._waiting: deque[Record] = deque()
+        self._decoded: list[tuple[Record, Row]] = []
         self._wake = asyncio.Event()
+        self._beside = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._unsettled: set[str] = set()
@@ -197,22 +200,26 @@ class RecordWriter:
 
     def put(self, pile: PileConsumer, frame: bytes) -> None:
         """Queue a record's frame. Beyond the limit it is dropped, and the pile will repeat it."""
-        if len(self._waiting) >= self.LIMIT:
+        if len(self._waiting) + len(self._decoded) >= self.LIMIT:
             self._gateway.sampled("record_dropped", pile_code=pile.session.pile_code)  # type: ignore[union-attr]
             return
         record = Record(pile, pile.session, frame, datetime.now(UTC), self._gateway.now)
         self._waiting.append(record)
         self._idle.clear()
         self._wake.set()
+        self._beside.set()
 
     async def run(self) -> None:
         """Write batches until cancelled."""
+        decoding = asyncio.create_task(self._decode_beside())
         try:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._waiting:
-                    batch, self._waiting = self._waiting[: self.BATCH], self._waiting[self.BATCH :]
+                while self._waiting or self._decoded:
+                    if not self._decoded:
+                        self._decode_some()
+                    batch, self._decoded = self._decoded[: self.BATCH], self._decoded[self.BATCH :]
                     try:
                         await self._write(batch)
                     except AWAY as error:
@@ -224,22 +231,38 @@ class RecordWriter:
                         log.exception("records_not_stored", count=len(batch))
                 self._idle.set()
         finally:
+            decoding.cancel()
             await self._connection.close()
 
     async def drain(self) -> None:
         """Wait until everything queued is written."""
         await self._idle.wait()
 
-    def _keep(self, batch: list[Record]) -> None:
-        young = [record for record in batch if self._gateway.now - record.arrived < self.KEEP_S]
-        self._waiting = young + self._waiting
-
-    async def _write(self, batch: list[Record]) -> None:
-        by_schema: dict[str, list[tuple[Record, Row]]] = defaultdict(list)
-        for index, record in enumerate(batch):
-            if index % 20 == 19:
+    async def _decode_beside(self) -> None:
+        """Decode what comes while the database works on a batch: the next one is ready when that is stored."""
+        while True:
+            await self._beside.wait()
+            self._beside.clear()
+            while self._waiting:
                 await asyncio.sleep(0)  # a burst of records after an outage must not hold up heartbeats
-            by_schema[record.session.schema].append((record, make_row(record)))
+                self._decode_some()
+
+    def _decode_some(self) -> None:
+        for _ in range(min(self.AT_ONCE, len(self._waiting))):
+            record = self._waiting.popleft()
+            try:
+                self._decoded.append((record, make_row(record)))
+            except Exception:
+                log.exception("record_not_read", frame=record.frame.hex())
+
+    def _keep(self, batch: list[tuple[Record, Row]]) -> None:
+        young = [pair for pair in batch if self._gateway.now - pair[0].arrived < self.KEEP_S]
+        self._decoded = young + self._decoded
+
+    async def _write(self, batch: list[tuple[Record, Row]]) -> None:
+        by_schema: dict[str, list[tuple[Record, Row]]] = defaultdict(list)
+        for pair in batch:
+            by_schema[pair[0].session.schema].append(pair)
         stored: dict[str, list[tuple[Record, Row]]] = dict(by_schema)
         try:
             await self._connection.write(by_schema, self._statement)

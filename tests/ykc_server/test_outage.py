@@ -81,7 +81,7 @@ def test_a_record_that_waits_too_long_is_left_to_the_piles_repetition(
             database_server.stop()
             wire.send(sent, heartbeat())
             await wire.expect("heartbeat_ack")
-            await eventually(lambda: _true(not host.gateway.records._waiting))
+            await eventually(lambda: _true(host.gateway.records._idle.is_set()))
             database_server.start()
             wire.send(sent)
             await wire.expect("transaction_record_ack")

@@ -70,9 +70,8 @@ def row_by_row(gateway: Gateway) -> Any:
                 while True:
                     await self._wake.wait()
                     self._wake.clear()
-                    waiting, self._waiting = self._waiting, []
-                    for record in waiting:
-                        self.queue.put_nowait(record)
+                    while self._waiting:
+                        self.queue.put_nowait(self._waiting.popleft())
 
         async def work(self, connection: Connection) -> None:
             while True:
