@@ -120,8 +120,8 @@ def use_piles(page: Page, pile: str, timeline: str) -> None:
     if page.locator("#result_list tbody tr").count() == 0:
         add_card(page)
     page.goto(pile)
-    station = page.locator("a[href*='/sites/station/']").first.get_attribute("href") or ""
-    page.goto(station if station.endswith("/change/") else first_link(page, "/admin/sites/station/"))
+    station = page.locator("select[name=station]").input_value()
+    page.goto(f"/admin/sites/station/{station}/change/")
     send(dialog(page, "write-cards", menu="离线卡"), "写入离线卡", "新发卡")
     page.wait_for_load_state()
     page.wait_for_timeout(30_000)
