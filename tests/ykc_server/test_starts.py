@@ -161,7 +161,7 @@ def parallel(gun: str, role: str, **changes) -> ParallelStartRequest:
     return ParallelStartRequest.make(**values | changes)
 
 
-def test_a_password_that_cannot_be_used_is_in_no_log(committed, capsys):
+def test_a_password_that_cannot_be_used_is_in_no_log(committed, caplog):
     make_site()
 
     async def go():
@@ -171,7 +171,7 @@ def test_a_password_that_cannot_be_used_is_in_no_log(committed, capsys):
             await eventually(lambda: _now(host.gateway.counters["foreign_pile"]))
 
     run(go())
-    logged = capsys.readouterr().err
+    logged = caplog.text
     assert "frame_passed_over" in logged
     assert b"0123456789abcdef".hex() not in logged
 
