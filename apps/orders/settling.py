@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -68,20 +69,69 @@ def store_record(
     return record
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stored record: `settled`, `held`, `waiting` (for other guns), `quarantined`, or `error`.
+
+    `detail` is the reason of the quarantine or the error; `payable` is that of a settled order, yuan.
+    """
+
+    record_id: int
+    transaction_no: str
+    result: str
+    order_no: str = ""
+    payable: Decimal | None = None
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Amounts as text."""
+        payable = None if self.payable is None else str(self.payable)
+        return {**asdict(self), "payable": payable}
+
+
 def settle_pending(*, limit: int = 500) -> int:
     """Settle stored records, oldest first, each on its own: one that cannot be settled stops no other.
 
     Returns how many were worked off. A record that raised stays stored and is found again.
     """
+    return sum(outcome.result != "error" for outcome in settle_waiting(limit=limit))
+
+
+def settle_waiting(*, limit: int = 500, dry_run: bool = False) -> list[Outcome]:
+    """Settle stored records as `settle_pending` does, and return what became of each.
+
+    A dry run takes each record back again: nothing is written, no alarm raised, nobody told.
+    """
     waiting = TransactionRecord.objects.filter(state=RecordState.STORED).order_by("received_at", "id")
-    done = 0
-    for record_id in list(waiting.values_list("pk", flat=True)[:limit]):
-        try:
-            settle_record(record_id=record_id)
-            done += 1
-        except Exception:
-            log.exception("settlement_failed", record_id=record_id)
-    return done
+    return [
+        _outcome(record_id, transaction_no, dry_run=dry_run)
+        for record_id, transaction_no in list(waiting.values_list("pk", "transaction_no")[:limit])
+    ]
+
+
+def _outcome(record_id: int, transaction_no: str, *, dry_run: bool) -> Outcome:
+    try:
+        if not dry_run:
+            return _told(settle_record(record_id=record_id))
+        with transaction.atomic():
+            outcome = _told(settle_record(record_id=record_id))
+            transaction.set_rollback(True)
+        return outcome
+    except Exception as error:
+        log.exception("settlement_failed", record_id=record_id)
+        return Outcome(record_id, transaction_no, "error", detail=f"{type(error).__name__}: {error}"[:300])
+
+
+def _told(record: TransactionRecord) -> Outcome:
+    order = record.order
+    return Outcome(
+        record_id=record.pk,
+        transaction_no=record.transaction_no,
+        result=record.state,
+        order_no=order.order_no if order else "",
+        payable=order.payable if order and record.state == RecordState.SETTLED else None,
+        detail=record.reason,
+    )
 
 
 def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionRecord:
