@@ -505,7 +505,7 @@ def prepare() -> None:
             .first()
         )
     demo = {
-        "Staff": f"admin / {os.environ.get('DEMO_PASSWORD') or 'chargeplat-demo'}",
+        "Staff": f"admin / {os.environ.get('DEMO_PASSWORD') or 'chargeplat-demo'} (second person: reviewer)",
         "Driver": "+8613800000001, or any other number",
         "Gun to try": gun or "none: make one in the back office",
     }

@@ -28,12 +28,13 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTe
 
 from apps.backoffice import pages, shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
-from apps.backoffice.people import staff_actor
+from apps.backoffice.enums import ApprovalState
+from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import SHANGHAI, now
 from apps.piles.models import Pile
-from apps.pricing import services
+from apps.pricing import changes, services
 from apps.pricing.bar import CLASS_NAMES, bar
 from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
 from apps.pricing.retail_pages import RetailPriceAdmin
@@ -165,6 +166,13 @@ class AssignForm(BaseDialogForm):
         required=False,
         help_text=_("Empty: now. Piles get the prices when they take effect and no car is charging."),
         widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": INPUT}, format="%Y-%m-%dT%H:%M"),
+    )
+    reason = forms.CharField(
+        label=_("reason"),
+        max_length=200,
+        required=False,
+        help_text=_("Needed where prices change so much that a second person has to approve it."),
+        widget=UnfoldAdminTextInputWidget,
     )
 
     def clean(self) -> dict[str, Any]:
@@ -332,21 +340,43 @@ class PriceTemplateAdmin(BackofficeAdmin):
         template = self.row(request, object_id)
         words = form.cleaned_data
         version = template.versions.first()
-        if version is not None:
+        if version is None:
+            return self.back_to(request, template)
+        starts_at = words["starts_at"] or now()
+        place = {"station": words["station"], "pile": words["pile"]}
+        try:
             with transaction.atomic():
-                made = services.assign(
+                approval = changes.request_assignment(
                     version=version,
-                    station=words["station"],
-                    pile=words["pile"],
-                    starts_at=words["starts_at"] or now(),
+                    starts_at=starts_at,
                     actor=staff_actor(request),
+                    reason=words["reason"],
+                    address=client_address(request),
+                    **place,
                 )
-                self.audit(
-                    request,
-                    "assigned",
-                    template,
-                    changes={"assignment": [None, str(made)], "starts_at": [None, made.starts_at]},
+                if approval.state == ApprovalState.EXECUTED:
+                    self.audit(
+                        request,
+                        "assigned",
+                        template,
+                        changes={
+                            "assignment": [None, f"{version} → {words['pile'] or words['station']}"],
+                            "starts_at": [None, starts_at],
+                        },
+                    )
+        except DomainError as error:
+            messages.error(request, str(error))
+            return self.back_to(request, template)
+        if approval.state == ApprovalState.PENDING:
+            percent = gettext("a price that was zero") if approval.amount is None else f"{approval.amount} %"
+            messages.warning(
+                request,
+                gettext(
+                    "This changes prices by more than your rule allows one person (%(percent)s): it waits for a second."
                 )
+                % {"percent": percent},
+            )
+            return self.back_to(request, template)
         return self.back_to(request, template, _("The prices are assigned. Piles get them one by one."))
 
     def has_version_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

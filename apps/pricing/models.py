@@ -104,6 +104,7 @@ class PriceAssignment(TimeStamped):
         verbose_name = _("price assignment")
         verbose_name_plural = _("price assignments")
         ordering = ["-starts_at", "-id"]
+        permissions = [("approve_assignment", _("Can approve large changes of prices"))]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(station=None, pile__isnull=False)

@@ -122,12 +122,23 @@ def test_a_new_price_is_painted_and_assigned(browser: Browser, base: str) -> Non
         dialog.get_by_role("button", name="分配").click()
         dialog.get_by_text("请选择充电站，或填写一个桩编码。").wait_for()
         dialog.locator("select[name=station]").select_option(index=1)
+        dialog.locator("input[name=reason]").fill("尖峰时段调整")
         dialog.get_by_role("button", name="分配").click()
-        page.get_by_text("电价已分配，将逐桩下发。").wait_for()
+        page.get_by_text("超过单人可操作的幅度，待另一人批准").wait_for()
+        assert watch.faults == []
+
+    with person(browser, base) as (page, watch):
+        sign_in(page, "reviewer", PASSWORD)
+        page.goto(first_link(page, "/admin/backoffice/approval/?operation=pricing.assign"))
+        assert "尖峰时段调整" in words(page)
+        assert page.locator(".bo-diff ins").count() > 4
+        page.locator("a[hx-get$='/approve/']").first.click()
+        page.locator("#dialog").get_by_role("button", name="批准并执行").click()
+        page.get_by_text("已批准并执行。").wait_for()
 
         page.goto("/admin/backoffice/auditentry/")
         assert "电价方案: 新增版本" in words(page)
-        assert "电价方案: 分配" in words(page)
+        assert "复核申请: 已批准" in words(page)
         assert watch.faults == []
 
 

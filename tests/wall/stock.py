@@ -25,8 +25,8 @@ from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import BillingPolicy, Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
-from apps.piles.enums import AlarmKind
-from apps.piles.models import CommandBatch, OfflineCard, Pile, UpdateServer
+from apps.piles.enums import AlarmKind, ConnectorState
+from apps.piles.models import CommandBatch, ConnectorStatus, OfflineCard, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.tenancy.models import Newcomer, Tenant
@@ -113,6 +113,7 @@ def stock() -> Stock:
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     factories.put_online(pile)
     live = factories.a_charging_order(customer=driver, connector=second)
+    ConnectorStatus.objects.filter(connector=first).update(state=ConnectorState.IDLE)
     factories.an_abnormal_order(connector=first, customer=factories.a_customer("30.00", nickname=SECRET))
     record = factories.a_record(live, {"flat": "10.0000"})
     card = add_card(customer=driver, logical_no="9901010001", physical_no="99010101", works_offline=True)

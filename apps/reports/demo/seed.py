@@ -86,6 +86,7 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
             tenant = _tenant(wanted, result)
             with schema_context(tenant.schema_name):
                 _staff("admin", password, name="管理员")
+                _staff("reviewer", password, name="复核员")  # whom four-eyes operations need beside
                 _business(wanted, tenant.created_at, result)
                 _customers(tenant.created_at)
                 offers(

@@ -202,7 +202,7 @@ def test_the_page_shows_before_and_after(tenant: Any) -> None:
     text = boss().get(f"/admin/backoffice/auditentry/{entry.pk}/change/").content.decode()
     shown = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td></tr>', text)
     assert sorted(shown) == [
-        ("基础电价 › prices › 峰 › electricity", "<del>1.20000</del>", "<ins>1.30000</ins>"),
+        ("基础电价 › 价格 › 峰 › 电费", "<del>1.20000</del>", "<ins>1.30000</ins>"),
         ("备注", "<del>&lt;b&gt;x&lt;/b&gt;</del>", "–"),
         ("状态", "<del>充电中</del>", "<ins>异常</ins>"),
         ("结束时间", "–", "<ins>2026-11-28 12:00:00</ins>"),
