@@ -80,6 +80,14 @@ class ChannelName(models.TextChoices):
     SANDBOX = "sandbox", _("sandbox")
 
 
+class NoticeWord(models.TextChoices):
+    """What a message of a payment provider is about; values of channels.base.NoticeKind."""
+
+    PAYMENT = "payment", pgettext_lazy("notice", "payment")
+    REFUND = "refund", pgettext_lazy("notice", "refund")
+    OTHER = "other", pgettext_lazy("notice", "other")
+
+
 class NoticeState(models.TextChoices):
     """What became of a message of a payment provider."""
 

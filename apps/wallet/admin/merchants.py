@@ -86,6 +86,10 @@ class MerchantForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in ("channel", "merchant_no", "app_id"):
+            # An account stays what top-ups and refunds know it as; as fields, since the page shows keys by channel.
+            if self.instance.pk and name in self.fields:
+                self.fields[name].disabled = True
         kept = self.instance.fingerprints if self.instance.pk else {}
         for name in {field for fields in SECRET_FIELDS.values() for field in fields}:
             mark = kept.get(STORED_AS.get(name, name))
@@ -199,9 +203,8 @@ class MerchantAccountAdmin(BackofficeAdmin):
         return fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: MerchantAccount | None = None) -> list[str]:
-        """An account stays what top-ups and refunds know it as."""
-        fixed = ["default_shown", "active_shown"]
-        return fixed if obj is None else [*fixed, "channel", "merchant_no", "app_id"]
+        """What buttons change."""
+        return ["default_shown", "active_shown"]
 
     def save_model(
         self, request: HttpRequest, obj: MerchantAccount, form: MerchantForm, change: bool
@@ -308,15 +311,15 @@ class MerchantAccountAdmin(BackofficeAdmin):
         """Who may decide where money goes."""
         return self.allowed(request, "switch_merchantaccount")
 
-    @display(description=_("default"), ordering="is_default", boolean=True)
-    def default_shown(self, obj: MerchantAccount) -> bool:
+    @display(description=_("default"), ordering="is_default")
+    def default_shown(self, obj: MerchantAccount) -> str:
         """Whether new top-ups go here."""
-        return obj.is_default
+        return shown.label(_("default"), "info") if obj.is_default else shown.EMPTY
 
-    @display(description=_("in use"), ordering="is_active", boolean=True)
-    def active_shown(self, obj: MerchantAccount) -> bool:
+    @display(description=_("state"), ordering="is_active")
+    def active_shown(self, obj: MerchantAccount) -> str:
         """Whether it takes top-ups."""
-        return obj.is_active
+        return shown.label(WORDS[obj.is_active], TONES[obj.is_active])
 
 
 @admin.register(BonusTier, site=tenant_site)
@@ -349,8 +352,8 @@ class BonusTierAdmin(BackofficeAdmin):
         (_("name"), "name"),
         (_("for top-ups of at least"), "threshold"),
         (_("bonus"), "bonus"),
-        (_("from"), "starts_at"),
-        (_("until"), "ends_at"),
+        (_("starts at"), "starts_at"),
+        (_("ends at"), "ends_at"),
         (_("times per customer"), "per_customer"),
         (_("comes on top of others"), "is_additional"),
         (_("in use"), "is_active"),
@@ -396,22 +399,22 @@ class BonusTierAdmin(BackofficeAdmin):
         """Yuan."""
         return shown.yuan(obj.bonus)
 
-    @display(description=_("from"), ordering="starts_at")
+    @display(description=_("starts at"), ordering="starts_at")
     def from_shown(self, obj: BonusTier) -> str:
         """To the second."""
         return shown.moment(obj.starts_at)
 
-    @display(description=_("until"), ordering="ends_at")
+    @display(description=_("ends at"), ordering="ends_at")
     def until_shown(self, obj: BonusTier) -> str:
         """To the second."""
         return shown.moment(obj.ends_at)
 
-    @display(description=_("comes on top of others"), ordering="is_additional", boolean=True)
-    def additional_shown(self, obj: BonusTier) -> bool:
+    @display(description=_("comes on top of others"), ordering="is_additional")
+    def additional_shown(self, obj: BonusTier) -> str:
         """Beside the largest."""
-        return obj.is_additional
+        return str(_("yes")) if obj.is_additional else shown.EMPTY
 
-    @display(description=_("in use"), ordering="is_active", boolean=True)
-    def active_shown(self, obj: BonusTier) -> bool:
+    @display(description=_("state"), ordering="is_active")
+    def active_shown(self, obj: BonusTier) -> str:
         """Whether new top-ups get it."""
-        return obj.is_active
+        return shown.label(WORDS[obj.is_active], TONES[obj.is_active])

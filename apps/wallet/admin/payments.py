@@ -234,6 +234,7 @@ class PaymentNoticeAdmin(ReadOnlyAdmin):
     list_select_related = ["merchant"]
     list_filter = [
         ("state", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
         ("channel", ChoicesDropdownFilter),
         ("received_at", RangeDateTimeFilter),
     ]
@@ -252,7 +253,7 @@ class PaymentNoticeAdmin(ReadOnlyAdmin):
         (_("received at"), "received_at"),
         (_("channel"), "get_channel_display"),
         (_("merchant account"), "merchant.name"),
-        (_("kind"), "kind"),
+        (_("kind"), "get_kind_display"),
         (_("recharge number"), "number"),
         (_("amount"), "amount"),
         (_("times received"), "times"),

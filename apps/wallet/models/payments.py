@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.crypto import EncryptedTextField
 from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
-from apps.wallet.enums import ChannelName, NoticeState, RechargeState
+from apps.wallet.enums import ChannelName, NoticeState, NoticeWord, RechargeState
 from apps.wallet.models.ledger import Wallet
 
 
@@ -92,8 +92,8 @@ class BonusTier(TimeStamped):
     name = models.CharField(_("name"), max_length=50)
     threshold = MoneyField(_("for top-ups of at least"))
     bonus = MoneyField(_("bonus"))
-    starts_at = models.DateTimeField(_("from"), null=True, blank=True)
-    ends_at = models.DateTimeField(_("until"), null=True, blank=True)
+    starts_at = models.DateTimeField(_("starts at"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
     per_customer = models.PositiveIntegerField(
         _("times per customer"), null=True, blank=True, help_text=_("empty: as often as one likes")
     )
@@ -211,7 +211,7 @@ class PaymentNotice(models.Model):
         MerchantAccount, on_delete=models.PROTECT, related_name="notices", verbose_name=_("merchant account")
     )
     event_id = models.CharField(_("event"), max_length=128)
-    kind = models.CharField(_("kind"), max_length=16)
+    kind = models.CharField(_("kind"), max_length=16, choices=NoticeWord)
     number = models.CharField(_("recharge number"), max_length=64, blank=True, db_index=True)
     amount = MoneyField(_("amount"), null=True, blank=True)
     headers = EncryptedTextField(_("headers"), editable=False)

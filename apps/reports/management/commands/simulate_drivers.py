@@ -37,6 +37,9 @@ log = structlog.get_logger(__name__)
 AMOUNTS = [Decimal(yuan) for yuan in ("2.00", "3.00", "5.00", "8.00", "12.00")]
 TOP_UP = Decimal("100.00")
 LOW = Decimal("15.00")
+EARLY_TOP_UPS = [Decimal(yuan) for yuan in ("50.00", "100.00", "200.00", "500.00")]
+TOPS_UP_EARLY = 0.3
+"""Share of arrivals with a top-up through a provider before the money is needed."""
 STOPS_ITSELF = 0.7
 """Share of charges that run until the amount is used up; drivers end the others."""
 
@@ -124,11 +127,13 @@ def _look(random: Random, share: float, arrivals: int, channels: list[str]) -> N
 def _arrive(random: Random, customer: Customer, connector: Connector, channels: list[str]) -> None:
     try:
         wallet = wallets.wallet_of(customer=customer)
-        if wallet.debt or wallet.available < LOW:
-            channel = random.choice(channels)
+        needs = bool(wallet.debt) or wallet.available < LOW
+        channel = random.choice(channels)
+        by_provider = channel != ChannelName.SANDBOX
+        if needs or (by_provider and random.random() < TOPS_UP_EARLY):
             paying.know_at_providers(customer)
-            paying.top_up(customer, TOP_UP, channel)
-            if channel != ChannelName.SANDBOX:
+            paying.top_up(customer, TOP_UP if needs else random.choice(EARLY_TOP_UPS), channel)
+            if needs and by_provider:
                 return  # the money comes with the provider's notice; then the driver comes again
         orders.start_charge(
             customer=customer,
