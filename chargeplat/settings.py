@@ -256,8 +256,8 @@ CAPTCHA = env.str(
 RECHARGE_CHANNELS = env.list(
     "RECHARGE_CHANNELS", default=["wechatpay", "alipay", *(["sandbox"] if EMBEDDED else [])]
 )
-NOTICE_BASE_URL = env.str(
-    "NOTICE_BASE_URL", default=f"http://127.0.0.1:{PORT}" if EMBEDDED else f"https://{PLATFORM_HOSTS[0]}"
+NOTICE_BASE_URL = env.str("NOTICE_BASE_URL", default="") or (
+    f"http://127.0.0.1:{PORT}" if EMBEDDED else f"https://{PLATFORM_HOSTS[0]}"
 )
 PAYMENT_TIMEOUT_S = (3.0, 10.0)  # to connect, and for the answer
 

@@ -69,7 +69,7 @@ def test_it_survives_what_may_happen_to_it(state: Path) -> None:
     process = run.start()
     try:
         run.await_line("chargeplat ready", process)
-        assert set(run.children()) >= {"web", "gateway", "worker", "beat", "fleet"}
+        assert set(run.children()) >= {"web", "gateway", "worker", "beat", "fleet", "sandbox"}
         orders = run_manage(run, "check_ledger")
 
         # A second one is refused, and the first goes on.
