@@ -1,7 +1,7 @@
 # What people and CI type. Nothing else needs to be installed or typed first: every target makes the environment.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench seed lock e2e messages openapi browser docs fuzz oracle scenario frames
+.PHONY: help run test test-all lint format bench bench-data seed lock e2e messages openapi browser docs fuzz oracle scenario frames
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -36,8 +36,11 @@ format: .venv/.stamp ## let ruff format and mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-bench: .venv/.stamp ## speed and memory of the gateway against a bare echo
+bench: .venv/.stamp servers bench-data ## speed and memory of the gateway, pages and settlements, nearly all as ratios
 	@$(PY) manage.py bench_ykc
+
+bench-data: .venv/.stamp ## books with five million entries for `make bench`; made once (some minutes, 4 GB), kept
+	@$(PY) manage.py bench_data
 
 scenario: .venv/.stamp ## 2,000 simulated piles with every fault for ten minutes, then the books
 	@SCENARIO_PILES=$${SCENARIO_PILES:-2000} SCENARIO_SECONDS=$${SCENARIO_SECONDS:-600} .venv/bin/pytest -m slow -s tests/live/test_scenario.py

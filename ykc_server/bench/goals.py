@@ -37,6 +37,9 @@ GOALS = {
     "login_redis": Goal(0.05, "each", "Redis commands per login"),
     "codec": Goal(1.3, "x", "cut, check, decode (and answer) a frame, against struct by hand"),
     "codec_construct": Goal(30.0, "x less", "decode a frame, against construct", at_least=True),
+    "books_journal": Goal(2.0, "x", "journal pages, 5,000,000 entries against 5,000, the slowest of them"),
+    "books_statement": Goal(2.0, "x", "wallet statement pages, the same"),
+    "settlements": Goal(0.3, "x", "settlements/s of 4 processes, against pgbench, as many row writes", True),
 }  # fmt: skip
 
 

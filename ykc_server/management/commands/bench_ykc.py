@@ -20,6 +20,7 @@ from ykc_server.bench import codec, idle, pace, speed, starts, storage
 from ykc_server.bench.business import make_business
 from ykc_server.bench.goals import GOALS, Result
 from ykc_server.bench.load import Errors
+from ykc_server.bench.money import measures
 from ykc_server.bench.stage import Stage
 
 ROUNDS = 5
@@ -37,6 +38,8 @@ MEASURES: dict[str, tuple[int, Callable[[Stage], Awaitable[list[Result]]]]] = {
     "telemetry": (speed.PILES, storage.telemetry),
     "logins": (idle.PILES, idle.logins),
     "codec": (0, codec.codec),
+    "books": (0, measures.pages),
+    "settlements": (measures.PILES, measures.settlements),
 }
 """What can be measured, and how many piles have to be registered for it."""
 
@@ -115,7 +118,9 @@ async def measure(stage: Stage, wanted: list[str]) -> list[Result]:
     stage.note("preparing tenant, piles and drivers")
     count = stage.some(max(MEASURES[name][0] for name in wanted))
     stage.codes, stage.tokens = await asyncio.to_thread(
-        make_business, piles=max(count, 2), drivers=starts.DRIVERS if "start" in wanted else 1
+        make_business,
+        piles=max(count, 2),
+        drivers=starts.DRIVERS if {"start", "settlements"} & set(wanted) else 1,
     )
     results = []
     if {"heartbeat", "charging"} <= set(wanted):

@@ -1,0 +1,106 @@
+"""The books in a real browser: the journal page by page, a trial balance that proves itself, statements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.browser.chromium import EXECUTABLE, chromium, person, sign_in
+from tests.browser.test_journey import PASSWORD, english, words
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tests.live.system import LiveSystem
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.live,
+    pytest.mark.timeout(420),
+    pytest.mark.skipif(not EXECUTABLE.exists(), reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def base(live_system: LiveSystem) -> str:
+    return f"http://demo.localhost:{live_system.site.port}"
+
+
+def numbers(page: Page, row: str) -> list[Decimal]:
+    """The amounts of a table's row."""
+    return [Decimal(text) for text in page.locator(f"{row} .bo-num").all_inner_texts()]
+
+
+def test_the_journal_is_walked_and_filtered(browser: Browser, base: str) -> None:
+    with person(browser, base) as (page, watch):
+        sign_in(page, "admin", PASSWORD)
+        page.goto("/admin/wallet/journalentry/")
+        links = "#result_list tbody a[href*='/wallet/journalentry/']"
+        first = page.locator(links).first.get_attribute("href")
+        assert page.locator("#result_list tbody tr").count() == 30
+        pager = page.locator("nav.bo-pager")
+        assert pager.get_by_role("link", name="较新").count() == 0
+        pager.get_by_role("link", name="较早").click()
+        page.wait_for_url("**older=*")
+        assert page.locator(links).first.get_attribute("href") != first
+        page.locator("nav.bo-pager").get_by_role("link", name="较新").click()
+        page.wait_for_url("**newer=*")
+        newest = page.locator("nav.bo-pager").get_by_role("link", name="最新")
+        newest.click()
+        page.wait_for_url(re.compile(r"/journalentry/\?$"))
+        page.goto("/admin/wallet/journalentry/?kind__exact=recharge&account=channel_clearing")
+        kinds = page.locator("#result_list td.field-kind").all_inner_texts()
+        assert kinds
+        assert set(kinds) == {"充值"}
+        with page.expect_download() as download:
+            page.get_by_role("link", name="导出").click()
+        assert download.value.suggested_filename.endswith(".csv")
+        assert english(page) == []
+        assert watch.faults == []
+
+
+def test_a_trial_balance_proves_itself_and_leads_to_statements(browser: Browser, base: str) -> None:
+    with person(browser, base) as (page, watch):
+        sign_in(page, "admin", PASSWORD)
+        page.goto("/admin/")
+        page.get_by_role("link", name="试算平衡表").first.click()
+        page.wait_for_url("**/trial-balance/")
+        page.fill("input[name=from]", "2020-01-01")
+        page.get_by_role("button", name="查看").click()
+        page.wait_for_url("**from=2020-01-01*")
+        page.locator("#trial-balance tfoot").get_by_text("平衡", exact=True).wait_for()
+        opening, debits, credits_, closing = numbers(page, "#trial-balance tfoot")
+        assert opening == closing == 0
+        assert debits == credits_ > 0
+        for title in ("资产", "负债", "收入"):
+            assert title in words(page)
+        row = page.locator("#trial-balance tbody tr", has_text="服务费").first
+        end = Decimal(row.locator(".bo-num").last.inner_text())
+        row.locator("a").click()
+        page.wait_for_url("**/statement/")
+        page.locator("#statement").wait_for()
+        assert Decimal(page.locator("#statement tbody tr").first.locator(".bo-num").last.inner_text()) == end
+        assert english(page) == []
+
+        page.goto("/admin/wallet/account/chart/")
+        assert page.locator("#chart .bo-group").count() == 4
+        page.goto("/admin/wallet/wallet/")
+        page.locator("#result_list tbody a").first.click()
+        page.get_by_role("link", name="明细账").click()
+        page.wait_for_url("**/statement/")
+        page.goto("/admin/wallet/dayclosing/")
+        assert "已日结至" in words(page)
+        page.locator("a[hx-get$='/check-and-close/']").click()
+        page.locator("#dialog").get_by_text("无差异时").wait_for()
+        assert english(page) == []
+        assert watch.faults == []

@@ -1,0 +1,68 @@
+"""The measures of the money part, as `make bench` runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+
+from django.db import connection
+
+from apps.common.schema import schema_context
+from chargeplat import embedded
+from ykc_server.bench.goals import Result, ratio
+from ykc_server.bench.money import pages as book_pages
+from ykc_server.bench.money import settlements as settling
+from ykc_server.bench.stage import Stage
+
+PILES = settling.PROCESSES * (settling.ORDERS + 1) + 100
+DRIVERS = 200
+MOST_ROUNDS = 3
+
+
+async def pages(stage: Stage) -> list[Result]:
+    """The slowest of the journal's pages, and of the statements, with many entries against few."""
+    figures = await asyncio.to_thread(
+        book_pages.in_own_process, stage.note, rounds=stage.rounds, share=stage.share
+    )
+    results = []
+    for goal, begin in (("books_journal", "journal"), ("books_statement", "statement")):
+        own = {name: pairs for name, pairs in figures.items() if name.startswith(begin)}
+        worst = max(own, key=lambda name: statistics.median(many / few for many, few in own[name]))
+        results.append(ratio(goal, [(many, few) for many, few in own[worst]], note=worst))
+    return results
+
+
+async def settlements(stage: Stage) -> list[Result]:
+    """Settlements per second against transactions of pgbench per second, in turns."""
+    return await asyncio.to_thread(_settlements, stage)
+
+
+def _settlements(stage: Stage) -> list[Result]:
+    settling.pgbench()
+    for pid in (os.getpid(), *(process.pid for process in embedded.services().owned.values())):
+        os.sched_setaffinity(pid, range(os.cpu_count() or 1))  # the processes and the server share all cores
+    orders = stage.some(settling.ORDERS)
+    each = settling.PROCESSES * (orders + 1)
+    rounds = min(stage.rounds, MOST_ROUNDS)
+    phones = [f"+86139{number:08d}" for number in range(DRIVERS)]
+    measured, writes = [], (0, 0)
+    dsn = embedded.services().dsn()
+    path = stage.state / "settlement.pgbench"
+    with schema_context(stage.schema):
+        with connection.cursor() as cursor:
+            settling.make_rows(cursor)
+        writes = settling.row_writes(settling.records(stage.piles(PILES), phones, 1)[0])
+        path.write_text(settling.script(*writes))
+        stage.note(f"a settlement inserts {writes[0]} rows and changes {writes[1]}")
+        for turn in range(rounds):
+            ids = settling.records(stage.piles(PILES), phones, each)
+            shares = [ids[place :: settling.PROCESSES] for place in range(settling.PROCESSES)]
+            with settling.settlers(stage.schema, shares, dict(os.environ)) as go:
+                theirs = settling.transactions_per_s(path, dsn)
+                ours = settling.PROCESSES * orders / go()
+            measured.append((ours, theirs))
+            stage.note(f"settlements {turn + 1}: {ours:,.0f}/s against {theirs:,.0f}/s of pgbench")
+    connection.close()
+    note = f"{writes[0]} rows inserted, {writes[1]} changed in each"
+    return [ratio("settlements", measured, note=note)]

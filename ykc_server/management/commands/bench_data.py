@@ -1,0 +1,59 @@
+"""`make bench-data`: the books with five million entries that `make bench` opens pages of."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from chargeplat import embedded
+from ykc_server.bench.money import journal
+
+STATE = "bench-books"
+
+
+class Command(BaseCommand):
+    help = (
+        "Grow, once, a database below the state directory in which one tenant has 5,000,000 journal entries and one "
+        "has 5,000, all balanced and their days closed. It is kept; a second run only brings it up to date. Exit code "
+        "1: check_ledger finds something (--check)."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--share", type=float, default=1.0, help="share of the entries, to try the command out"
+        )
+        parser.add_argument(
+            "--check", action="store_true", help="prove with check_ledger that the books are right"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        state = embedded.state_dir()
+        if state.name != STATE:
+            environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL")}
+            environment |= {"CHARGEPLAT_STATE": str(state / STATE), "LOG_LEVEL": "WARNING"}
+            os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
+        services = embedded.services()
+        services.start()
+        began = time.monotonic()
+
+        def say(text: str) -> None:
+            self.stdout.write(f"[{time.monotonic() - began:5.1f} s] {text}")
+            self.stdout.flush()
+
+        try:
+            services.ensure_database()
+            journal.prepare(say, share=options["share"])
+            say("ready")
+            if options["check"]:
+                for code in journal.ENTRIES:
+                    call_command("check_ledger", tenant=code)
+                    say(f"checked {code}")
+        finally:
+            services.stop(patience_s=60)
