@@ -58,6 +58,8 @@ READY_AT = timedelta(hours=10)
 """WeChat's bill of a day is there from about 10:00 of the next, Alipay's from 09:00 (integrations.md 2.1, 2.2)."""
 RETRY_AFTER = (timedelta(minutes=10), timedelta(minutes=30), timedelta(hours=2))
 PLACES = Decimal("0.00001")
+ANALYZE_FROM = 1_000
+"""Rows of a bill that the planner has to know of before they are matched; it would join them one by one."""
 _LOCK = 7_203_413  # any number that no other advisory lock of ours has
 KINDS = {BillKind.PAYMENT: TradeKind.PAYMENT, BillKind.REFUND: TradeKind.REFUND}
 
@@ -224,6 +226,9 @@ def _take_bill(row: ChannelDay, rows: Sequence[BillRow], at: datetime) -> None:
         ),
         batch_size=2_000,
     )
+    if len(rows) >= ANALYZE_FROM:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE wallet_channelbillrow")
     row.fee = sum((one.fee for one in rows), Decimal(0)).quantize(PLACES)
     _book_fee(row, at)
 

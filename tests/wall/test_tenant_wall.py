@@ -342,6 +342,7 @@ def ids_at_beta() -> dict[str, object]:
         }
 
 
+@pytest.mark.timeout(400)  # some 600 requests
 def test_no_page_of_an_object_opens_with_another_tenants_id(beta: Stock) -> None:
     staff, there = boss_of("t_alpha", ALPHA), boss_of("t_beta", BETA)
     mine = factories.a_station()

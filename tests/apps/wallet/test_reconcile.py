@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -554,3 +555,41 @@ def test_runs_and_decisions_at_once_book_one_fee_and_keep_one_decision(committed
     day = ChannelDay.objects.get()
     assert (one.state, day.differences_open, day.differences_found) == ("resolved", 0, 1)
     assert differences() == []
+
+
+def test_ten_thousand_rows_are_reconciled_in_ten_seconds(
+    merchant: MerchantAccount, provider: Provider
+) -> None:
+    """The measure of the bench, as a bound: storing, matching and booking, with a difference in every hundredth row."""
+    customer = factories.a_customer("0")
+    made = recharges.create_recharge(
+        customer=customer, amount=YUAN("10.00"), channel="sandbox", request_key="k"
+    )
+    moments = [NOON + timedelta(seconds=number) for number in range(10_000)]
+    paid_ones = Recharge.objects.bulk_create(
+        [
+            Recharge(
+                recharge_no=f"RC{number:08d}",
+                wallet_id=made.wallet_id,
+                amount=YUAN("10.00"),
+                channel="sandbox",
+                merchant=merchant,
+                state=RechargeState.PAID,
+                paid_at=at,
+                request_key=str(number),
+            )
+            for number, at in enumerate(moments)
+        ],
+        batch_size=5_000,
+    )
+    provider.rows = [
+        row(one, at=one.paid_at, amount=YUAN("10.01") if number % 100 == 0 else one.amount)
+        for number, one in enumerate(paid_ones)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute("analyze wallet_recharge")  # as autovacuum does after a while
+    started = time.monotonic()
+    run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
+    took = time.monotonic() - started
+    assert (run.rows, run.differences) == (10_000, 100)
+    assert took < 10, f"{took:.1f} s"
