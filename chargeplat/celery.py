@@ -26,6 +26,7 @@ app.conf.beat_schedule = {
         "orders.watch_retail": 5.0,
         "coupons.expire": crontab(hour="0", minute="5"),
         "wallet.check_recharges": 15.0,
+        "wallet.execute_refunds": 15.0,
         "wallet.process_notices": 15.0,
         "wallet.refresh_keys": crontab(hour="2", minute="20"),
         "orders.store_missing_curves": crontab(hour="4", minute="10"),

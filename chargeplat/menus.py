@@ -65,6 +65,8 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Recharge orders"), "add_card", "wallet.recharge"),
                 (_("Order refunds"), "undo", "orders.orderrefund"),
                 (_("Bonus tiers"), "redeem", "wallet.bonustier"),
+                (_("Wallet refunds"), "currency_exchange", "wallet.walletrefund"),
+                (_("Refund payouts"), "account_balance", "wallet.walletrefundpart"),
             ],
         ),
         (
@@ -117,6 +119,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Staff"), "badge", "accounts.user"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
                 (_("Billing policy"), "tune", "orders.billingpolicy"),
+                (_("Wallet rules"), "rule", "wallet.walletpolicy"),
                 (_("Second-person rules"), "rule_settings", "backoffice.approvalpolicy"),
                 (_("Audit log"), "history", "backoffice.auditentry"),
             ],

@@ -6,7 +6,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.miniapp import auth, charging, coupons, orders, stations, wallet
+from apps.miniapp import auth, charging, coupons, orders, refunds, stations, wallet
 from apps.miniapp.api import UnknownPathView
 
 
@@ -35,6 +35,14 @@ urlpatterns = [
     path("charges/<number:order_no>/ticket", charging.TicketView.as_view(), name="ticket"),
     path("orders", orders.OrdersView.as_view(), name="orders"),
     path("orders/<number:order_no>", orders.OrderView.as_view(), name="order"),
+    path("orders/<number:order_no>/refunds", refunds.RefundOrderView.as_view(), name="refund_order"),
+    path("order-refunds", refunds.OrderRefundsView.as_view(), name="order_refunds"),
+    path("order-refunds/<number:refund_no>", refunds.OrderRefundView.as_view(), name="order_refund"),
+    path(
+        "order-refunds/<number:refund_no>/cancel",
+        refunds.CancelOrderRefundView.as_view(),
+        name="cancel_order_refund",
+    ),
     path("wallet", wallet.WalletView.as_view(), name="wallet"),
     path("wallet/statement", wallet.StatementView.as_view(), name="statement"),
     path("wallet/recharge-options", wallet.RechargeOptionsView.as_view(), name="recharge_options"),
@@ -44,6 +52,11 @@ urlpatterns = [
         "wallet/recharges/<number:recharge_no>/sandbox-pay",
         wallet.SandboxPayView.as_view(),
         name="sandbox_pay",
+    ),
+    path("wallet/refunds", refunds.RefundsView.as_view(), name="refunds"),
+    path("wallet/refunds/<number:refund_no>", refunds.RefundView.as_view(), name="refund"),
+    path(
+        "wallet/refunds/<number:refund_no>/cancel", refunds.CancelRefundView.as_view(), name="cancel_refund"
     ),
     path(
         "schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="schema"

@@ -31,12 +31,13 @@ from apps.wallet.selectors import statement
 
 
 class WalletOutput(serializers.Serializer[Any]):
-    """`available` = principal + bonus; what running charges hold is not in it."""
+    """`available` = principal + bonus; what running charges hold and what waits for a refund is not in it."""
 
     available = MoneyOut()
     principal = MoneyOut()
     bonus = MoneyOut()
     held = MoneyOut()
+    frozen = MoneyOut()
     debt = MoneyOut()
 
 
@@ -97,7 +98,14 @@ class NewRechargeOutput(RechargeOutput):
     payment = serializers.DictField()
 
 
-WALLET = {"available": "84.50", "principal": "84.50", "bonus": "0.00", "held": "0.00", "debt": "0.00"}
+WALLET = {
+    "available": "84.50",
+    "principal": "84.50",
+    "bonus": "0.00",
+    "held": "0.00",
+    "frozen": "0.00",
+    "debt": "0.00",
+}
 STATEMENT_LINE = {
     "kind": "recharge",
     "label": "充值",

@@ -204,6 +204,57 @@ CHECKS: dict[str, str] = {
         left join wallet_debt d on d.order_no = o.order_no
         where r.principal > o.paid_principal + coalesce(d.recovered - d.recovered_bonus, 0)
             or r.bonus > o.paid_bonus + coalesce(d.recovered_bonus, 0) or r.debt <> coalesce(d.cancelled, 0)""",
+    # --- refunds of wallets
+    "frozen money differs from open refunds": """
+        select w.id as subject, w.frozen_principal, w.frozen_bonus, coalesce(r.principal, 0) as principal,
+            coalesce(r.bonus, 0) as bonus
+        from wallet_wallet w left join (
+            select wallet_id, sum(amount - paid - given_back) as principal, sum(bonus_forfeited) as bonus
+            from wallet_walletrefund where state in ('applied', 'approved', 'executing', 'returned')
+            group by wallet_id) r on r.wallet_id = w.id
+        where (w.frozen_principal, w.frozen_bonus) is distinct from
+            (coalesce(r.principal, 0), coalesce(r.bonus, 0))""",
+    "wallet refund differs from the ledger": """
+        with booked as (
+            select e.reference,
+                -sum(p.amount) filter (where e.kind = 'refund_freeze' and a.kind = 'frozen_principal') as frozen,
+                -sum(p.amount) filter (where e.kind = 'refund_freeze' and a.kind = 'frozen_bonus') as bonus,
+                sum(p.amount) filter (where e.kind = 'refund_paid' and a.kind = 'frozen_principal') as paid,
+                sum(p.amount) filter (where e.kind = 'refund_back' and a.kind = 'frozen_principal') as back,
+                sum(p.amount) filter (where e.kind = 'refund_paid' and a.kind = 'frozen_bonus') as taken
+            from wallet_journalentry e
+            join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
+            where e.kind in ('refund_freeze', 'refund_paid', 'refund_back') group by e.reference)
+        select coalesce(r.refund_no, b.reference) as subject, r.state, r.amount, b.frozen, r.paid, b.paid as booked,
+            r.given_back, b.back, r.bonus_taken, b.taken
+        from wallet_walletrefund r full join booked b on b.reference = r.refund_no
+        where (r.amount, r.bonus_forfeited, r.paid, r.given_back, r.bonus_taken) is distinct from
+            (coalesce(b.frozen, 0), coalesce(b.bonus, 0), coalesce(b.paid, 0), coalesce(b.back, 0),
+             coalesce(b.taken, 0))""",
+    "parts of a refund do not add up": """
+        select r.refund_no as subject, r.state, r.amount, r.paid, r.given_back, sum(p.amount) as parts
+        from wallet_walletrefund r left join wallet_walletrefundpart p
+            on p.refund_id = r.id and p.state <> 'replaced'
+        group by r.id
+        having coalesce(sum(p.amount), 0) <> r.amount
+            or coalesce(sum(p.amount) filter (where p.state = 'done'), 0) <> r.paid
+            or coalesce(sum(p.amount) filter (where p.state = 'given_back'), 0) <> r.given_back
+            or (r.state in ('done', 'rejected', 'cancelled') and r.paid + r.given_back <> r.amount)""",
+    "part of a refund differs from the ledger": """
+        with booked as (
+            select substr(e.key, 8) as number, sum(p.amount) filter (where p.amount > 0) as amount
+            from wallet_journalentry e join wallet_posting p on p.entry_id = e.id
+            where e.kind = 'refund_paid' and e.key like 'refund:%%' group by e.key)
+        select coalesce(p.out_refund_no, b.number) as subject, p.state, p.amount, b.amount as booked
+        from (select * from wallet_walletrefundpart where state = 'done') p
+        full join booked b on b.number = p.out_refund_no
+        where p.amount is distinct from b.amount""",
+    "payment's refunds differ from their parts": """
+        select r.recharge_no as subject, r.amount, r.refunded, coalesce(p.amount, 0) as parts
+        from wallet_recharge r left join (
+            select recharge_id, sum(amount) as amount from wallet_walletrefundpart
+            where state not in ('given_back', 'replaced') group by recharge_id) p on p.recharge_id = r.id
+        where r.refunded <> coalesce(p.amount, 0)""",
     # --- top-ups
     "top-up differs from the ledger": """
         with booked as (

@@ -183,7 +183,7 @@ class OrderRefundAdmin(ReadOnlyAdmin):
         chips = [
             {
                 "label": _("waits for review"),
-                "query": "state__exact=applied",
+                "query": "?state__exact=applied",
                 "number": waiting,
                 "tone": "warning",
             }

@@ -150,6 +150,27 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "orders_energydifference",
             "state__exact=open",
         ),
+        (
+            "orders.view_orderrefund",
+            _("Order refunds to review"),
+            waiting.order_refunds,
+            "orders_orderrefund",
+            "state__exact=applied",
+        ),
+        (
+            "wallet.view_walletrefund",
+            _("Wallet refunds to review"),
+            waiting.wallet_refunds,
+            "wallet_walletrefund",
+            "open=review",
+        ),
+        (
+            "wallet.view_walletrefundpart",
+            _("Refunds to transfer by hand"),
+            waiting.transfers,
+            "wallet_walletrefundpart",
+            "state__exact=manual",
+        ),
         ("piles.view_alarm", _("Open alarms"), waiting.alarms, "piles_alarm", "open=1"),
         (
             "backoffice.view_approval",

@@ -14,12 +14,13 @@ from django.db.models.functions import TruncDate
 from apps.common.differences import DifferenceState
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI, business_day, day_bounds
-from apps.orders.enums import OrderState, RecordState
-from apps.orders.models import EnergyDifference, Order, TransactionRecord
+from apps.orders.enums import OrderRefundState, OrderState, RecordState
+from apps.orders.models import EnergyDifference, Order, OrderRefund, TransactionRecord
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Alarm, ConnectorStatus
 from apps.sites.models import Station
-from apps.wallet.models import ChannelDifference, LedgerCheck
+from apps.wallet.enums import PartState, RefundState
+from apps.wallet.models import ChannelDifference, LedgerCheck, WalletRefund, WalletRefundPart
 
 NO_ENERGY = Decimal("0.0000")
 
@@ -75,6 +76,9 @@ class Todo:
     energy_differences: int
     alarms: int
     ledger_differences: int
+    order_refunds: int
+    wallet_refunds: int
+    transfers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,13 @@ def todo() -> Todo:
         energy_differences=EnergyDifference.objects.filter(state=DifferenceState.OPEN).count(),
         alarms=Alarm.objects.filter(closed_at=None).count(),
         ledger_differences=LedgerCheck.objects.values_list("differences", flat=True).first() or 0,
+        order_refunds=OrderRefund.objects.filter(state=OrderRefundState.APPLIED).count(),
+        wallet_refunds=WalletRefund.objects.filter(
+            state__in=[RefundState.APPLIED, RefundState.RETURNED]
+        ).count(),
+        transfers=WalletRefundPart.objects.filter(
+            state=PartState.MANUAL, refund__state=RefundState.EXECUTING
+        ).count(),
     )
 
 

@@ -121,3 +121,37 @@ class ChannelDifferenceKind(models.TextChoices):
     ONLY_THEIRS = "only_theirs", _("only in the channel's bill")
     AMOUNT_DIFFERS = "amount_differs", _("amounts differ")
     STATE_DIFFERS = "state_differs", _("done there, not here")
+
+
+class BonusOnRefund(models.TextChoices):
+    """What happens to a wallet's bonus when principal is refunded."""
+
+    FORFEIT = "forfeit", _("forfeited in proportion")
+    KEEP = "keep", _("stays in the wallet")
+
+
+class RefundState(models.TextChoices):
+    """A wallet refund. RETURNED: the channel refused a part, a person decides again."""
+
+    APPLIED = "applied", _("waits for review")
+    APPROVED = "approved", _("approved")
+    EXECUTING = "executing", _("being paid")
+    RETURNED = "returned", _("back in review")
+    DONE = "done", pgettext_lazy("refund", "refunded")
+    REJECTED = "rejected", pgettext_lazy("refund", "rejected")
+    CANCELLED = "cancelled", pgettext_lazy("refund", "withdrawn")
+
+
+class PartState(models.TextChoices):
+    """What goes back to one payment."""
+
+    WAITING = "waiting", pgettext_lazy("part of a refund", "not sent yet")
+    ASKED = "asked", pgettext_lazy("part of a refund", "no clear answer yet")
+    PROCESSING = "processing", pgettext_lazy("part of a refund", "the channel is at it")
+    SHORT = "short", pgettext_lazy("part of a refund", "merchant account is short")
+    MANUAL = "manual", pgettext_lazy("part of a refund", "to be transferred by hand")
+    DONE = "done", pgettext_lazy("part of a refund", "paid")
+    FAILED = "failed", pgettext_lazy("part of a refund", "refused")
+    ABNORMAL = "abnormal", pgettext_lazy("part of a refund", "not accepted by the driver's account")
+    GIVEN_BACK = "given_back", pgettext_lazy("part of a refund", "given back to the wallet")
+    REPLACED = "replaced", pgettext_lazy("part of a refund", "replaced by a new number")

@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.errors import DomainError
+from apps.common.errors import DomainError, NotFound
 
 
 class InsufficientBalance(DomainError):
@@ -117,4 +117,52 @@ class DifferenceDecided(DomainError):
 class NothingToAsk(DomainError):
     code = "wallet.nothing_to_ask"
     message = _("The provider can only be asked about payments and refunds that are done there and not here.")
+
+
+class RefundAmount(DomainError):
+    code = "wallet.refund_amount"
+    message = _("From 0.01 to %(most)s yuan can be refunded. Bonus and money that is held cannot.")
+
+
+class RefundUnderWay(DomainError):
+    code = "wallet.refund_under_way"
+    message = _("A refund is under way already: %(refund_no)s. Please wait until it is finished.")
+    status = 409
+
+
+class RefundNotFound(NotFound):
+    code = "wallet.refund_not_found"
+    message = _("There is no such refund.")
+
+
+class RefundDecided(DomainError):
+    code = "wallet.refund_decided"
+    message = _("This refund is decided: %(state)s.")
+    status = 409
+
+
+class RefundAtProvider(DomainError):
+    code = "wallet.refund_at_provider"
+    message = _(
+        "The provider still has this refund, so the money cannot go back to the wallet. Finish it at the provider and "
+        "approve again, or transfer it by hand."
+    )
+    status = 409
+
+
+class NothingFailed(DomainError):
+    code = "wallet.nothing_failed"
+    message = _("No part of this refund was refused.")
+    status = 409
+
+
+class NotByHand(DomainError):
+    code = "wallet.not_by_hand"
+    message = _("This part does not wait for a transfer by hand any more.")
+    status = 409
+
+
+class TransferNumberUsed(DomainError):
+    code = "wallet.transfer_number_used"
+    message = _("The reference number %(number)s was entered for refund %(refund_no)s before.")
     status = 409

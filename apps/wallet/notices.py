@@ -17,7 +17,7 @@ from django.db.models import F
 from kombu.exceptions import OperationalError
 
 from apps.common.time import now
-from apps.wallet import recharges
+from apps.wallet import recharges, refunds
 from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import (
     BadSignature,
@@ -153,8 +153,9 @@ def _paid(notice: Notice, row: PaymentNotice) -> Recharge:
 
 
 def _refunded(notice: Notice) -> None:
-    """Let the refund be asked for, by its number."""
-    log.info("refund_notice", out_refund_no=notice.refund.out_refund_no if notice.refund else "")
+    """Let the refund be asked for, by its number: the notice itself moves no money."""
+    if notice.refund is not None and notice.refund.out_refund_no:
+        refunds.refund_reported(out_refund_no=notice.refund.out_refund_no)
 
 
 def _recharge_of(row: PaymentNotice) -> Recharge | None:

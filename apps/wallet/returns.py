@@ -27,9 +27,14 @@ class Returned:
     debt: Decimal
 
 
+def charges_now(wallet: Wallet) -> bool:
+    """Return whether the wallet has an open hold, of whatever amount."""
+    return Hold.objects.filter(wallet=wallet, state=HoldState.OPEN).exists()
+
+
 def must_not_charge(wallet: Wallet) -> None:
-    """Raise ChargeRunning while the wallet has an open hold, of whatever amount."""
-    if Hold.objects.filter(wallet=wallet, state=HoldState.OPEN).exists():
+    """Raise ChargeRunning while the wallet has an open hold."""
+    if charges_now(wallet):
         raise ChargeRunning
 
 

@@ -58,3 +58,21 @@ def reconcile() -> None:
     from apps.wallet import reconcile as reconciliation
 
     reconciliation.reconcile_due()
+
+
+@shared_task(name="wallet.execute_refund")
+def execute_refund(refund_no: str) -> None:
+    """Pay one approved refund through its channels."""
+    from apps.wallet import refund_run
+    from apps.wallet.errors import RefundNotFound
+
+    with suppress(RefundNotFound):
+        refund_run.run_refund(refund_no=refund_no)
+
+
+@shared_task(name="wallet.execute_refunds")
+def execute_refunds() -> None:
+    """Begin approved refunds, and ask about every part whose time has come or whose task died."""
+    from apps.wallet import refund_run
+
+    refund_run.run_due()

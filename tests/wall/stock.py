@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -26,12 +27,13 @@ from apps.orders.models import BillingPolicy, Order, TransactionRecord
 from apps.piles import bulk
 from apps.piles.commands import Reboot
 from apps.piles.enums import AlarmKind, ConnectorState
-from apps.piles.models import CommandBatch, ConnectorStatus, OfflineCard, Pile, UpdateServer
+from apps.piles.models import CommandBatch, Connector, ConnectorStatus, OfflineCard, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.tenancy.models import Newcomer, Tenant
 from apps.wallet import books
-from apps.wallet.models import LedgerCheck, MerchantAccount, Recharge
+from apps.wallet import refunds as wallet_refunds
+from apps.wallet.models import LedgerCheck, MerchantAccount, Recharge, WalletPolicy
 from apps.wallet.recharges import create_recharge
 from tests import factories
 
@@ -53,6 +55,9 @@ class Stock:
     open_recharge_no: str
     notice_id: int
     batch: CommandBatch
+    own_order_no: str
+    order_refund_no: str
+    refund_no: str
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
 
@@ -68,6 +73,8 @@ class Stock:
             self.settled.transaction_no,
             self.live.order_no,
             self.recharge_no,
+            self.order_refund_no,
+            self.refund_no,
             self.customer.phone.removeprefix("+86"),
         ]
 
@@ -112,6 +119,7 @@ def stock() -> Stock:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     factories.put_online(pile)
+    own, order_refund, wallet_refund = _refunds_of(driver, first)
     live = factories.a_charging_order(customer=driver, connector=second)
     ConnectorStatus.objects.filter(connector=first).update(state=ConnectorState.IDLE)
     factories.an_abnormal_order(connector=first, customer=factories.a_customer("30.00", nickname=SECRET))
@@ -147,7 +155,37 @@ def stock() -> Stock:
     factories.a_tier(name=SECRET)
     notice = factories.a_notice(merchant=merchant, event_id=SECRET, number=recharge.recharge_no)
     unpaid = create_recharge(customer=driver, amount=Decimal(60), channel="sandbox", request_key="open")
-    return Stock(driver, settled, live, record, recharge.recharge_no, unpaid.recharge_no, notice.pk, batch)
+    WalletPolicy.objects.update(id=FIRST_ID, note=SECRET)
+    return Stock(
+        driver,
+        settled,
+        live,
+        record,
+        recharge.recharge_no,
+        unpaid.recharge_no,
+        notice.pk,
+        batch,
+        own,
+        order_refund,
+        wallet_refund,
+    )
+
+
+def _refunds_of(driver: Customer, gun: Connector) -> tuple[str, str, str]:
+    """The driver's order that is settled, its refund, and the wallet's, both waiting for review; by their numbers."""
+    factories.put_online(gun.pile)
+    order = factories.a_charging_order(customer=driver, connector=gun)
+    settling.settle_record(record_id=factories.a_record(order, {"flat": "1.0000"}).pk)
+    words = {"reason": SECRET, "applied_by": Actor("customer", str(driver.pk), SECRET)}
+    of_order = refunds.apply(
+        order_no=order.order_no,
+        electricity=Decimal("0.10"),
+        service=Decimal("0.00"),
+        request_key=re.sub("[^a-z]", "-", f"orders/{order.order_no}/refunds"),  # asked again by the wall
+        **words,
+    )
+    of_wallet = wallet_refunds.apply(customer=driver, amount=Decimal(10), request_key="wall", **words)
+    return order.order_no, of_order.refund_no, of_wallet.refund_no
 
 
 def id_of(model: type[Model]) -> object:

@@ -115,14 +115,17 @@ TENANT_MODELS: dict[str, set[str]] = {
     "wallet/channelday": {"reconcile/", "<path:object_id>/again/"},
     "wallet/channeldifference": {"<path:object_id>/query/", "<path:object_id>/resolve/"},
     "wallet/dayclosing": {"check-and-close/"},
-    "wallet/debt": set(),
+    "wallet/debt": {"<path:object_id>/recover/"},
     "wallet/hold": set(),
     "wallet/journalentry": set(),
     "wallet/ledgercheck": {"check-now/"},
     "wallet/merchantaccount": {f"<path:object_id>/{page}/" for page in ("test", "default", "switch")},
     "wallet/paymentnotice": {"<path:object_id>/process/"},
     "wallet/recharge": {"<path:object_id>/query/"},
-    "wallet/wallet": {"<path:object_id>/statement/"},
+    "wallet/wallet": {"<path:object_id>/statement/", "<path:object_id>/refund/"},
+    "wallet/walletpolicy": set(),
+    "wallet/walletrefund": {f"<path:object_id>/{page}/" for page in ("approve", "by-hand", "reject")},
+    "wallet/walletrefundpart": {"<path:object_id>/transferred/"},
 }
 """Models of the tenant's back office, with what they have beside the standard pages."""
 
@@ -174,7 +177,14 @@ API: dict[str, tuple[str, str]] = {
     "charges/<number:order_no>/ticket": (FOREIGN, "charges/{0.live.order_no}/ticket"),
     "orders": (OWN, "orders"),
     "orders/<number:order_no>": (FOREIGN, "orders/{0.live.order_no}"),
+    "orders/<number:order_no>/refunds": (FOREIGN, "orders/{0.own_order_no}/refunds"),
+    "order-refunds": (OWN, "order-refunds"),
+    "order-refunds/<number:refund_no>": (FOREIGN, "order-refunds/{0.order_refund_no}"),
+    "order-refunds/<number:refund_no>/cancel": (FOREIGN, "order-refunds/{0.order_refund_no}/cancel"),
     "wallet": (OWN, "wallet"),
+    "wallet/refunds": (OWN, "wallet/refunds"),
+    "wallet/refunds/<number:refund_no>": (FOREIGN, "wallet/refunds/{0.refund_no}"),
+    "wallet/refunds/<number:refund_no>/cancel": (FOREIGN, "wallet/refunds/{0.refund_no}/cancel"),
     "wallet/statement": (OWN, "wallet/statement"),
     "wallet/recharge-options": (OWN, "wallet/recharge-options"),
     "wallet/recharges": (OWN, "wallet/recharges"),
@@ -216,6 +226,8 @@ TASKS = {
     "wallet.reconcile",
     "wallet.check_recharge",
     "wallet.check_recharges",
+    "wallet.execute_refund",
+    "wallet.execute_refunds",
     "wallet.process_notice",
     "wallet.process_notices",
     "wallet.refresh_keys",
@@ -320,6 +332,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     commands |= {"phones": driver.phone, "batch": "b"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
+    commands |= {"amount": "0.01", "transfer_no": "x", "transfer_to": "x"}
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
     return {**dialog, **commands}
 
@@ -448,6 +461,7 @@ def ask(client: Client, path: str, stock: Stock) -> dict[str, HttpResponse]:
         "channel": "sandbox",
         "phone": "13900007777",
         "code": "000000",
+        "reason": "x",
     }
     return {
         "get": client.get(f"/api/v1/{path}", {"latitude": "31.2304", "longitude": "121.4737"}),
@@ -578,6 +592,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         "orders.store_curve": [beta.settled.order_no],
         "piles.deliver_batch": [beta.batch.pk],
         "wallet.check_recharge": [beta.open_recharge_no],
+        "wallet.execute_refund": [beta.refund_no],
         "wallet.process_notice": [beta.notice_id],
     }
     for name in sorted(TASKS - {"tenancy.fan_out"}):

@@ -34,7 +34,7 @@ from apps.piles.reports import StartAnswer, StopAnswer, TransactionReport
 from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
-from apps.reports.demo import paying
+from apps.reports.demo import paying, refunding
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -58,6 +58,7 @@ LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
 FLEET = (3, 7, 11, FIRST_OLDER_DRIVER + 2)
 """Drivers of the demo's enterprise."""
 FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
+REFUND_DRIVERS = (94, 95, 96)
 
 
 @dataclass
@@ -205,7 +206,7 @@ def _prices(place: DemoStation, station: Station, opened_at: datetime) -> None:
 def _customers(opened_at: datetime) -> None:
     known = set(Customer.objects.values_list("phone", flat=True))
     chance = Random("drivers")
-    for number in [*range(1, LAST_DRIVER + 1), FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER]:
+    for number in [*range(1, LAST_DRIVER + 1), FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER, *REFUND_DRIVERS]:
         nickname = chance.choice(SURNAMES) + chance.choice(("先生", "女士", "师傅"))
         if _phone(number) not in known:
             joined = opened_at - timedelta(days=31 + chance.randrange(300))
@@ -228,6 +229,12 @@ def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Prog
         tenant = tenant_of_code(wanted.code)
         with schema_context(tenant.schema_name):
             result.orders += _special_cases(tenant.created_at)
+            admin = User.objects.get(username="admin")
+            refunding.seed_refunds(
+                [_customer(number) for number in REFUND_DRIVERS],
+                tenant.created_at,
+                Actor("staff", str(admin.pk), str(admin)),
+            )
 
 
 # --- What happened ----------------------------------------------------------------------------------------

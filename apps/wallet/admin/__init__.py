@@ -7,4 +7,5 @@ from apps.wallet.admin import (  # noqa: F401 - they register themselves
     merchants,
     payments,
     reconciliation,
+    refunds,
 )

@@ -22,12 +22,13 @@ from apps.customers.admin import by_phone
 from apps.customers.models import Customer
 from apps.wallet.accounts import balances
 from apps.wallet.admin.common import OfCustomer
+from apps.wallet.admin.refunds import WalletRefundButton
 from apps.wallet.enums import DEBIT_NORMAL, WALLET_ACCOUNTS, AccountKind
 from apps.wallet.models import Account, JournalEntry, Posting, Wallet
 
 
 @admin.register(Wallet, site=tenant_site)
-class WalletAdmin(ReadOnlyAdmin):
+class WalletAdmin(WalletRefundButton, ReadOnlyAdmin):
     """What each customer has, what is held and what is owed."""
 
     list_display = ["customer", "available_shown", "principal", "bonus", "held_shown", "debt"]
@@ -43,6 +44,7 @@ class WalletAdmin(ReadOnlyAdmin):
         ("frozen_principal", "frozen_bonus"),
     ]
     change_form_outer_after_template = "backoffice/wallet_entries.html"
+    actions_detail = ["apply_refund"]
     export = [
         (_("customer"), "customer"),
         (_("principal"), "principal"),

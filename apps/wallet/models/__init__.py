@@ -12,6 +12,7 @@ from apps.wallet.models.payments import (
     SandboxTrade,
 )
 from apps.wallet.models.reconciliation import ChannelBillRow, ChannelDay, ChannelDifference
+from apps.wallet.models.refunds import WalletPolicy, WalletRefund, WalletRefundEvent, WalletRefundPart
 
 __all__ = [
     "Account",
@@ -33,4 +34,8 @@ __all__ = [
     "Recharge",
     "SandboxTrade",
     "Wallet",
+    "WalletPolicy",
+    "WalletRefund",
+    "WalletRefundEvent",
+    "WalletRefundPart",
 ]

@@ -28,6 +28,7 @@ from apps.wallet import books
 from apps.wallet.models import LedgerCheck
 from tests import factories
 from tests.apps.orders.test_refunds import ask
+from tests.apps.wallet.test_refunds import ask as ask_wallet
 from tests.staff import PLATFORM_HOST, a_user, boss, signed_in
 
 TENANT_PAGES = sorted(model._meta.label_lower for model in tenant_site._registry)
@@ -40,6 +41,7 @@ def business(tenant: Any) -> Any:
     order = factories.a_charging_order(customer=factories.a_customer("1.00"))
     settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
     ask(order)
+    ask_wallet(factories.a_customer("10.00"))
     factories.a_charging_order()
     factories.a_tier()
     factories.a_notice()
@@ -184,6 +186,8 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "wallet.paymentnotice",
         "wallet.recharge",
         "wallet.wallet",
+        "wallet.walletrefund",
+        "wallet.walletrefundpart",
     ]
 
 

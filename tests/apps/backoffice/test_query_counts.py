@@ -23,6 +23,7 @@ from apps.wallet.models import LedgerCheck, MerchantAccount
 from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.apps.orders.test_refunds import ask
+from tests.apps.wallet.test_refunds import ask as ask_wallet
 from tests.staff import boss
 
 # Two stand before each list: the session and the person. The host's tenant is not counted, it may be remembered.
@@ -65,7 +66,7 @@ COUNTS = {
     "wallet.channelday": 7,
     "wallet.channeldifference": 5,
     "wallet.dayclosing": 9,
-    "wallet.debt": 5,
+    "wallet.debt": 6,
     "wallet.hold": 5,
     "wallet.journalentry": 3,
     "wallet.ledgercheck": 5,
@@ -73,6 +74,9 @@ COUNTS = {
     "wallet.paymentnotice": 5,
     "wallet.recharge": 5,
     "wallet.wallet": 5,
+    "wallet.walletpolicy": 5,
+    "wallet.walletrefund": 10,
+    "wallet.walletrefundpart": 6,
 }
 
 
@@ -80,6 +84,7 @@ def a_business(tenant: Any, number: int) -> None:
     order = factories.a_charging_order(customer=factories.a_customer("1.00"))
     settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
     ask(order)
+    ask_wallet(factories.a_customer("10.00"))
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")

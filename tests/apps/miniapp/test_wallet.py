@@ -10,7 +10,7 @@ from tests import factories
 from tests.apps.miniapp.conftest import refusal
 
 pytestmark = pytest.mark.usefixtures("tenant")
-EMPTY = {"available": "0.00", "principal": "0.00", "bonus": "0.00", "held": "0.00", "debt": "0.00"}
+EMPTY = dict.fromkeys(("available", "principal", "bonus", "held", "frozen", "debt"), "0.00")
 
 
 def recharge(app, amount: object = "100.00", key: str = "k", channel: str = "sandbox"):

@@ -17,6 +17,7 @@ from apps.wallet.models import SandboxTrade
 from apps.wallet.reconcile import reconcile_day
 from tests import factories
 from tests.apps.orders.test_refunds import LI, ask
+from tests.apps.wallet.test_refunds import ask as ask_wallet
 
 pytestmark = pytest.mark.usefixtures("tenant")
 
@@ -68,6 +69,11 @@ DAMAGE = {
     "order refund does not add up": "update orders_orderrefund set principal = principal - 1",
     "order gave back more than it was paid": "update orders_orderrefund set principal = principal + 100",
     "channel fee differs from its bill": "update wallet_channelday set fee_booked = 0.02",
+    "frozen money differs from open refunds": "update wallet_wallet set frozen_principal = frozen_principal + 1",
+    "wallet refund differs from the ledger": "update wallet_walletrefund set amount = amount + 1",
+    "parts of a refund do not add up": "update wallet_walletrefundpart set amount = amount + 1",
+    "part of a refund differs from the ledger": "update wallet_walletrefundpart set state = 'done'",
+    "payment's refunds differ from their parts": "update wallet_recharge set refunded = refunded + 1",
     "top-up differs from the ledger": "update wallet_recharge set amount = amount + 1",
     "top-up's bonus differs from the ledger": "update wallet_recharge set bonus = bonus + 1",
 }
@@ -81,6 +87,7 @@ def business(tenant):
     factories.a_coupon(customer, save_amount=Decimal("0.40"))
     order = factories.a_charging_order(customer=customer)
     settling.settle_record(record_id=factories.a_record(order, {"peak": "3.3333"}).pk)
+    ask_wallet(factories.a_customer("10.00"), "4.00")
     refunds.approve(refund_no=ask(order, "1.00", "0.00").refund_no, reviewer=LI)
     factories.a_charging_order()
     merchant = merchant_for("sandbox")
@@ -94,10 +101,10 @@ def test_a_clean_ledger(business, capsys):
     report = json.loads(capsys.readouterr().out)["t_alpha"]
     assert report["differences"] == []
     assert report["totals"] == {
-        "entries": "8",
+        "entries": "10",
         "settled_orders": "1",
         "revenue": "5.20",
-        "available": "15.80",
+        "available": "21.80",
         "held": "100.00",
         "debt": "0.00",
     }

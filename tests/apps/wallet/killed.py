@@ -1,4 +1,4 @@
-"""A process that does one thing with a top-up and is killed with SIGKILL at a named step; see test_killed.py.
+"""A process that works on a top-up or a refund and is killed with SIGKILL at a named step; see test_killed.py.
 
     python -m tests.apps.wallet.killed SCHEMA STEP ACTION ARGUMENTS…
 
@@ -45,12 +45,25 @@ def main() -> None:
 
     settings.CELERY_TASK_ALWAYS_EAGER = settings.CELERY_TASK_EAGER_PROPAGATES = True
     django.setup()
+    from apps.common.ids import Actor
     from apps.common.schema import schema_context
+    from apps.common.time import now
     from apps.customers.models import Customer
-    from apps.wallet import bonus, debts, ledger, notices, recharges, signals, tasks
+    from apps.wallet import (
+        bonus,
+        debts,
+        ledger,
+        notices,
+        recharges,
+        refund_parts,
+        refund_run,
+        refunds,
+        signals,
+        tasks,
+    )
     from apps.wallet.channels.alipay import Alipay
     from apps.wallet.channels.wechatpay import WechatPay
-    from apps.wallet.models import Recharge
+    from apps.wallet.models import Recharge, WalletRefundPart
 
     def of_channels(place: Any, name: str) -> None:
         for channel in (WechatPay, Alipay):
@@ -71,6 +84,18 @@ def main() -> None:
         "answer of the query": lambda: of_channels(after, "query"),
         "about to close": lambda: of_channels(before, "close"),
         "closed at the provider": lambda: of_channels(after, "close"),
+        "approved, no task": lambda: before(refunds, "_enqueue"),
+        "task taken": lambda: before(refund_run, "begin"),
+        "begun, not committed": lambda: after(refund_run, "conclude"),
+        "begun": lambda: before(refund_run, "run_part"),
+        "part claimed, not committed": lambda: after(refund_run, "notice_url"),
+        "part claimed": lambda: before(refund_run, "_ask"),
+        "refund at the provider": lambda: of_channels(after, "refund"),
+        "answer not booked": lambda: before(refund_run, "_book"),
+        "refund in the journal, not committed": lambda: after(refund_run, "pay_part"),
+        "refund closed, not committed": lambda: after(refund_parts, "close"),
+        "refund booked": lambda: after(refund_run, "_book"),
+        "answer about the refund": lambda: of_channels(after, "query_refund"),
     }
     steps[step]()
     with schema_context(schema):
@@ -101,6 +126,11 @@ def main() -> None:
                     next_check_at=Recharge.objects.get().created_at
                 )
                 tasks.check_recharges()
+            case "approve":
+                refunds.approve(refund_no=arguments[0], reviewer=Actor("staff", "2", "李强"))
+            case "ask again":
+                WalletRefundPart.objects.exclude(next_try_at=None).update(next_try_at=now())
+                tasks.execute_refunds()
 
 
 if __name__ == "__main__":

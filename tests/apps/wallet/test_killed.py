@@ -1,4 +1,4 @@
-"""kill -9 at every step of a top-up: what beat does afterwards leaves the money in the wallet exactly once."""
+"""kill -9 at every step of a top-up or a refund: what beat does afterwards moves the money exactly once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from apps.wallet.models import JournalEntry, PaymentNotice, Recharge
+from apps.wallet import refunds
+from apps.wallet.models import JournalEntry, PaymentNotice, Recharge, WalletRefund
 from chargeplat.embedded import BASE_DIR
 from tests import factories
 from tests.apps.wallet.conftest import Shopping
 from tests.apps.wallet.test_recharges import beat, booked, overdue
+from tests.apps.wallet.test_refunds import LI, ask, fresh
+from tests.apps.wallet.test_refunds_at_providers import REFUND_CALL, instant, is_done, silent
+from tests.apps.wallet.test_refunds_at_providers import beat as beat_refunds
 
 ON_THE_WAY = ["row not committed", "row written", "order at the provider"]
 WITH_THE_NOTICE = [
@@ -37,6 +41,27 @@ WITH_THE_QUESTION = [
     "money booked",
 ]
 WITH_THE_CLOSING = ["top-up claimed", "answer of the query", "about to close", "closed at the provider"]
+
+WITH_THE_REFUND = [
+    "approved, no task",
+    "task taken",
+    "begun, not committed",
+    "begun",
+    "part claimed, not committed",
+    "part claimed",
+    "refund at the provider",
+    "answer not booked",
+    "refund booked",
+]
+WITH_THE_REFUNDS_QUESTION = [
+    "part claimed",
+    "answer about the refund",
+    "answer not booked",
+    "refund in the journal, not committed",
+    "money in the journal, not committed",
+    "refund closed, not committed",
+    "refund booked",
+]
 
 
 def killed(step: str, *arguments: object) -> None:
@@ -112,3 +137,35 @@ def test_killed_while_it_is_closed(shopping: Shopping, step: str, paid: bool) ->
     recharge.refresh_from_db()
     assert recharge.state == ("paid" if paid else "closed")
     booked(shopping, "100.00" if paid else "0.00")
+
+
+@pytest.mark.parametrize("step", WITH_THE_REFUND)
+def test_killed_while_a_refund_is_paid(shopping: Shopping, step: str) -> None:
+    refund = a_refund(shopping)
+    killed(step, "approve", refund.refund_no)
+    assert fresh(refund).state in {"approved", "executing", "done"}
+    assert shopping.wallet().frozen == fresh(refund).open_amount
+    for _ in range(3):
+        beat_refunds()
+    is_done(shopping, refund, "80.00")
+
+
+@pytest.mark.parametrize("step", WITH_THE_REFUNDS_QUESTION)
+def test_killed_while_the_provider_is_asked_about_a_refund(shopping: Shopping, step: str) -> None:
+    refund = a_refund(shopping)
+    shopping.console.fault("bad_signature", REFUND_CALL[shopping.provider])  # done there, unclear here
+    refunds.approve(refund_no=refund.refund_no, reviewer=LI)
+    assert refund.parts.get().state == "asked"
+    killed(step, "ask again")
+    for _ in range(2):
+        beat_refunds()
+    is_done(shopping, refund, "80.00")
+
+
+def a_refund(shopping: Shopping) -> WalletRefund:
+    """80 of 100 yuan are asked for; the provider pays when it is asked to, and tells nobody."""
+    _, params = shopping.begin()
+    shopping.pay(params)
+    shopping.site.keep_from = silent
+    instant(shopping)
+    return ask(shopping.customer, "80.00")

@@ -1,4 +1,4 @@
-"""Thirty-two threads on a few wallets: hold, charge, top up, recover, give back, all at once and all the time.
+"""Thirty-two threads on a few wallets: hold, charge, top up, recover, refund, all at once and all the time.
 
 What each thread does is fixed by its seed; how the threads meet is not. After every thousand operations all of them
 stop, and the books are held against every check of the ledger, against what the threads say they were told, and against
@@ -20,13 +20,14 @@ import pytest
 from django.db import connection
 
 from apps.common.errors import DomainError
+from apps.common.ids import Actor
 from apps.common.money import ZERO, from_fen
 from apps.common.schema import current_schema, run_in_schema
 from apps.customers.models import Customer
 from apps.orders.ledger_check import CHECKS
-from apps.wallet import recharges
+from apps.wallet import recharges, refund_run, refunds
 from apps.wallet import services as wallets
-from apps.wallet.models import Debt, Hold, Wallet
+from apps.wallet.models import Debt, Hold, Wallet, WalletRefund
 from apps.wallet.payment import PayOrder
 from tests import factories
 
@@ -91,6 +92,9 @@ class Player:
             (self.raise_hold, 8),
             (self.recharge, 24),
             (self.pay_again, 8),
+            (self.late_charge, 4),
+            (self.ask_refund, 8),
+            (self.decide_refund, 8),
         ]
         for _ in range(operations):
             deed = self.random.choices([one for one, _ in deeds], [weight for _, weight in deeds])[0]
@@ -102,8 +106,8 @@ class Player:
                 self.told.refused[f"{deed.__name__} {error.code}"] += 1
 
     def hold(self) -> None:
-        """Begin a charge."""
-        place = self.random.randrange(len(self.customers))
+        """Begin a charge; not with the last wallet, which has no holds, so that refunds get through."""
+        place = self.random.randrange(len(self.customers) - 1)
         number = f"T{self.name}-{self.count}".replace(":", "-")
         whole = self.random.random() < 0.2
         amount = None if whole else from_fen(self.random.randint(1, 30_000))
@@ -161,6 +165,45 @@ class Player:
             place, number = self.random.choice(self.recharges)
             recharges.pay_sandbox(customer=self.customers[place], recharge_no=number)
 
+    def late_charge(self) -> None:
+        """A record came late: charged without a hold, to the wallet that refunds are asked for."""
+        place, number = len(self.customers) - 1, f"L{self.name}-{self.count}".replace(":", "-")
+        payable = from_fen(self.random.randint(0, 3_000))
+        payment = wallets.charge(
+            customer=self.customers[place], order_no=number, electricity=payable, service=ZERO
+        )
+        self.told.charge(number, self.customers[place].pk, payable, payment)
+
+    def ask_refund(self) -> None:
+        """Ask for principal back: a part, or all of it."""
+        customer = self.customers[-1] if self.random.random() < 0.8 else self.random.choice(self.customers)
+        amount = None if self.random.random() < 0.3 else from_fen(self.random.randint(1, 10_000))
+        refunds.apply(
+            customer=customer,
+            amount=amount,
+            reason="",
+            applied_by=Actor("customer", str(customer.pk)),
+            request_key=f"{self.name}-{self.count}",
+        )
+
+    def decide_refund(self) -> None:
+        """Approve, reject, withdraw or pay whatever refund there is, whoever else is doing so."""
+        refund = WalletRefund.objects.select_related("wallet__customer").order_by("-id").first()
+        if refund is None:
+            return
+        number, reviewer = refund.refund_no, Actor("staff", self.name)
+        match self.random.randrange(5):
+            case 0:
+                refunds.reject(refund_no=number, reviewer=reviewer, reason="x")
+            case 1:
+                customer = refund.wallet.customer
+                actor = Actor("customer", str(customer.pk))
+                refunds.cancel(refund_no=number, customer=customer, actor=actor)
+            case 2:
+                refund_run.run_due()
+            case _:
+                refunds.approve(refund_no=number, reviewer=reviewer)
+
     def _some_order(self) -> tuple[int, str, int]:
         newest = self.orders[-24:]
         return self.random.choice(newest if self.random.random() < 0.9 else self.orders[:])
@@ -191,7 +234,8 @@ def check(customers: list[Customer], told: Told) -> None:
     for wallet in Wallet.objects.filter(customer__in=customers):
         bonus = sum(wallet.recharges.filter(state="paid").values_list("bonus", flat=True), ZERO)
         there = wallet.available + wallet.held + wallet.frozen - wallet.debt
-        assert there == paid[wallet.customer_id] + bonus - spent[wallet.customer_id]
+        gone = sum((refund.paid + refund.bonus_taken for refund in wallet.refunds.all()), ZERO)
+        assert there == paid[wallet.customer_id] + bonus - spent[wallet.customer_id] - gone
         debts = list(Debt.objects.filter(wallet=wallet))
         assert sum((debt.amount for debt in debts), ZERO) == owed[wallet.customer_id]
         assert sum((debt.outstanding for debt in debts), ZERO) == wallet.debt
@@ -201,7 +245,7 @@ def check(customers: list[Customer], told: Told) -> None:
 
 def torture(operations: int, seed: int) -> Told:
     """Play so many operations, with a check after every ROUND of them."""
-    customers = [factories.a_customer("0") for _ in range(WALLETS)]
+    customers = [factories.a_customer("0") for _ in range(WALLETS + 1)]
     orders: list[tuple[int, str, int]] = []
     told = Told()
     players = [Player(f"{seed}:{thread}", customers, orders, told) for thread in range(THREADS)]
@@ -227,11 +271,13 @@ def torture(operations: int, seed: int) -> Told:
 
 def must_have_met(told: Told) -> None:
     """The run was one: every operation succeeded many times, and the rules refused what they should."""
-    for deed in ("hold", "charge", "release", "raise_hold", "recharge", "pay_again"):
+    for deed in ("hold", "charge", "release", "raise_hold", "recharge", "pay_again", "late_charge"):
         assert told.done[deed] > 10, told.done
     assert {"hold wallet.debt", "hold wallet.insufficient"} <= set(told.refused), told.refused
     assert any(split[2] for _, _, split in told.charged.values())
     assert Debt.objects.exclude(closed_at=None).exists()
+    assert WalletRefund.objects.filter(state="done").exists()
+    assert {"ask_refund wallet.refund_under_way", "decide_refund wallet.refund_decided"} <= set(told.refused)
 
 
 def test_money_stays_right_when_everything_happens_at_once() -> None:
