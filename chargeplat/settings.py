@@ -234,6 +234,8 @@ SPECTACULAR_SETTINGS = {
         "ConnectorState": "apps.piles.enums.ConnectorState",
         "RechargeState": "apps.wallet.enums.RechargeState",
         "ChannelName": "apps.wallet.enums.ChannelName",
+        "OrderRefundState": "apps.orders.enums.OrderRefundState",
+        "WalletRefundState": "apps.wallet.enums.RefundState",
         "PileKind": "apps.piles.enums.PileKind",
         "CouponKind": "apps.coupons.enums.CouponKind",
         "CouponState": "apps.coupons.enums.CouponState",

@@ -142,6 +142,42 @@ def test_a_new_price_is_painted_and_assigned(browser: Browser, base: str) -> Non
         assert watch.faults == []
 
 
+def test_a_refund_is_reviewed_and_paid(browser: Browser, base: str) -> None:
+    with person(browser, base) as (page, watch):
+        sign_in(page, "admin", PASSWORD)
+        page.goto(first_link(page, "/admin/wallet/walletrefund/?state__exact=applied"))
+        shown = words(page)
+        for title in ("待审核", "退款明细", "过程", "账务流水", "已申请，款项已冻结", "150.00"):
+            assert title in shown, title
+        assert english(page) == []
+        page.locator("a[hx-get$='/reject/']").click()
+        dialog = page.locator("#dialog")
+        dialog.get_by_role("button", name="驳回").click()
+        assert dialog.is_visible()  # without a reason it stays
+        page.keyboard.press("Escape")
+        page.reload()
+        page.locator("a[hx-get$='/approve/']").click()
+        page.locator("#dialog").get_by_role("button", name="通过").click()
+        page.get_by_text("退款已进入打款。").wait_for()
+        for _ in range(30):
+            if "渠道已打款" in words(page):
+                break
+            page.wait_for_timeout(1_000)
+            page.reload()
+        assert "渠道已打款" in words(page)
+        assert page.locator("a[hx-get$='/approve/']").count() == 0
+
+        page.goto("/admin/wallet/debt/?debt=open")
+        assert "欠费时长" in words(page)
+        assert english(page) == []
+        page.goto(first_link(page, "/admin/orders/orderrefund/?state__exact=applied"))
+        page.locator("a[hx-get$='/approve/']").click()
+        page.locator("#dialog").get_by_role("button", name="通过").click()
+        page.get_by_text("款项已退回钱包。").wait_for()
+        assert "退款去向" in words(page)
+        assert watch.faults == []
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_on_a_phone(browser: Browser, base: str, dark: bool) -> None:
     with person(browser, base, phone=True, dark=dark) as (page, watch):
@@ -155,6 +191,7 @@ def test_on_a_phone(browser: Browser, base: str, dark: bool) -> None:
             order,
             "/admin/piles/connector/",
             "/admin/sites/station/",
+            first_link(page, "/admin/wallet/walletrefund/"),
         ):
             page.goto(path)
             page.locator("#content").wait_for()

@@ -176,6 +176,7 @@ def _refunds_of(driver: Customer, gun: Connector) -> tuple[str, str, str]:
     factories.put_online(gun.pile)
     order = factories.a_charging_order(customer=driver, connector=gun)
     settling.settle_record(record_id=factories.a_record(order, {"flat": "1.0000"}).pk)
+    factories.put_online(gun.pile)
     words = {"reason": SECRET, "applied_by": Actor("customer", str(driver.pk), SECRET)}
     of_order = refunds.apply(
         order_no=order.order_no,

@@ -75,7 +75,7 @@ COUNTS = {
     "wallet.recharge": 5,
     "wallet.wallet": 5,
     "wallet.walletpolicy": 5,
-    "wallet.walletrefund": 10,
+    "wallet.walletrefund": 11,
     "wallet.walletrefundpart": 6,
 }
 

@@ -65,9 +65,12 @@ def test_from_the_wallets_button_to_the_bank(tenant: Any, django_capture_on_comm
     third.post(transfer, sent)
     done = fresh(refund)
     assert (done.state, done.paid) == ("done", Decimal("130.00"))
-    deeds = list(AuditEntry.objects.order_by("id").values_list("action", "actor_name"))
+    deeds = list(
+        AuditEntry.objects.filter(action__startswith="wallet.")
+        .order_by("id")
+        .values_list("action", "actor_name")
+    )
     assert deeds == [
-        ("wallet.wallet_refund_applied", "王芳"),
         ("wallet.wallet_refund_applied", "王芳"),
         ("wallet.walletrefund_approved", "李强"),
         ("wallet.walletrefundpart_transferred", "赵敏"),
@@ -144,7 +147,7 @@ def test_debts_are_recovered_where_there_is_money(tenant: Any) -> None:
         cursor.execute("update wallet_debt set created_at = created_at - interval '31 days'")
     assert order.order_no in client.get("/admin/wallet/debt/", {"age": "30"}).content.decode()
     assert order.order_no not in client.get("/admin/wallet/debt/", {"age": "90"}).content.decode()
-    assert AuditEntry.objects.get().action == "wallet.debt_recovered"
+    assert AuditEntry.objects.filter(action="wallet.debt_recovered", actor_name="王芳").count() == 1
 
 
 def test_the_rule_for_the_bonus_is_changed_with_a_permission(tenant: Any) -> None:
@@ -155,5 +158,5 @@ def test_the_rule_for_the_bonus_is_changed_with_a_permission(tenant: Any) -> Non
     client = signed_in(a_user("wallet.view_walletpolicy", "wallet.change_walletpolicy", display_name="王芳"))
     client.post(page, data)
     assert refunds.policy().bonus_on_refund == "keep"
-    entry = AuditEntry.objects.get()
+    entry = AuditEntry.objects.get(action__startswith="wallet.")
     assert (entry.actor_name, entry.action) == ("王芳", "wallet.walletpolicy_changed")
