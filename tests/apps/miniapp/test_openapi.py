@@ -57,6 +57,8 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "get coupons",
         "get coupons/offers",
         "get me",
+        "get order-refunds",
+        "get order-refunds/{refund_no}",
         "get orders",
         "get orders/{order_no}",
         "get stations",
@@ -65,6 +67,8 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "get wallet/recharge-options",
         "get wallet/recharges",
         "get wallet/recharges/{recharge_no}",
+        "get wallet/refunds",
+        "get wallet/refunds/{refund_no}",
         "get wallet/statement",
         "post auth/login",
         "post auth/sms-code",
@@ -72,8 +76,12 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "post charges/{order_no}/stop",
         "post charges/{order_no}/ticket",
         "post coupons",
+        "post order-refunds/{refund_no}/cancel",
+        "post orders/{order_no}/refunds",
         "post wallet/recharges",
         "post wallet/recharges/{recharge_no}/sandbox-pay",
+        "post wallet/refunds",
+        "post wallet/refunds/{refund_no}/cancel",
     ]
 
 
@@ -119,7 +127,13 @@ def test_starts_and_top_ups_ask_for_a_key(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", [])
         if parameter["name"] == "Idempotency-Key" and parameter["required"]
     }
-    assert with_key == {"post /api/v1/charges", "post /api/v1/coupons", "post /api/v1/wallet/recharges"}
+    assert with_key == {
+        "post /api/v1/charges",
+        "post /api/v1/coupons",
+        "post /api/v1/orders/{order_no}/refunds",
+        "post /api/v1/wallet/recharges",
+        "post /api/v1/wallet/refunds",
+    }
 
 
 @pytest.mark.usefixtures("tenant")

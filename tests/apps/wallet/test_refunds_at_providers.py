@@ -14,7 +14,7 @@ from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import RefundOrder
 from apps.wallet.errors import RefundAtProvider
 from apps.wallet.models import JournalEntry, PaymentNotice, Recharge, WalletRefund, WalletRefundPart
-from tests.apps.wallet.conftest import Shopping, Site, a_shopping
+from tests.apps.wallet.conftest import Shopping, Site, open_shop
 from tests.apps.wallet.test_refunds import LI, WANG, ZHAO, ask, fresh, yuan
 
 TIMEOUT = (10.0, 30.0)
@@ -264,7 +264,13 @@ def test_keys_that_cannot_be_read_keep_it_queued(paid: Shopping) -> None:
 @pytest.fixture
 def wechat(request: pytest.FixtureRequest, site: Site, settings: Any) -> Shopping:
     settings.PAYMENT_TIMEOUT_S = TIMEOUT
-    made = a_shopping(request, "wechatpay", site)
+    made = open_shop(
+        "wechatpay",
+        request.getfixturevalue("wechatpay_issued"),
+        request.getfixturevalue("wechatpay_server")[1].url,
+        request.getfixturevalue("wechatpay_console"),
+        site,
+    )
     _, params = made.begin()
     made.pay(params)
     site.keep_from = silent

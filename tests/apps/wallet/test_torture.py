@@ -94,7 +94,7 @@ class Player:
             (self.pay_again, 8),
             (self.late_charge, 4),
             (self.ask_refund, 8),
-            (self.decide_refund, 8),
+            (self.decide_refund, 12),
         ]
         for _ in range(operations):
             deed = self.random.choices([one for one, _ in deeds], [weight for _, weight in deeds])[0]
@@ -168,7 +168,7 @@ class Player:
     def late_charge(self) -> None:
         """A record came late: charged without a hold, to the wallet that refunds are asked for."""
         place, number = len(self.customers) - 1, f"L{self.name}-{self.count}".replace(":", "-")
-        payable = from_fen(self.random.randint(0, 3_000))
+        payable = from_fen(self.random.randint(0, 2_000))
         payment = wallets.charge(
             customer=self.customers[place], order_no=number, electricity=payable, service=ZERO
         )
@@ -188,11 +188,12 @@ class Player:
 
     def decide_refund(self) -> None:
         """Approve, reject, withdraw or pay whatever refund there is, whoever else is doing so."""
-        refund = WalletRefund.objects.select_related("wallet__customer").order_by("-id").first()
-        if refund is None:
+        newest = list(WalletRefund.objects.select_related("wallet__customer").order_by("-id")[:4])
+        if not newest:
             return
+        refund = self.random.choice(newest)
         number, reviewer = refund.refund_no, Actor("staff", self.name)
-        match self.random.randrange(5):
+        match self.random.randrange(6):
             case 0:
                 refunds.reject(refund_no=number, reviewer=reviewer, reason="x")
             case 1:
@@ -273,7 +274,8 @@ def must_have_met(told: Told) -> None:
     """The run was one: every operation succeeded many times, and the rules refused what they should."""
     for deed in ("hold", "charge", "release", "raise_hold", "recharge", "pay_again", "late_charge"):
         assert told.done[deed] > 10, told.done
-    assert {"hold wallet.debt", "hold wallet.insufficient"} <= set(told.refused), told.refused
+    assert "hold wallet.insufficient" in told.refused, told.refused
+    assert any(refusal.endswith(" wallet.debt") for refusal in told.refused), told.refused
     assert any(split[2] for _, _, split in told.charged.values())
     assert Debt.objects.exclude(closed_at=None).exists()
     assert WalletRefund.objects.filter(state="done").exists()
