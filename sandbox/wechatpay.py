@@ -3,8 +3,9 @@
 A merchant in public-key mode asks for answers signed with `PUB_KEY_ID_…` by the header Wechatpay-Serial; everybody else
 is answered with the newest platform certificate. Settings: `notice_key` ("public_key" or "certificate": what notices
 are signed with), `instant_refunds` (a refund is done when it is asked for; else POST refunds ends it), `balance` (fen
-in the merchant's account, for NOT_ENOUGH), `fee_rate` (default "0.006"), `probe` (a bad signature carries WeChat's test
-prefix). Control: POST rotate {"key": "public_key"|"certificate"} → the new key's id.
+in the merchant's account, for NOT_ENOUGH), `fee_rate` (default "0.006"), `unfinished_bills` (today has a bill already),
+`probe` (a bad signature carries WeChat's test prefix). Control: POST rotate {"key": "public_key"|"certificate"} → the
+new key's id.
 """
 
 from __future__ import annotations
@@ -539,7 +540,7 @@ class WechatPay(Provider):
 
     def _bill(self, merchant: Merchant, request: Request) -> Reply:
         day = date.fromisoformat(request.query.get("bill_date", ""))
-        if day >= now().date():
+        if day >= now().date() and not self.settings.get("unfinished_bills"):
             raise Refusal(400, "INVALID_REQUEST", "账单日期错误，只能下载今天以前的账单")
         lines = self._bill_lines(merchant, day)
         if not lines:

@@ -341,7 +341,13 @@ def a_channel_difference(out_no: str = "") -> ChannelDifference:
     number = out_no or f"R{next(_numbers)}"
     moment = now() - timedelta(days=next(_numbers))
     day = ChannelDay.objects.create(
-        merchant=merchant_for("sandbox"), day=business_day(moment), state="reconciled", differences_open=1
+        merchant=merchant_for("sandbox"),
+        day=business_day(moment),
+        state="reconciled",
+        their_payments=1,
+        their_paid=Decimal("1.00"),
+        differences_found=1,
+        differences_open=1,
     )
     row = ChannelBillRow.objects.create(
         channel_day=day,

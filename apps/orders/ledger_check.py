@@ -285,6 +285,32 @@ CHECKS: dict[str, str] = {
               from wallet_channelday) d full join booked b on b.reference = d.reference
         where coalesce(d.fee_booked, 0) <> coalesce(b.amount, 0)
             or round(coalesce(d.fee, 0), 2) <> coalesce(d.fee_booked, 0)""",
+    # --- reconciliation
+    "channel's day differs from the rows of its bill": """
+        select d.id as subject, d.day, d.their_payments, d.their_paid, d.their_refunds, d.their_refunded, d.fee,
+            b.payments, b.paid, b.refunds, b.refunded, b.fee as row_fee
+        from wallet_channelday d
+        left join lateral (
+            select count(*) filter (where kind = 'payment') as payments,
+                count(*) filter (where kind = 'refund') as refunds,
+                coalesce(sum(amount) filter (where kind = 'payment'), 0) as paid,
+                coalesce(sum(amount) filter (where kind = 'refund'), 0) as refunded, coalesce(sum(fee), 0) as fee
+            from wallet_channelbillrow where channel_day_id = d.id and not superseded) b on true
+        where (d.their_payments, d.their_paid, d.their_refunds, d.their_refunded, d.fee) is distinct from
+            (b.payments, b.paid, b.refunds, b.refunded, b.fee)""",
+    "open differences of a channel's day": """
+        select d.id as subject, d.day, d.differences_open, count(x.id) as there
+        from wallet_channelday d left join wallet_channeldifference x on x.channel_day_id = d.id and x.state = 'open'
+        group by d.id having d.differences_open <> count(x.id)""",
+    "difference about another payment or refund": """
+        select x.id as subject, x.trade_kind, x.out_no, x.ours, c.recharge_no, c.amount, p.out_refund_no,
+            p.amount as part
+        from wallet_channeldifference x left join wallet_recharge c on c.id = x.recharge_id
+        left join wallet_walletrefundpart p on p.id = x.refund_part_id
+        where case when x.trade_kind = 'refund' then (x.out_no, x.ours) is distinct from (p.out_refund_no, p.amount)
+                and (p.id is not null or x.kind <> 'only_theirs')
+            else (x.out_no, x.ours) is distinct from (c.recharge_no, c.amount)
+                and (c.id is not null or x.kind <> 'only_theirs') end""",
     **BOOK_CHECKS,
 }
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import structlog
 from django.db import connection, transaction
 from django.db.models import Count, F, Q, Sum
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.backoffice import approvals
@@ -28,7 +29,7 @@ from apps.common.ids import Actor
 from apps.common.money import ZERO, round_fen
 from apps.common.schema import current_schema
 from apps.common.time import business_day, day_bounds, now
-from apps.wallet import ledger, recharges
+from apps.wallet import ledger, recharges, refunds
 from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import (
     BillKind,
@@ -43,12 +44,21 @@ from apps.wallet.enums import (
     BillState,
     ChannelDifferenceKind,
     JournalKind,
+    PartState,
     RechargeState,
     TradeKind,
 )
 from apps.wallet.errors import BillDayNotOver, DifferenceDecided, NothingToAsk
 from apps.wallet.ledger import credit, debit
-from apps.wallet.models import ChannelBillRow, ChannelDay, ChannelDifference, MerchantAccount, Recharge
+from apps.wallet.models import (
+    ChannelBillRow,
+    ChannelDay,
+    ChannelDifference,
+    MerchantAccount,
+    Recharge,
+    WalletRefundPart,
+)
+from apps.wallet.models.refunds import AT_CHANNEL
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +72,8 @@ ANALYZE_FROM = 1_000
 """Rows of a bill that the planner has to know of before they are matched; it would join them one by one."""
 _LOCK = 7_203_413  # any number that no other advisory lock of ours has
 KINDS = {BillKind.PAYMENT: TradeKind.PAYMENT, BillKind.REFUND: TradeKind.REFUND}
+BY_HAND = "by_hand"
+"""State of a refund, beside those of its part, whose money a person transferred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +94,13 @@ def reconcile_day(
 ) -> ChannelRun:
     """Download a merchant account's bill of a day that is over, store and match it. Raises BillDayNotOver.
 
+    A dry run may look at today, where the provider has a bill of it already (our sandboxes can).
+
     Network: never call it inside a transaction. A bill that is not there, or cannot be read, is the run's `problem`,
     and is asked for again later; what was stored before stays. `dry_run` stores nothing, not even the problem.
     """
     moment = at or now()
-    if day >= business_day(moment):
+    if day > business_day(moment) or (day == business_day(moment) and not dry_run):
         raise BillDayNotOver(day=str(day))
     try:
         rows: Sequence[BillRow] = channel_of(merchant).download_bill(day)
@@ -280,26 +294,43 @@ WITH theirs AS (
 PAYMENTS = f"""{_THEIRS}
 SELECT CASE WHEN c.id IS NULL OR c.merchant_id IS DISTINCT FROM t.merchant_id OR t.copy > 1 THEN 'only_theirs'
             WHEN c.amount <> t.amount THEN 'amount_differs' ELSE 'state_differs' END,
-       t.out_no, t.channel_trade_no, c.amount, t.amount, t.at, c.id, c.state, t.copy, c.merchant_id
+       t.out_no, t.channel_trade_no, c.amount, t.amount, t.at, c.id, NULL::bigint, c.state, t.copy, c.merchant_id
   FROM theirs t LEFT JOIN wallet_recharge c ON c.recharge_no = t.out_no
  WHERE t.kind = 'payment' AND NOT (c.id IS NOT NULL AND c.merchant_id = t.merchant_id AND c.amount = t.amount
        AND c.state = 'paid' AND t.copy = 1)
  ORDER BY t.id
 """  # noqa: S608 - the text above
 PAYMENTS_OURS = """
-SELECT 'only_ours', c.recharge_no, c.channel_trade_no, c.amount, NULL::numeric, c.paid_at, c.id, c.state, 1,
-       c.merchant_id
+SELECT 'only_ours', c.recharge_no, c.channel_trade_no, c.amount, NULL::numeric, c.paid_at, c.id, NULL::bigint,
+       c.state, 1, c.merchant_id
   FROM wallet_recharge c
  WHERE c.merchant_id = %(merchant_id)s AND c.state = 'paid' AND c.paid_at >= %(start)s AND c.paid_at < %(end)s
    AND NOT EXISTS (SELECT FROM wallet_channelbillrow b WHERE b.merchant_id = c.merchant_id AND b.kind = 'payment'
                    AND b.out_no = c.recharge_no AND NOT b.superseded)
  ORDER BY c.id
 """
+# A part that a person transferred, that was replaced or given back, and that the channel paid as well, went out twice.
 REFUNDS = f"""{_THEIRS}
-SELECT 'only_theirs', t.out_no, t.channel_refund_no, NULL::numeric, t.amount, t.at, NULL::bigint, NULL::text, t.copy,
-       NULL::bigint
-  FROM theirs t WHERE t.kind = 'refund' ORDER BY t.id
+SELECT CASE WHEN p.id IS NULL OR c.merchant_id IS DISTINCT FROM t.merchant_id OR t.copy > 1 THEN 'only_theirs'
+            WHEN p.amount <> t.amount THEN 'amount_differs' ELSE 'state_differs' END,
+       t.out_no, t.channel_refund_no, p.amount, t.amount, t.at, c.id, p.id,
+       CASE WHEN p.manual AND p.state = 'done' THEN 'by_hand' ELSE p.state END, t.copy, c.merchant_id
+  FROM theirs t LEFT JOIN wallet_walletrefundpart p ON p.out_refund_no = t.out_no
+       LEFT JOIN wallet_recharge c ON c.id = p.recharge_id
+ WHERE t.kind = 'refund' AND NOT (p.id IS NOT NULL AND c.merchant_id = t.merchant_id AND p.amount = t.amount
+       AND p.state = 'done' AND NOT p.manual AND t.copy = 1)
+ ORDER BY t.id
 """  # noqa: S608 - the text above
+REFUNDS_OURS = """
+SELECT 'only_ours', p.out_refund_no, p.channel_refund_no, p.amount, NULL::numeric, p.done_at, c.id, p.id, p.state, 1,
+       c.merchant_id
+  FROM wallet_walletrefundpart p JOIN wallet_recharge c ON c.id = p.recharge_id
+ WHERE c.merchant_id = %(merchant_id)s AND p.state = 'done' AND NOT p.manual AND p.done_at >= %(start)s
+   AND p.done_at < %(end)s
+   AND NOT EXISTS (SELECT FROM wallet_channelbillrow b WHERE b.merchant_id = c.merchant_id AND b.kind = 'refund'
+                   AND b.out_no = p.out_refund_no AND NOT b.superseded)
+ ORDER BY p.id
+"""
 
 
 def _match(row: ChannelDay, at: datetime) -> ChannelRun:
@@ -310,6 +341,7 @@ def _match(row: ChannelDay, at: datetime) -> ChannelRun:
         *_found(TradeKind.PAYMENT, PAYMENTS, values),
         *_found(TradeKind.PAYMENT, PAYMENTS_OURS, values),
         *_found(TradeKind.REFUND, REFUNDS, values),
+        *_found(TradeKind.REFUND, REFUNDS_OURS, values),
     ]
     row.differences_found = len(found)
     row.differences_open = keep(ChannelDifference, {"channel_day_id": row.pk}, found, at)
@@ -329,6 +361,7 @@ class _Pair(NamedTuple):
     theirs: Decimal | None
     at: datetime
     recharge_id: int | None
+    part_id: int | None
     state: str | None
     copy: int
     merchant_id: int | None
@@ -362,13 +395,18 @@ def _difference(trade_kind: TradeKind, pair: _Pair) -> Found:
             "theirs": pair.theirs,
             "at": pair.at,
             "recharge_id": pair.recharge_id,
+            "refund_part_id": pair.part_id,
         },
     )
 
 
 def state_words(difference: ChannelDifference) -> str:
     """Return our own side's state at the last run, in words."""
-    return str(RechargeState(difference.figures["state"]).label)
+    state = difference.figures["state"]
+    if state == BY_HAND:
+        return gettext("transferred by hand")
+    states = RechargeState if difference.trade_kind == TradeKind.PAYMENT else PartState
+    return str(states(state).label)
 
 
 def _sum_up(row: ChannelDay, start: datetime, end: datetime) -> None:
@@ -386,6 +424,15 @@ def _sum_up(row: ChannelDay, start: datetime, end: datetime) -> None:
     )
     sums = paid.aggregate(count=Count("pk"), total=Sum("amount"))
     row.our_payments, row.our_paid = sums["count"], sums["total"] or ZERO
+    back = WalletRefundPart.objects.filter(
+        recharge__merchant=row.merchant_id,
+        state=PartState.DONE,
+        manual=False,
+        done_at__gte=start,
+        done_at__lt=end,
+    )
+    sums = back.aggregate(count=Count("pk"), total=Sum("amount"))
+    row.our_refunds, row.our_refunded = sums["count"], sums["total"] or ZERO
 
 
 def _run_of(row: ChannelDay) -> ChannelRun:
@@ -400,15 +447,27 @@ def _run_of(row: ChannelDay) -> ChannelRun:
     )
 
 
-def query_now(*, difference_id: int, at: datetime | None = None) -> ChannelRun:
-    """Ask the provider about a payment that is done there and not here, let it heal, and match the day anew.
+def can_heal(difference: ChannelDifference) -> bool:
+    """Return whether asking the provider can end a difference: done there, and we still wait for it or closed it."""
+    if difference.kind != ChannelDifferenceKind.STATE_DIFFERS or difference.state != DifferenceState.OPEN:
+        return False
+    if difference.refund_part is not None:
+        return difference.refund_part.state in {*AT_CHANNEL, PartState.ABNORMAL}
+    return difference.recharge is not None
 
-    Network: never inside a transaction. Raises NothingToAsk for other differences, and what `check_recharge` raises.
+
+def query_now(*, difference_id: int, at: datetime | None = None) -> ChannelRun:
+    """Ask the provider about what is done there and not here, let it heal, and match the day anew.
+
+    Network: never inside a transaction. Raises NothingToAsk where `can_heal` says no, and what `check_recharge` raises.
     """
-    difference = ChannelDifference.objects.select_related("recharge").get(pk=difference_id)
-    if difference.kind != ChannelDifferenceKind.STATE_DIFFERS or difference.recharge is None:
+    difference = ChannelDifference.objects.select_related("recharge", "refund_part").get(pk=difference_id)
+    if not can_heal(difference):
         raise NothingToAsk
-    recharges.check_recharge(recharge_no=difference.recharge.recharge_no)
+    if difference.refund_part is not None:
+        refunds.refund_reported(out_refund_no=difference.refund_part.out_refund_no)
+    elif difference.recharge is not None:
+        recharges.check_recharge(recharge_no=difference.recharge.recharge_no)
     return match_again(channel_day_id=difference.channel_day_id, at=at)
 
 

@@ -303,7 +303,7 @@ class ChannelDifferenceAdmin(DifferenceAdmin):
         "at_shown",
         "state_shown",
     ]
-    list_select_related = ["channel_day__merchant", "recharge"]
+    list_select_related = ["channel_day__merchant", "recharge", "refund_part"]
     list_filter = [
         ("state", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
@@ -320,8 +320,8 @@ class ChannelDifferenceAdmin(DifferenceAdmin):
         ("trade_kind", "channel_no"),
         ("ours", "theirs"),
         ("difference_shown", "state_shown"),
-        ("recharge", "at_shown"),
-        "figures_shown",
+        ("recharge", "refund_shown"),
+        ("figures_shown", "at_shown"),
         ("resolution", "resolved_by"),
         ("resolved_shown", "reopened"),
     ]
@@ -389,10 +389,10 @@ class ChannelDifferenceAdmin(DifferenceAdmin):
         """Who may; the button shows where asking can help."""
         if not self.allowed(request, "reconcile_channel"):
             return False
-        healable = ChannelDifference.objects.filter(
-            kind=ChannelDifferenceKind.STATE_DIFFERS, state=DifferenceState.OPEN
-        )
-        return object_id is None or healable.filter(pk=object_id).exists()
+        if object_id is None:
+            return True
+        row = ChannelDifference.objects.select_related("recharge", "refund_part").filter(pk=object_id).first()
+        return row is not None and reconcile.can_heal(row)
 
     @display(description=gettext_lazy("business day"), ordering="channel_day__day")
     def day_shown(self, obj: ChannelDifference) -> str:
@@ -408,6 +408,14 @@ class ChannelDifferenceAdmin(DifferenceAdmin):
     def difference_shown(self, obj: ChannelDifference) -> str:
         """What the channel says beyond us."""
         return f"{obj.difference:+.2f}"
+
+    @display(description=gettext_lazy("wallet refund"))
+    def refund_shown(self, obj: ChannelDifference) -> SafeString | str:
+        """The refund that its part belongs to."""
+        if obj.refund_part is None:
+            return shown.EMPTY
+        address = reverse("admin:wallet_walletrefund_change", args=[obj.refund_part.refund_id])
+        return format_html('<a href="{}">{}</a>', address, obj.refund_part)
 
     @display(description=gettext_lazy("time"), ordering="at")
     def at_shown(self, obj: ChannelDifference) -> str:

@@ -13,6 +13,7 @@ from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
 from apps.wallet.enums import BillState, ChannelDifferenceKind, TradeKind
 from apps.wallet.models.payments import MerchantAccount, Recharge
+from apps.wallet.models.refunds import WalletRefundPart
 
 
 class ChannelDay(TimeStamped):
@@ -138,6 +139,14 @@ class ChannelDifference(Difference):
         blank=True,
         related_name="channel_differences",
         verbose_name=_("recharge order"),
+    )
+    refund_part = models.ForeignKey(
+        WalletRefundPart,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="channel_differences",
+        verbose_name=_("part of a refund"),
     )
 
     class Meta:

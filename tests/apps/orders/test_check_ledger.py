@@ -32,6 +32,12 @@ AN_APPROVAL = (
     " select '{operation}', 'orders.order', id::text, order_no, '', '{payload}', '{{}}',"
     " '', '', now(), 'staff', '1', '', true, 'executed', '', '', '', '', '' from orders_order where state = 'completed'"
 )
+A_DIFFERENCE = (
+    "insert into wallet_channeldifference (channel_day_id, kind, trade_kind, subject, out_no, channel_no, ours, at,"
+    " figures, state, resolution, resolved_by, reopened, created_at, updated_at)"
+    " select id, 'only_ours', 'refund', 'x', 'x', '', 1, now(), '{}', 'cleared', '', '', 0, now(), now()"
+    " from wallet_channelday"
+)
 # What breaks each check. Triggers and constraints refuse most of it, so they are off while it is done.
 DAMAGE = {
     "entry does not sum to zero": "update wallet_posting set amount = amount + 1"
@@ -68,6 +74,9 @@ DAMAGE = {
     "order refund differs from the ledger": "update orders_orderrefund set electricity = electricity + 1",
     "order refund does not add up": "update orders_orderrefund set principal = principal - 1",
     "order gave back more than it was paid": "update orders_orderrefund set principal = principal + 100",
+    "channel's day differs from the rows of its bill": "update wallet_channelday set their_refunded = 1",
+    "open differences of a channel's day": "update wallet_channelday set differences_open = 1",
+    "difference about another payment or refund": A_DIFFERENCE,
     "channel fee differs from its bill": "update wallet_channelday set fee_booked = 0.02",
     "frozen money differs from open refunds": "update wallet_wallet set frozen_principal = frozen_principal + 1",
     "wallet refund differs from the ledger": "update wallet_walletrefund set amount = amount + 1",

@@ -276,7 +276,11 @@ class Shopping:
 def shopping(request: pytest.FixtureRequest, site: Site, settings: Any) -> Shopping:
     """For each provider."""
     settings.PAYMENT_TIMEOUT_S = TIMEOUT
-    provider = request.param
+    return a_shopping(request, request.param, site)
+
+
+def a_shopping(request: pytest.FixtureRequest, provider: str, site: Site) -> Shopping:
+    """A merchant account at a provider's sandbox, as it issued it."""
     return open_shop(
         provider,
         request.getfixturevalue(f"{provider}_issued"),
