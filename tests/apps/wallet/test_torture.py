@@ -1,4 +1,4 @@
-"""Thirty-two threads on a few wallets: hold, charge, top up, recover, refund, all at once and all the time.
+"""Thirty-two threads on a few wallets: hold, charge, top up, recover, refund to channels and from orders, all at once.
 
 What each thread does is fixed by its seed; how the threads meet is not. After every thousand operations all of them
 stop, and the books are held against every check of the ledger, against what the threads say they were told, and against
@@ -24,17 +24,23 @@ from apps.common.ids import Actor
 from apps.common.money import ZERO, from_fen
 from apps.common.schema import current_schema, run_in_schema
 from apps.customers.models import Customer
+from apps.orders import refunds as order_refunds
+from apps.orders.enums import OrderRefundState
 from apps.orders.ledger_check import CHECKS
+from apps.orders.models import Order, OrderRefund
+from apps.orders.settling import settle_record
 from apps.wallet import recharges, refund_run, refunds
 from apps.wallet import services as wallets
 from apps.wallet.models import Debt, Hold, Wallet, WalletRefund
-from apps.wallet.payment import PayOrder
+from apps.wallet.payment import Payment, PayOrder
 from tests import factories
 
 pytestmark = pytest.mark.usefixtures("committed")
 
 THREADS = 32
 WALLETS = 4
+SETTLED = 31
+"""Settled orders, of the wallet that refunds are asked for mostly. What is asked back of them is a few fen each."""
 ROUND = 1_000
 MAXIMUM = Decimal("500.00")
 ABOUT_ORDERS = {
@@ -42,7 +48,7 @@ ABOUT_ORDERS = {
     "running order without an open hold",
     "order differs from the ledger",
 }
-"""Checks that need orders: here charges have numbers only."""
+"""Checks that need an order for each charge: here most have numbers only."""
 
 
 @dataclass
@@ -73,11 +79,17 @@ class Player:
     """One thread's operations. Orders belong to all threads, so that they meet over them."""
 
     def __init__(
-        self, seed: str, customers: list[Customer], orders: list[tuple[int, str, int]], told: Told
+        self,
+        seed: str,
+        customers: list[Customer],
+        orders: list[tuple[int, str, int]],
+        settled: list[str],
+        told: Told,
     ) -> None:
         self.random = random.Random(seed)
         self.customers = customers
         self.orders = orders  # (customer, number, seed of its fees), the newest last
+        self.settled = settled
         self.told = told
         self.count = 0
         self.name = seed
@@ -95,6 +107,8 @@ class Player:
             (self.late_charge, 4),
             (self.ask_refund, 8),
             (self.decide_refund, 12),
+            (self.ask_order_refund, 8),
+            (self.decide_order_refund, 10),
         ]
         for _ in range(operations):
             deed = self.random.choices([one for one, _ in deeds], [weight for _, weight in deeds])[0]
@@ -205,6 +219,30 @@ class Player:
             case _:
                 refunds.approve(refund_no=number, reviewer=reviewer)
 
+    def ask_order_refund(self) -> None:
+        """Ask for some fen of a settled order's fees back, sometimes for all that is left."""
+        electricity, service = (from_fen(self.random.randint(0, 40)) for _ in range(2))
+        everything = self.random.random() < 0.05
+        order_refunds.apply(
+            order_no=self.random.choice(self.settled),
+            electricity=None if everything else electricity,
+            service=None if everything else service,
+            reason="x",
+            applied_by=Actor("staff", self.name),
+            request_key=f"{self.name}-{self.count}",
+        )
+
+    def decide_order_refund(self) -> None:
+        """Approve or reject a refund that was asked for lately, whoever else is doing so."""
+        newest = OrderRefund.objects.order_by("-id").values_list("refund_no", flat=True)[:12]
+        if not newest:
+            return
+        number, reviewer = self.random.choice(newest), Actor("staff", f"{self.name} too")
+        if self.random.random() < 0.2:
+            order_refunds.reject(refund_no=number, reviewer=reviewer, reason="x")
+        else:
+            order_refunds.approve(refund_no=number, reviewer=reviewer)
+
     def _some_order(self) -> tuple[int, str, int]:
         newest = self.orders[-24:]
         return self.random.choice(newest if self.random.random() < 0.9 else self.orders[:])
@@ -235,8 +273,17 @@ def check(customers: list[Customer], told: Told) -> None:
     for wallet in Wallet.objects.filter(customer__in=customers):
         bonus = sum(wallet.recharges.filter(state="paid").values_list("bonus", flat=True), ZERO)
         there = wallet.available + wallet.held + wallet.frozen - wallet.debt
+        back = sum(
+            (
+                refund.amount
+                for refund in OrderRefund.objects.filter(
+                    order__customer=wallet.customer_id, state=OrderRefundState.DONE
+                )
+            ),
+            ZERO,
+        )
         gone = sum((refund.paid + refund.bonus_taken for refund in wallet.refunds.all()), ZERO)
-        assert there == paid[wallet.customer_id] + bonus - spent[wallet.customer_id] - gone
+        assert there == paid[wallet.customer_id] + bonus + back - spent[wallet.customer_id] - gone
         debts = list(Debt.objects.filter(wallet=wallet))
         assert sum((debt.amount for debt in debts), ZERO) == owed[wallet.customer_id]
         assert sum((debt.outstanding for debt in debts), ZERO) == wallet.debt
@@ -244,12 +291,31 @@ def check(customers: list[Customer], told: Told) -> None:
         assert sum((hold.amount for hold in holds), ZERO) == wallet.held
 
 
+def settled_orders(customers: list[Customer], told: Told) -> list[str]:
+    """Orders that are settled already, every third with a debt: most of the last wallet, some of the first."""
+    numbers = []
+    for place in range(SETTLED):
+        customer = customers[0] if place % 10 == 9 else customers[-1]
+        amount = "72.00" if Wallet.objects.filter(customer=customer, debt__gt=0).exists() else "20.00"
+        told.recharge(factories.top_up(customer, amount), customer.pk, Decimal(amount))
+        order = factories.a_charging_order(customer=customer)
+        energy = "60.0000" if place % 3 == 0 else "10.0000"  # 72 yuan, or 12
+        settle_record(record_id=factories.a_record(order, {"flat": energy}).pk)
+        order.refresh_from_db()
+        payment = Payment(from_principal=order.paid_principal, from_bonus=order.paid_bonus, debt=order.debt)
+        told.charge(order.order_no, customer.pk, order.payable, payment)
+        numbers.append(order.order_no)
+    assert Order.objects.filter(debt__gt=0).exists()
+    return numbers
+
+
 def torture(operations: int, seed: int) -> Told:
     """Play so many operations, with a check after every ROUND of them."""
     customers = [factories.a_customer("0") for _ in range(WALLETS + 1)]
     orders: list[tuple[int, str, int]] = []
     told = Told()
-    players = [Player(f"{seed}:{thread}", customers, orders, told) for thread in range(THREADS)]
+    settled = settled_orders(customers, told)
+    players = [Player(f"{seed}:{thread}", customers, orders, settled, told) for thread in range(THREADS)]
     schema = current_schema()
 
     def run(player: Player, share: int) -> None:
@@ -280,6 +346,14 @@ def must_have_met(told: Told) -> None:
     assert Debt.objects.exclude(closed_at=None).exists()
     assert WalletRefund.objects.filter(state="done").exists()
     assert {"ask_refund wallet.refund_under_way", "decide_refund wallet.refund_decided"} <= set(told.refused)
+    assert OrderRefund.objects.filter(state=OrderRefundState.DONE).count() > 10
+    assert OrderRefund.objects.filter(state=OrderRefundState.REJECTED).exists()
+    refused = {
+        "ask_order_refund orders.refund_open",
+        "ask_order_refund wallet.charge_running",
+        "decide_order_refund orders.refund_decided",
+    }
+    assert refused <= set(told.refused), told.refused
 
 
 def test_money_stays_right_when_everything_happens_at_once() -> None:
