@@ -54,7 +54,7 @@ oracle: .venv/.stamp ## a million random charges: prices, discounts and payment 
 seed: .venv/.stamp ## 30 days of demo business into the running database
 	@$(PY) manage.py seed_demo --days 30 --close
 
-e2e: .venv/.stamp ## a new driver charges on the running system; the bill is compared with the oracle
+e2e: .venv/.stamp ## new drivers charge on the running system: bills against the oracle; coupon, refunds, the provider's bill
 	@$(PY) -m tests.e2e
 
 messages: .venv/.stamp ## collect source strings, compile the catalogues

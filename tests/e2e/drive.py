@@ -34,8 +34,11 @@ SETTLED_WITHIN_S = 60
 Say = Callable[[str], None]
 
 
-def main() -> int:
-    """Drive the system that PORT, YKC_PORT and CHARGEPLAT_STATE (or the options) name; returns the exit code."""
+def main(*more: Callable[[Site, Say], object]) -> int:
+    """Drive the system that PORT, YKC_PORT and CHARGEPLAT_STATE (or the options) name; returns the exit code.
+
+    `more` is driven after the one charge.
+    """
     if (BASE_DIR / ".env").is_file():
         environ.Env.read_env(str(BASE_DIR / ".env"))
     parser = argparse.ArgumentParser(
@@ -48,7 +51,8 @@ def main() -> int:
     options = parser.parse_args()
     site = Site(options.port, options.ykc_port, options.state, options.tenant)
     try:
-        drive(site, say)
+        for each in (drive, *more):
+            each(site, say)
     except (Wrong, OSError) as error:
         say(f"e2e FAILED: {error}")
         return 1
@@ -123,10 +127,10 @@ def ready_gun(app: App, code: str, seconds: float = 60) -> Any:
     )
 
 
-def start(app: App, code: str) -> str:
+def start(app: App, code: str, **options: str) -> str:
     """Start a charge, asking twice with one key; returns the order's number."""
     key = secrets.token_hex(8)
-    body = {"connector_code": code, "preset_amount": PRESET}
+    body = {"connector_code": code, "preset_amount": PRESET, **options}
     first, again = (app.post("charges", body, status=201, key=key) for _ in range(2))
     if first["order_no"] != again["order_no"]:
         raise Wrong("the same request started two orders")
@@ -168,8 +172,8 @@ def prices(app: App, station_no: str) -> dict[str, tuple[int, int]]:
     }
 
 
-def check_bill(order: Any, pile: OnePile, tariff: dict[str, tuple[int, int]]) -> None:
-    """Compare a bill with the oracle's, line by line; raises Wrong."""
+def check_bill(order: Any, pile: OnePile, tariff: dict[str, tuple[int, int]], coupon: Any = None) -> None:
+    """Compare a bill with the oracle's, line by line, and with the coupon that has to count; raises Wrong."""
     records = list(pile.records.values())
     if len(records) != 1:
         raise Wrong(f"the pile made {len(records)} records for one charge")
@@ -184,13 +188,22 @@ def check_bill(order: Any, pile: OnePile, tariff: dict[str, tuple[int, int]]) ->
     if ours != theirs:
         raise Wrong(f"bill lines (class, electricity fen, service fen): oracle {ours}, system {theirs}")
     electricity, service = oracle.fees(energies, tariff)
+    used, saving = oracle.choose([coupon] if coupon else [], electricity, service)
+    if coupon and used is None:
+        raise Wrong(f"by the oracle the coupon saves nothing of {oracle.yuan(service)} yuan of service")
+    whole = bool(coupon) and coupon["applies_to"] == "all"
+    off = oracle.split_two(saving, electricity, service) if whole else (0, saving)
     check(
         order,
         {
             "energy_kwh": f"{sum(energies.values()) // 10_000}.{sum(energies.values()) % 10_000:04d}",
             "electricity_fee": oracle.yuan(electricity),
             "service_fee": oracle.yuan(service),
-            "payable": oracle.yuan(electricity + service),
+            "coupon_id": coupon["id"] if coupon else None,
+            "coupon_discount": oracle.yuan(saving),
+            "electricity_payable": oracle.yuan(electricity - off[0]),
+            "service_payable": oracle.yuan(service - off[1]),
+            "payable": oracle.yuan(electricity + service - saving),
             "debt": "0.00",
         },
     )

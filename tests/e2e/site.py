@@ -66,6 +66,11 @@ class Site:
         kept = json.loads((self.state / "sandbox" / "keys.json").read_text())
         return str(kept["base_urls"]["wechatpay"])
 
+    def merchant_no(self, channel: str) -> str:
+        """The number of the tenant's merchant account at a provider's sandbox."""
+        kept = json.loads((self.state / "sandbox" / "keys.json").read_text())
+        return str(kept["merchants"][self.tenant][channel]["merchant_no"])
+
     def manage(self, *arguments: str) -> str:
         """Run a `manage.py` command against the system; returns what it printed, raises Wrong when it fails."""
         done = subprocess.run(

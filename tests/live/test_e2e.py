@@ -22,6 +22,7 @@ from tests.e2e.drive import (
     settled,
     start,
 )
+from tests.e2e.money import money
 from tests.e2e.site import App, OnePile, wait_for
 from tests.live.system import LiveSystem
 
@@ -75,6 +76,14 @@ def test_a_new_driver_charges(live_system: LiveSystem) -> None:
     assert order["state"] == "completed"
     assert said[-2:] == ["bill equals the oracle's", "wallet and statement agree with the bill"]
     check_ledger(live_system)
+
+
+def test_a_coupon_two_refunds_and_the_providers_bill(live_system: LiveSystem) -> None:
+    said: list[str] = []
+    order = money(live_system.site, said.append)
+    assert order["coupon_discount"] == "3.00"
+    assert said[-1] == "ledger and audit log are whole"
+    assert said[-2].endswith("rows, no difference")
 
 
 @pytest.mark.slow
