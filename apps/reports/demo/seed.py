@@ -34,7 +34,7 @@ from apps.piles.reports import StartAnswer, StopAnswer, TransactionReport
 from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
-from apps.reports.demo import paying, refunding
+from apps.reports.demo import paying, reconciling, refunding
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -235,6 +235,7 @@ def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Prog
                 tenant.created_at,
                 Actor("staff", str(admin.pk), str(admin)),
             )
+            reconciling.reconcile_days(until=tenant.created_at, days=days)
 
 
 # --- What happened ----------------------------------------------------------------------------------------

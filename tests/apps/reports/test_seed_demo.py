@@ -21,7 +21,7 @@ from apps.common.time import SHANGHAI, business_day
 from apps.customers.models import Customer
 from apps.orders.enums import OrderState, Verdict
 from apps.orders.ledger_check import differences
-from apps.orders.models import Order
+from apps.orders.models import EnergyDay, Order
 from apps.piles.models import ConnectorStatus, Pile
 from apps.pricing.tariff import RateClass
 from apps.reports.demo import seed as seeding
@@ -31,7 +31,7 @@ from apps.reports.demo.plan import Gun, charges_of, energies, record_of
 from apps.sites.models import Station
 from apps.tenancy.models import Domain, InboundRoute, Tenant
 from apps.wallet import books
-from apps.wallet.models import Wallet
+from apps.wallet.models import ChannelDay, Wallet
 
 
 @pytest.fixture
@@ -103,6 +103,12 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert run("--tenant", "second", "--days", "3")["orders"] >= 10
         assert Order.objects.filter(request_key__startswith="seed:2").count() >= kept + 10
         assert differences() == []
+        # The day before yesterday is reconciled: two payments are nobody's, all else agrees.
+        day = ChannelDay.objects.get()
+        assert day.day == business_day(opened_at) - timedelta(days=2)
+        assert (day.their_payments, day.differences_open) == (day.our_payments + 2, 2)
+        assert day.our_payments > 0
+        assert set(EnergyDay.objects.values_list("day", "differences_open")) == {(day.day, 0)}
         # Closed at the end; then history is over, and a run that asks for more of it adds nothing to closed days.
         last = business_day(opened_at) - timedelta(days=1)
         assert run("--tenant", "second", "--days", "3", "--close")["orders"] == 0
