@@ -40,6 +40,7 @@ GOALS = {
     "books_journal": Goal(2.0, "x", "journal pages, 5,000,000 entries against 5,000, the slowest of them"),
     "books_statement": Goal(2.0, "x", "wallet statement pages, the same"),
     "settlements": Goal(0.3, "x", "settlements/s of 4 processes, against pgbench, as many row writes", True),
+    "reconcile": Goal(10.0, "s", "a channel's bill of 10,000 rows: read, stored, matched, fee booked"),
 }  # fmt: skip
 
 

@@ -8,8 +8,17 @@ from django.db import connection
 
 from apps.orders.ledger_check import differences
 from apps.wallet import books
-from apps.wallet.models import DayClosing, JournalEntry, Posting, Recharge, Wallet
-from ykc_server.bench.money import journal, settlements
+from apps.wallet.models import (
+    ChannelDay,
+    ChannelDifference,
+    DayClosing,
+    JournalEntry,
+    Posting,
+    Recharge,
+    Wallet,
+)
+from tests import factories
+from ykc_server.bench.money import journal, reconciliation, settlements
 
 
 def indexes() -> set[str]:
@@ -53,3 +62,22 @@ def test_pgbench_writes_as_many_rows() -> None:
 
 def test_pgbench_is_here() -> None:
     assert settlements.pgbench().endswith("pgbench")
+
+
+def test_a_bill_is_made_and_reconciled_on_a_day_of_its_own(tenant: object) -> None:
+    factories.a_customer("0")
+    for days in (1, 2):
+        day = reconciliation.fresh_day()
+        wrong = reconciliation.make_day(day, 200)
+        assert wrong == 2
+        assert reconciliation.reconcile(day, 200, wrong) > 0
+        assert ChannelDay.objects.count() == days
+    newest = ChannelDay.objects.order_by("-day").first()
+    assert (newest.day - reconciliation.FIRST_DAY).days == 1
+    assert (newest.our_payments, newest.our_refunds, newest.their_payments, newest.their_refunds) == (
+        180,
+        20,
+        180,
+        20,
+    )
+    assert set(ChannelDifference.objects.values_list("kind", flat=True)) == {"amount_differs"}

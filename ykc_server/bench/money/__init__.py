@@ -1,1 +1,1 @@
-"""What the money part has to reach: pages over millions of entries, settlements against pgbench."""
+"""What the money part has to reach: pages over millions of entries, settlements, a bill of ten thousand rows."""

@@ -12,6 +12,7 @@ from apps.common.schema import schema_context
 from chargeplat import embedded
 from ykc_server.bench.goals import Result, ratio
 from ykc_server.bench.money import pages as book_pages
+from ykc_server.bench.money import reconciliation as bills
 from ykc_server.bench.money import settlements as settling
 from ykc_server.bench.stage import Stage
 
@@ -66,3 +67,21 @@ def _settlements(stage: Stage) -> list[Result]:
     connection.close()
     note = f"{writes[0]} rows inserted, {writes[1]} changed in each"
     return [ratio("settlements", measured, note=note)]
+
+
+async def reconcile(stage: Stage) -> list[Result]:
+    """Seconds that a day's bill of ten thousand rows takes."""
+    return await asyncio.to_thread(_reconcile, stage)
+
+
+def _reconcile(stage: Stage) -> list[Result]:
+    rows = stage.some(bills.ROWS)
+    taken = []
+    with schema_context(stage.schema):
+        for turn in range(min(stage.rounds, MOST_ROUNDS)):
+            day = bills.fresh_day()
+            wrong = bills.make_day(day, rows)
+            taken.append(bills.reconcile(day, rows, wrong))
+            stage.note(f"reconcile {turn + 1}: {taken[-1]:.1f} s for {rows:,} rows, {wrong} of them differ")
+    connection.close()
+    return [Result("reconcile", statistics.median(taken), taken)]

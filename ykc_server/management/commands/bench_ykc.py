@@ -40,6 +40,7 @@ MEASURES: dict[str, tuple[int, Callable[[Stage], Awaitable[list[Result]]]]] = {
     "codec": (0, codec.codec),
     "books": (0, measures.pages),
     "settlements": (measures.PILES, measures.settlements),
+    "reconcile": (0, measures.reconcile),
 }
 """What can be measured, and how many piles have to be registered for it."""
 
