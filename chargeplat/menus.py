@@ -117,6 +117,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _("Settings"),
             [
                 (_("Staff"), "badge", "accounts.user"),
+                (_("Departments"), "account_tree", "accounts.department"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
                 (_("Billing policy"), "tune", "orders.billingpolicy"),
                 (_("Wallet rules"), "rule", "wallet.walletpolicy"),

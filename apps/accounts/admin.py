@@ -1,64 +1,66 @@
-"""Staff and roles, on both back offices."""
+"""Staff, departments and roles. Staff and roles are on both back offices."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Field, QuerySet
+from django.contrib.auth.models import Group
+from django.db.models import Count, Field, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.translation import gettext
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
-from apps.accounts.models import User
+from apps.accounts import permissions, rules
+from apps.accounts.departments import below
+from apps.accounts.enums import Scope
+from apps.accounts.forms import DepartmentForm, RoleForm, StaffForm
+from apps.accounts.models import Department, User
+from apps.accounts.roles import ADMINISTRATOR
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.schema import in_public
 
-PLATFORM_APPS = ("accounts", "auth", "backoffice", "tenancy")
-HIDDEN_APPS = ("admin", "contenttypes", "guardian", "sessions")
+
+class ByActor:
+    """A page whose form knows who fills it in."""
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """The form's class, with the signed-in person."""
+        form = super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
+        return type(form.__name__, (form,), {"actor": request.user})
 
 
-def grantable() -> QuerySet[Permission]:
-    """Return the permissions that mean something in this back office."""
-    found = Permission.objects.select_related("content_type").exclude(content_type__app_label__in=HIDDEN_APPS)
-    if in_public():
-        return found.filter(content_type__app_label__in=PLATFORM_APPS)
-    return found.exclude(content_type__app_label="tenancy")
+class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
+    """Staff. Nobody gives more than they have, or changes an account that has more."""
 
-
-DEEDS = {"add": _("add"), "change": _("change"), "delete": _("delete"), "view": _("view")}
-
-
-def permission_words(permission: Permission) -> str:
-    """Return a permission as "charging order: view"; its stored name is English."""
-    model = permission.content_type.model_class()
-    subject = model._meta.verbose_name if model else permission.content_type.model
-    deed, _dash, rest = permission.codename.partition("_")
-    if deed in DEEDS and rest == permission.content_type.model:
-        return f"{subject}: {DEEDS[deed]}"
-    return f"{subject}: {gettext(permission.name)}"
-
-
-class UserAdmin(BackofficeAdmin, DjangoUserAdmin):
-    """Staff. Only a superuser may make superusers or change one."""
-
-    form = UserChangeForm
+    form = StaffForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ["username", "display_name", "phone", "active_shown", "roles_shown", "last_login_shown"]
+    list_display = [
+        "username",
+        "display_name",
+        "phone",
+        "active_shown",
+        "roles_shown",
+        "scope_shown",
+        "last_login_shown",
+    ]
     list_filter = ["is_active", "is_superuser", "groups"]
+    list_select_related = ["department"]
     search_fields = ["username", "display_name", "phone"]
     ordering = ["username"]
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
         (None, {"fields": [("username", "display_name"), ("phone", "email"), "password"]}),
         (_("Permissions"), {"fields": [("is_active", "is_superuser"), "groups", "user_permissions"]}),
+        (_("Scope"), {"fields": [("scope", "department")]}),
         (_("Times"), {"fields": [("last_login", "date_joined")]}),
     ]
     add_fieldsets = [
@@ -70,30 +72,56 @@ class UserAdmin(BackofficeAdmin, DjangoUserAdmin):
         """With the roles of each."""
         return super().get_queryset(request).prefetch_related("groups")
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The platform has no stations."""
+        columns = super().get_list_display(request)
+        return [name for name in columns if name != "scope_shown"] if in_public() else columns
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The platform has no stations."""
+        fieldsets = super().get_fieldsets(request, obj)
+        return (
+            [one for one in fieldsets if "scope" not in str(one[1]["fields"])] if in_public() else fieldsets
+        )
+
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Whoever is entered here works in the back office."""
         obj.is_staff = True
+        if not change and not _sees_all(request):
+            obj.scope, obj.department = request.user.scope, request.user.department  # type: ignore[union-attr]
+        form.had_administrator = rules.lock_administrators()
         super().save_model(request, obj, form, change)
 
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """The last administrator stays one."""
+        super().save_related(request, form, formsets, change)
+        if form.had_administrator:
+            rules.check_administrator_left()
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A superuser's account is changed by superusers only."""
-        if isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser:  # type: ignore[union-attr]
+        """Nobody changes an account that has more than their own, not even its password."""
+        if isinstance(obj, User) and not rules.may_change(request.user, obj):  # type: ignore[arg-type]
             return False
         return super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Only a superuser gives rights; others could give themselves any."""
+        """Roles and scope need permissions of their own; rights beside roles are given by superusers only."""
         fields = [*super().get_readonly_fields(request, obj)]
         if not request.user.is_superuser:  # type: ignore[union-attr]
-            fields += ["is_superuser", "groups", "user_permissions"]
+            fields += ["is_superuser", "user_permissions"]
+        if not self.allowed(request, "assign_roles"):
+            fields.append("groups")
+        if not self.allowed(request, "set_scope") or not _sees_all(request):
+            fields += ["scope", "department"]
         return fields
 
     def formfield_for_manytomany(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
         """Only permissions that mean something here."""
         if db_field.name != "user_permissions":
             return super().formfield_for_manytomany(db_field, request, **kwargs)
-        field = super().formfield_for_manytomany(db_field, request, queryset=grantable(), **kwargs)
-        field.label_from_instance = permission_words
+        granted = permissions.grantable()
+        field = super().formfield_for_manytomany(db_field, request, queryset=granted, **kwargs)
+        field.label_from_instance = permissions.words
         return field
 
     @display(description=_("state"), ordering="is_active")
@@ -108,44 +136,156 @@ class UserAdmin(BackofficeAdmin, DjangoUserAdmin):
             return str(_("all rights"))
         return "、".join(group.name for group in obj.groups.all()) or shown.EMPTY
 
+    @display(description=_("scope"), ordering="scope")
+    def scope_shown(self, obj: User) -> str:
+        """Whose stations the person sees."""
+        if obj.is_superuser:
+            return str(Scope.ALL.label)
+        if obj.scope == Scope.DEPARTMENT and obj.department:
+            return f"{obj.get_scope_display()}: {obj.department}"
+        return obj.get_scope_display()
+
     @display(description=_("last login"), ordering="last_login")
     def last_login_shown(self, obj: User) -> str:
         """To the second."""
         return shown.moment(obj.last_login)
 
 
-class GroupAdmin(BackofficeAdmin, DjangoGroupAdmin):
-    """Roles: named sets of permissions. Only a superuser changes them."""
+class GroupAdmin(ByActor, BackofficeAdmin, DjangoGroupAdmin):
+    """Roles: named sets of permissions. Nobody gives a role more than they have."""
 
-    list_display = ["name", "size"]
-    filter_horizontal = ["permissions"]
+    form = RoleForm
+    list_display = ["name", "standard_shown", "rights", "size"]
+    filter_horizontal = []
+    fields = ["name", "permissions"]
+    deletable = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
-        """With the members of each."""
-        return super().get_queryset(request).prefetch_related("user_set")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Superusers."""
-        return bool(request.user.is_superuser) and super().has_add_permission(request)  # type: ignore[union-attr]
+        """With members and permissions counted."""
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("standard")
+            .annotate(
+                members=Count("user", distinct=True, filter=Q(user__is_active=True)),
+                held=Count("permissions", distinct=True),
+            )
+        )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Superusers: a role could be given any right."""
-        return bool(request.user.is_superuser) and super().has_change_permission(request, obj)  # type: ignore[union-attr]
+        """A role is changed by who has all that it holds."""
+        if isinstance(obj, Group) and rules.beyond(request.user, [obj]):  # type: ignore[arg-type]
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A role that nobody has, and not the administrator's."""
+        if isinstance(obj, Group) and (_code_of(obj) == ADMINISTRATOR or obj.user_set.exists()):  # type: ignore[attr-defined]
+            return False
+        return super().has_delete_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """The administrator's role has every permission, always."""
+        fixed = obj is not None and _code_of(obj) == ADMINISTRATOR
+        # A field that the form declares stays in it unless it is named here, and would then be taken for emptied.
+        return ["permissions_shown", "permissions"] if fixed or not self._may_write(request, obj) else []
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """Boxes to tick, or what the role holds."""
+        shown_only = bool(self.get_readonly_fields(request, obj))
+        return ["name", "permissions_shown" if shown_only else "permissions"]
+
+    def _may_write(self, request: HttpRequest, obj: Group | None) -> bool:
+        return self.has_add_permission(request) if obj is None else self.has_change_permission(request, obj)
 
     def formfield_for_manytomany(
         self, db_field: Field, request: HttpRequest | None = None, **kwargs: Any
     ) -> Any:
-        """Only permissions that mean something here."""
-        field = super().formfield_for_manytomany(db_field, request, queryset=grantable(), **kwargs)
-        field.label_from_instance = permission_words
-        return field
+        """The form's own field."""
+        return (
+            None
+            if db_field.name == "permissions"
+            else super().formfield_for_manytomany(db_field, request, **kwargs)
+        )
 
-    @display(description=_("members"))
-    def size(self, obj: Group) -> int:
-        """How many people have the role."""
-        return len(obj.user_set.all())  # type: ignore[attr-defined]
+    @display(description=_("permissions"))
+    def permissions_shown(self, obj: Group) -> SafeString:
+        """By app and page, in words."""
+        held = obj.permissions.select_related("content_type").filter(
+            pk__in=permissions.grantable().values("pk")
+        )
+        groups = [
+            {
+                "title": group.title,
+                "pages": [
+                    {"title": page.title, "deeds": "、".join(map(permissions.deed_of, page.permissions))}
+                    for page in group.pages
+                ],
+            }
+            for group in permissions.grouped(held)
+        ]
+        return mark_safe(render_to_string("backoffice/permissions_held.html", {"groups": groups}))  # noqa: S308 - a template's own output
+
+    @display(description=_("standard role"), boolean=True)
+    def standard_shown(self, obj: Group) -> bool:
+        """Whether it is one that every tenant starts with."""
+        return bool(_code_of(obj))
+
+    @display(description=_("permissions"), ordering="held")
+    def rights(self, obj: Any) -> int:
+        """How many it holds."""
+        return obj.held
+
+    @display(description=_("members"), ordering="members")
+    def size(self, obj: Any) -> int:
+        """How many active people have the role."""
+        return obj.members
+
+
+def _code_of(group: Group) -> str:
+    standard = getattr(group, "standard", None)
+    return standard.code if standard else ""
 
 
 for site in (tenant_site, platform_site):
     site.register(User, UserAdmin)
     site.register(Group, GroupAdmin)
+
+
+@admin.register(Department, site=tenant_site)
+class DepartmentAdmin(BackofficeAdmin):
+    """The tree of departments."""
+
+    form = DepartmentForm
+    list_display = ["name", "parent", "size"]
+    list_select_related = ["parent"]
+    search_fields = ["name"]
+    fields = ["name", "parent"]
+    deletable = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Department]:
+        """With the staff of each counted; who sees own stations only sees the own departments."""
+        found = super().get_queryset(request).annotate(people=Count("staff", filter=Q(staff__is_active=True)))
+        return found if _sees_all(request) else found.filter(below(request.user.department_id))  # type: ignore[union-attr]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Departments decide what people see."""
+        return super().has_add_permission(request) and _sees_all(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Departments decide what people see."""
+        return super().has_change_permission(request, obj) and _sees_all(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Departments decide what people see."""
+        return super().has_delete_permission(request, obj) and _sees_all(request)
+
+    @display(description=_("staff"), ordering="people")
+    def size(self, obj: Any) -> int:
+        """Active people of this very department."""
+        return obj.people
+
+
+def _sees_all(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.is_superuser or getattr(user, "scope", Scope.ALL) == Scope.ALL)

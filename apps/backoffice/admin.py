@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, wraps
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.apps import apps
 from django.contrib import messages
+from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -20,7 +22,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from apps.backoffice import diff, pages, shown
+from apps.backoffice import diff, pages, scope, shown
 from apps.backoffice.audit import plain, record
 from apps.backoffice.cells import EXPORT_ROWS, csv_file
 from apps.backoffice.keyset import KeysetChangeList
@@ -51,6 +53,10 @@ class BackofficeAdmin(ModelAdmin):
     keyset: ClassVar[Sequence[str]] = ()
     """For a list too long to count: fields that order it, newest first (see apps.backoffice.keyset)."""
     export: ClassVar[Sequence[Export]] = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """What this person may see: lists, object pages, dialogs, exports and searches all come from here."""
+        return scope.narrow(super().get_queryset(request), request.user)
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Without secrets for those who may only look: a field that cannot be edited shows what is stored."""
@@ -112,7 +118,47 @@ class BackofficeAdmin(ModelAdmin):
             )
             for page in pages.added_pages(self.model)
         ]
-        return [*added, *super().get_urls()]
+        found = [*added, *super().get_urls()]
+        for pattern in found:
+            if "object_id" in pattern.pattern.converters:
+                pattern.callback = self._of_a_row(pattern.callback)
+        return found
+
+    def _of_a_row(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """Answer 404 where a person with a scope asks for a row outside: Django would lead to the front page, and a
+        dialog's form may show what it finds before the deed asks for the row."""
+
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            person: Any = request.user
+            if (
+                self.admin_site.has_permission(request)
+                and scope.condition(self.model, person) is not None
+                and self.has_view_permission(request)
+                and self.get_object(request, kwargs["object_id"]) is None
+            ):
+                raise Http404
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Choices are what this person sees."""
+        model = db_field.remote_field.model
+        if scope.is_declared(model) and scope.condition(model, request.user) is not None:
+            offered = kwargs.get("queryset")
+            rows = QuerySet(model) if offered is None else offered
+            kwargs["queryset"] = scope.narrow(rows, request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        """Choices of filters are what this person sees."""
+        return [
+            (one[0], _scoped_filter(one[1]))
+            if isinstance(one, tuple | list) and issubclass(one[1], RelatedFieldListFilter)
+            else one
+            for one in super().get_list_filter(request)
+        ]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The page's own columns and those of higher apps."""
@@ -277,6 +323,19 @@ class ReadOnlyInline(TabularInline):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nobody."""
         return False
+
+
+@cache
+def _scoped_filter(base: type[RelatedFieldListFilter]) -> type[RelatedFieldListFilter]:
+    class ScopedFilter(base):  # type: ignore[valid-type,misc]
+        def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+            seen = scope.condition(field.remote_field.model, request.user)
+            if seen is None or not scope.is_declared(field.remote_field.model):
+                return super().field_choices(field, request, model_admin)
+            ordering = self.field_admin_ordering(field, request, model_admin)
+            return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=seen)
+
+    return ScopedFilter
 
 
 def _without(fields: Iterable[Any], secrets: set[str]) -> list[Any]:

@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.backoffice import approvals, diff, shown
+from apps.backoffice import approvals, diff, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.enums import ApprovalRule, ApprovalState
 from apps.backoffice.models import Approval, ApprovalPolicy
@@ -141,9 +141,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """How much waits, above the list."""
+        seen = scope.narrow(Approval.objects.all(), request.user)
         counts = {
-            "waiting_for_me": Approval.objects.filter(may_decide(request)).count(),
-            "waiting": Approval.objects.filter(state=ApprovalState.PENDING).count(),
+            "waiting_for_me": seen.filter(may_decide(request)).count(),
+            "waiting": seen.filter(state=ApprovalState.PENDING).count(),
         }
         return super().changelist_view(request, {**counts, **(extra_context or {})})
 

@@ -7,4 +7,4 @@ class BackofficeConfig(AppConfig):
     verbose_name = _("Back office")
 
     def ready(self) -> None:
-        from apps.backoffice import receivers  # noqa: F401
+        from apps.backoffice import receivers, scopes  # noqa: F401 - they register themselves

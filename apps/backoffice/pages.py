@@ -116,6 +116,12 @@ def actions(model: type[Model], request: HttpRequest) -> list[ListAction]:
     return [one for one in _parts[model].actions if request.user.has_perm(one.permission)]  # type: ignore[union-attr]
 
 
+def permissions(model: type[Model]) -> set[str]:
+    """Return the permissions ("app.codename") that the parts of other apps on the model's pages ask for."""
+    parts = _parts[model]
+    return {part.permission for part in [*parts.panels, *parts.actions]}
+
+
 def added_pages(model: type[Model]) -> list[Page]:
     """Return the pages that other apps added beside the model's own."""
     return list(_parts[model].pages)

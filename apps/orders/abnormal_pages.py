@@ -22,7 +22,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.backoffice import approvals, shown
+from apps.backoffice import approvals, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.models import Approval
@@ -167,12 +167,14 @@ class AbnormalOrderAdmin(ReadOnlyAdmin):
             .order_by("-id")
         )
         hold = Hold.objects.filter(order_no=OuterRef("order_no"), state=HoldState.OPEN)
-        return AbnormalOrder.objects.annotate(
+        rows = AbnormalOrder.objects.annotate(
             since=Subquery(became.values("at")[:1]),
             why=Subquery(became.values("kind")[:1]),
             told=Subquery(became.values("data")[:1]),
             held=Subquery(hold.annotate(total=F("principal") + F("bonus")).values("total")[:1]),
         ).order_by("since", "id")
+        # Not the base's: it would order by columns that are not there yet.
+        return scope.narrow(rows, request.user)
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Who has waited longest comes first."""

@@ -24,7 +24,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from apps.backoffice import pages, shown
+from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
@@ -455,7 +455,9 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The number of records that wait for a person, above the list."""
-        waiting = TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count()
+        waiting = scope.narrow(
+            TransactionRecord.objects.filter(state=RecordState.QUARANTINED), request.user
+        ).count()
         return super().changelist_view(request, {"quarantined": waiting, **(extra_context or {})})
 
     # --- The record's own page ---
@@ -464,6 +466,7 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
         """What the pile said, what it may belong to, and what was decided."""
         waiting = obj.state == RecordState.QUARANTINED
         found = quarantine.candidates(record=obj) if waiting and self.allowed(request, "view_order") else []
+        found = [one for one in found if scope.sees_station(request.user, one.order.station_id)]
         return {
             "record": obj,
             "row": record_row(obj),
@@ -593,12 +596,12 @@ def newest(orders: QuerySet[Order]) -> list[dict[str, Any]]:
 
 def gun_panel(request: HttpRequest, gun: Connector) -> dict[str, Any]:
     """Return the newest orders of a gun."""
-    return {"rows": newest(Order.objects.filter(connector=gun))}
+    return {"rows": newest(scope.narrow(Order.objects.filter(connector=gun), request.user))}
 
 
 def customer_panel(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     """Return the newest orders of a customer, and those of the last 30 days as a number."""
-    orders = Order.objects.filter(customer=customer)
+    orders = scope.narrow(Order.objects.filter(customer=customer), request.user)
     return {
         "rows": newest(orders),
         "recent": orders.filter(created_at__gte=now() - timedelta(days=30)).count(),

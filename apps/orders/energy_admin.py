@@ -25,7 +25,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSingleDateWidget
 
-from apps.backoffice import shown
+from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter, day_label, of_tab, tabs
 from apps.backoffice.people import staff_actor
@@ -110,7 +110,7 @@ class EnergyDayAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The number of days that wait for a person, above the list."""
-        undecided = EnergyDay.objects.filter(differences_open__gt=0).count()
+        undecided = scope.narrow(EnergyDay.objects.filter(differences_open__gt=0), request.user).count()
         return super().changelist_view(request, {"undecided": undecided, **(extra_context or {})})
 
     def detail(self, request: HttpRequest, obj: EnergyDay) -> dict[str, Any]:

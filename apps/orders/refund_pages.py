@@ -20,7 +20,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
-from apps.backoffice import pages, shown
+from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
@@ -179,7 +179,9 @@ class OrderRefundAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """How many wait for review, above the list."""
-        waiting = OrderRefund.objects.filter(state=OrderRefundState.APPLIED).count()
+        waiting = scope.narrow(
+            OrderRefund.objects.filter(state=OrderRefundState.APPLIED), request.user
+        ).count()
         chips = [
             {
                 "label": _("waits for review"),

@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class PilesConfig(AppConfig):
     name = "apps.piles"
     verbose_name = _("Piles")
+
+    def ready(self) -> None:
+        from apps.piles import scopes  # noqa: F401 - says what staff see

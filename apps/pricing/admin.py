@@ -26,7 +26,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.backoffice import pages, shown
+from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
@@ -175,6 +175,10 @@ class AssignForm(BaseDialogForm):
         widget=UnfoldAdminTextInputWidget,
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["station"].queryset = scope.narrow(Station.objects.all(), self.request.user)
+
     def clean(self) -> dict[str, Any]:
         """One place: a station or a pile."""
         words = super().clean() or {}
@@ -184,7 +188,7 @@ class AssignForm(BaseDialogForm):
             self.add_error("station", _("Choose a station, or enter one pile."))
         words["pile"] = None
         if code:
-            words["pile"] = Pile.objects.filter(pile_code=code).first()
+            words["pile"] = scope.narrow(Pile.objects.filter(pile_code=code), self.request.user).first()
             if words["pile"] is None:
                 self.add_error("pile_code", _("There is no such pile."))
         return words

@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.backoffice import shown
+from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
@@ -197,6 +197,7 @@ class RetailPriceAdmin(ReadOnlyAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = RetailForm(request.POST or None, initial={"station": request.GET.get("station")})
+        form.fields["station"].queryset = scope.narrow(Station.objects.order_by("name"), request.user)  # type: ignore[attr-defined]
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "title": gettext("Set retail prices"),

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from apps.backoffice import scope
 from apps.backoffice.approval_pages import may_decide
 from apps.backoffice.models import Approval
 from apps.common.schema import in_public
@@ -37,14 +38,15 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     moment = now()
     overview: dict[str, Any] = {"overview_at": moment}
     can = request.user.has_perm  # type: ignore[union-attr]
+    seen = scope.stations_of(request.user)
     if can("orders.view_order"):
         overview |= {
-            "figures": figures(selectors.today(at=moment)),
-            "days": days(moment),
-            "stations": selectors.stations(at=moment),
+            "figures": figures(selectors.today(at=moment, station_ids=seen)),
+            "days": days(moment, seen),
+            "stations": selectors.stations(at=moment, station_ids=seen),
         }
     if can("piles.view_connector"):
-        overview |= guns()
+        overview |= guns(seen)
     overview["todo"] = todo(request)
     return {**context, **overview}
 
@@ -65,9 +67,9 @@ def _tile(title: str, value: str, unit: str, change: selectors.Change) -> dict[s
     return {"title": title, "value": value, "unit": unit, "change": sign, "tone": tone}
 
 
-def days(moment: Any) -> dict[str, Any]:
+def days(moment: Any, station_ids: selectors.Stations = None) -> dict[str, Any]:
     """Return the last days as rows of a table and as the series of its chart (numbers as text until drawn)."""
-    rows = selectors.by_day(last=business_day(moment), days=CHART_DAYS)
+    rows = selectors.by_day(last=business_day(moment), days=CHART_DAYS, station_ids=station_ids)
     return {
         "rows": [{"day": day, "sums": sums} for day, sums in reversed(rows)],
         "chart": {
@@ -86,9 +88,9 @@ def days(moment: Any) -> dict[str, Any]:
     }
 
 
-def guns() -> dict[str, Any]:
+def guns(station_ids: selectors.Stations = None) -> dict[str, Any]:
     """Return the online rate and the guns by state, each with a link to the gun wall."""
-    states = selectors.gun_states()
+    states = selectors.gun_states(station_ids=station_ids)
     total = sum(states.values())
     online = total - states[ConnectorState.OFFLINE]
     wall = reverse("admin:piles_connector_changelist")
@@ -113,7 +115,10 @@ def guns() -> dict[str, Any]:
 
 def todo(request: HttpRequest) -> list[dict[str, Any]]:
     """Return what waits for a person, of what this person may see, with links to the filtered lists."""
-    waiting = selectors.todo()
+    person: Any = request.user
+    waiting = selectors.todo(
+        seen=lambda rows: scope.narrow(rows, person), station_ids=scope.stations_of(person)
+    )
     items = [
         (
             "piles.view_connector",
@@ -175,7 +180,7 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
         (
             "backoffice.view_approval",
             _("Approvals that wait for me"),
-            Approval.objects.filter(may_decide(request)).count(),
+            scope.narrow(Approval.objects.filter(may_decide(request)), person).count(),
             "backoffice_approval",
             "whose=mine",
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,8 @@ from apps.wallet.enums import PartState, RefundState
 from apps.wallet.models import ChannelDifference, LedgerCheck, WalletRefund, WalletRefundPart
 
 NO_ENERGY = Decimal("0.0000")
+Stations = Collection[int] | None
+"""Ids of the stations that figures are of; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,12 @@ class StationLine:
     sums: Sums
 
 
-def today(*, at: datetime) -> Today:
+def today(*, at: datetime, station_ids: Stations = None) -> Today:
     """Return the figures of the business day of `at` until `at`, and of the day before until the same time."""
     start, _end = day_bounds(business_day(at))
-    now_sums = settled_between(start, at)
-    then_sums = settled_between(start - timedelta(days=1), at - timedelta(days=1))
+    now_sums = settled_between(start, at, station_ids=station_ids)
+    day = timedelta(days=1)
+    then_sums = settled_between(start - day, at - day, station_ids=station_ids)
     return Today(
         energy=Change(now_sums.energy_kwh, then_sums.energy_kwh),
         income=Change(now_sums.income, then_sums.income),
@@ -104,18 +107,18 @@ def today(*, at: datetime) -> Today:
     )
 
 
-def settled_between(start: datetime, end: datetime) -> Sums:
+def settled_between(start: datetime, end: datetime, *, station_ids: Stations = None) -> Sums:
     """Return the sums of orders settled from `start` until before `end`."""
-    return _sums(_settled(start, end).aggregate(**_AGGREGATES))
+    return _sums(_settled(start, end, station_ids).aggregate(**_AGGREGATES))
 
 
-def by_day(*, last: date, days: int = 14) -> list[tuple[date, Sums]]:
+def by_day(*, last: date, days: int = 14, station_ids: Stations = None) -> list[tuple[date, Sums]]:
     """Return the sums of each of `days` business days up to `last`, oldest first, days without orders as zeros."""
     first = last - timedelta(days=days - 1)
     start, _end = day_bounds(first)
     _start, end = day_bounds(last)
     rows = (
-        _settled(start, end)
+        _settled(start, end, station_ids)
         .annotate(day=TruncDate("settled_at", tzinfo=SHANGHAI))
         .order_by()
         .values("day")
@@ -126,7 +129,7 @@ def by_day(*, last: date, days: int = 14) -> list[tuple[date, Sums]]:
     return [(day, found.get(day, none)) for day in (first + timedelta(days=n) for n in range(days))]
 
 
-def gun_states(*, station_ids: Sequence[int] | None = None) -> dict[ConnectorState, int]:
+def gun_states(*, station_ids: Stations = None) -> dict[ConnectorState, int]:
     """Return how many guns of piles in service are in each state."""
     guns = ConnectorStatus.objects.filter(connector__pile__state=PileState.IN_SERVICE)
     if station_ids is not None:
@@ -135,17 +138,17 @@ def gun_states(*, station_ids: Sequence[int] | None = None) -> dict[ConnectorSta
     return {state: counts.get(state.value, 0) for state in ConnectorState}
 
 
-def todo() -> Todo:
-    """Return what waits for a person."""
+def todo(*, seen: Callable[[QuerySet], QuerySet] = lambda rows: rows, station_ids: Stations = None) -> Todo:
+    """Return what waits for a person; `seen` leaves of rows those that the person may see."""
     return Todo(
-        faults=gun_states()[ConnectorState.FAULT],
-        abnormal=Order.objects.filter(state=OrderState.ABNORMAL).count(),
-        quarantined=TransactionRecord.objects.filter(state=RecordState.QUARANTINED).count(),
+        faults=gun_states(station_ids=station_ids)[ConnectorState.FAULT],
+        abnormal=seen(Order.objects.filter(state=OrderState.ABNORMAL)).count(),
+        quarantined=seen(TransactionRecord.objects.filter(state=RecordState.QUARANTINED)).count(),
         channel_differences=ChannelDifference.objects.filter(state=DifferenceState.OPEN).count(),
-        energy_differences=EnergyDifference.objects.filter(state=DifferenceState.OPEN).count(),
-        alarms=Alarm.objects.filter(closed_at=None).count(),
+        energy_differences=seen(EnergyDifference.objects.filter(state=DifferenceState.OPEN)).count(),
+        alarms=seen(Alarm.objects.filter(closed_at=None)).count(),
         ledger_differences=LedgerCheck.objects.values_list("differences", flat=True).first() or 0,
-        order_refunds=OrderRefund.objects.filter(state=OrderRefundState.APPLIED).count(),
+        order_refunds=seen(OrderRefund.objects.filter(state=OrderRefundState.APPLIED)).count(),
         wallet_refunds=WalletRefund.objects.filter(
             state__in=[RefundState.APPLIED, RefundState.RETURNED]
         ).count(),
@@ -155,10 +158,10 @@ def todo() -> Todo:
     )
 
 
-def stations(*, at: datetime, limit: int = 12) -> list[StationLine]:
+def stations(*, at: datetime, limit: int = 12, station_ids: Stations = None) -> list[StationLine]:
     """Return stations by today's income, with guns and figures, in three queries."""
     start, _end = day_bounds(business_day(at))
-    rows = {row["station_id"]: _sums(row) for row in _by_station(start, at)}
+    rows = {row["station_id"]: _sums(row) for row in _by_station(start, at, station_ids)}
     in_service = ConnectorStatus.objects.filter(connector__pile__state=PileState.IN_SERVICE).order_by()
     guns = {
         row["connector__pile__station_id"]: row
@@ -170,7 +173,8 @@ def stations(*, at: datetime, limit: int = 12) -> list[StationLine]:
     }
     none = Sums(0, NO_ENERGY, ZERO, ZERO)
     lines = []
-    for station in Station.objects.all():
+    shown = Station.objects.all() if station_ids is None else Station.objects.filter(pk__in=station_ids)
+    for station in shown:
         row: Mapping[str, Any] = guns.get(station.pk, {})
         sums = rows.get(station.pk, none)
         lines.append(
@@ -188,12 +192,13 @@ _AGGREGATES = {
 }
 
 
-def _settled(start: datetime, end: datetime) -> QuerySet[Order]:
-    return Order.objects.filter(state=OrderState.COMPLETED, settled_at__gte=start, settled_at__lt=end)
+def _settled(start: datetime, end: datetime, station_ids: Stations) -> QuerySet[Order]:
+    orders = Order.objects.filter(state=OrderState.COMPLETED, settled_at__gte=start, settled_at__lt=end)
+    return orders if station_ids is None else orders.filter(station__in=station_ids)
 
 
-def _by_station(start: datetime, end: datetime) -> QuerySet[Order, dict[str, object]]:
-    return _settled(start, end).order_by().values("station_id").annotate(**_AGGREGATES)  # type: ignore[return-value]
+def _by_station(start: datetime, end: datetime, station_ids: Stations) -> QuerySet[Order, dict[str, object]]:
+    return _settled(start, end, station_ids).order_by().values("station_id").annotate(**_AGGREGATES)  # type: ignore[return-value]
 
 
 def _sums(row: dict[str, object]) -> Sums:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.backoffice import shown
+from apps.backoffice import scope, shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.sites import tenant_site
@@ -70,8 +73,30 @@ class StationAdmin(BackofficeAdmin):
                 ],
             },
         ),
+        (
+            _("Staff"),
+            {
+                "classes": ["tab"],
+                "description": _("Who sees the station, of those whose scope is less than all stations."),
+                "fields": [("department", "keeper")],
+            },
+        ),
         (_("For drivers"), {"classes": ["tab"], "fields": ["parking_note", "notice", "qr_prefix"]}),
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Station]:
+        """With whom they belong to."""
+        return super().get_queryset(request).select_related("department", "keeper")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Who sees some stations only would not see the new one."""
+        return super().has_add_permission(request) and not scope.is_limited(request.user)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Station | None = None) -> Any:
+        """Whoever could hand stations over would set their own scope."""
+        fields = [*super().get_readonly_fields(request, obj)]
+        may_set = request.user.has_perm("accounts.set_scope") and not scope.is_limited(request.user)  # type: ignore[union-attr]
+        return fields if may_set else [*fields, "department", "keeper"]
 
     @dialog_button(
         _("Change state"),
@@ -106,3 +131,7 @@ class StationAdmin(BackofficeAdmin):
     def place_shown(self, obj: Station) -> str:
         """City and district."""
         return " ".join(filter(None, [obj.city, obj.district])) or shown.EMPTY
+
+
+# Pages of their own, found by the admin through this module.
+from apps.sites import staff_pages  # noqa: E402, F401

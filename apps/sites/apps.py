@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class SitesConfig(AppConfig):
     name = "apps.sites"
     verbose_name = _("Stations")
+
+    def ready(self) -> None:
+        from apps.sites import scopes  # noqa: F401 - says what staff see

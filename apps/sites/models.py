@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from apps.accounts.models import Department, User
 from apps.common.models import TimeStamped
 
 
@@ -44,6 +45,23 @@ class Station(TimeStamped):
     service_phone = models.CharField(_("service phone"), max_length=20, blank=True)
     parking_note = models.CharField(_("parking"), max_length=200, blank=True)
     notice = models.CharField(_("notice to drivers"), max_length=200, blank=True)
+    department = models.ForeignKey(
+        Department,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="stations",
+        verbose_name=_("department"),
+        help_text=_("who has it or one above it as scope sees the station"),
+    )
+    keeper = models.ForeignKey(
+        User,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="kept_stations",
+        verbose_name=_("looked after by"),
+    )
     qr_prefix = models.CharField(
         _("start of QR codes"),
         max_length=200,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Permission
+from django.db import transaction
+from guardian.models import UserObjectPermission
+
+from apps.accounts.models import User
 from apps.sites.models import Station, StationState
+from apps.sites.scopes import GRANT, grants
 
 
 def set_state(*, station: Station, state: StationState) -> str:
@@ -14,3 +22,22 @@ def set_state(*, station: Station, state: StationState) -> str:
     station.state = state
     station.save(update_fields=["state", "updated_at"])
     return before
+
+
+@transaction.atomic
+def give_stations(*, user: User, stations: Iterable[Station]) -> None:
+    """Make these the given stations of a person; what was given before and is not named is taken back."""
+    User.objects.select_for_update().get(pk=user.pk)
+    wanted = {str(station.pk) for station in stations}
+    held = grants().filter(user=user)
+    held.exclude(object_pk__in=wanted).delete()
+    there = set(grants().filter(user=user).values_list("object_pk", flat=True))
+    permission = Permission.objects.get(
+        codename=GRANT, content_type__app_label="sites", content_type__model="station"
+    )
+    UserObjectPermission.objects.bulk_create(
+        UserObjectPermission(
+            user=user, permission=permission, content_type_id=permission.content_type_id, object_pk=key
+        )
+        for key in sorted(wanted - there)
+    )

@@ -40,6 +40,12 @@ _NEWCOMER_WORK = 7_203_378
 NEWCOMERS = 5_000
 NEWCOMERS_PER_ADDRESS = 200
 NEWCOMER_DAYS = 30
+_first_rows: list[Callable[[], object]] = []
+
+
+def begin_with(function: Callable[[], object]) -> None:
+    """Have `function` called inside the schema of every new tenant, in the transaction that opens it."""
+    _first_rows.append(function)
 
 
 def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
@@ -78,6 +84,9 @@ def create_tenant(*, code: str, name: str, hostname: str) -> Tenant:
             tenant = Tenant.objects.create(schema_name=schema_of(code), code=code, name=name.strip())
             Domain.objects.create(domain=host_name(hostname), tenant=tenant)
             _clone(tenant.schema_name)
+            with schema_context(tenant.schema_name):
+                for function in _first_rows:
+                    function()
             tenant.state = TenantState.ACTIVE
             tenant.save(update_fields=["state", "updated_at"])
         return tenant

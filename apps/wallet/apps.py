@@ -5,3 +5,6 @@ from django.utils.translation import gettext_lazy as _
 class WalletConfig(AppConfig):
     name = "apps.wallet"
     verbose_name = _("Wallet")
+
+    def ready(self) -> None:
+        from apps.wallet import scopes  # noqa: F401 - says what staff see

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Model
 from psycopg import sql
 
-from apps.accounts.models import User
+from apps.accounts.models import Department, User
 from apps.backoffice import approvals, audit
 from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import ApprovalPolicy
@@ -91,6 +91,7 @@ def stock() -> Stock:
                     sql.Identifier(connection.schema_name, name), sql.Literal(FIRST_ID)
                 )
             )
+    Department.objects.create(name=SECRET)
     station = factories.a_station(station_no="BETA0001", name=SECRET)
     pile = factories.a_pile(station=station, guns=2, pile_code=PILE_CODE, priced=False, online=False)
     Pile.objects.filter(pk=pile.pk).update(name=SECRET)

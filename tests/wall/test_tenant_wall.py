@@ -64,6 +64,7 @@ CARDS = ("write-cards", "clear-cards")
 """What can be done to the cards in them."""
 
 TENANT_MODELS: dict[str, set[str]] = {
+    "accounts/department": set(),
     "accounts/user": {"<id>/password/"},
     "auth/group": set(),
     "backoffice/approval": {f"<path:object_id>/{page}/" for page in ("approve", "reject", "withdraw")},

@@ -20,7 +20,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from apps.backoffice import shown
+from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import staff_actor
@@ -58,7 +58,7 @@ class ApproveForm(BaseDialogForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["station"].queryset = Station.objects.order_by("name")
+        self.fields["station"].queryset = scope.narrow(Station.objects.order_by("name"), self.request.user)
 
 
 @admin.register(NewDevice, site=tenant_site)

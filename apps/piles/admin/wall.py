@@ -15,7 +15,7 @@ from django.utils.translation import pgettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
-from apps.backoffice import shown
+from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.time import now
@@ -97,7 +97,7 @@ class ConnectorAdmin(LockButtons, ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add the chips: how many guns are in each state, over all stations or the chosen one."""
-        guns = Connector.objects.exclude(pile__state=PileState.RETIRED)
+        guns = scope.narrow(Connector.objects.exclude(pile__state=PileState.RETIRED), request.user)
         station = request.GET.get("pile__station__id__exact", "")
         if station.isdecimal():
             guns = guns.filter(pile__station_id=int(station))

@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib.auth.models import Permission
 from django.utils import translation
 
-from apps.accounts.admin import permission_words
 from apps.accounts.models import User
+from apps.accounts.permissions import words
 from apps.backoffice.models import AuditEntry
 from tests.staff import a_user, boss, signed_in
 
@@ -62,9 +62,6 @@ def test_a_clerk_does_not_touch_a_superuser(tenant: Any) -> None:
 
 def test_permissions_are_named_in_chinese(tenant: Any) -> None:
     with translation.override("zh-hans"):
-        names = {
-            p.codename: permission_words(p)
-            for p in Permission.objects.filter(content_type__app_label="orders")
-        }
+        names = {p.codename: words(p) for p in Permission.objects.filter(content_type__app_label="orders")}
     assert names["view_order"] == "充电订单: 查看"
     assert names["stop_order"] == "充电订单: 可停止充电"

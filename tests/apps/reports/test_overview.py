@@ -107,6 +107,9 @@ def test_what_waits_is_counted(tenant: Any) -> None:
         energy_differences=0,
         alarms=2,
         ledger_differences=0,
+        order_refunds=0,
+        wallet_refunds=0,
+        transfers=0,
     )
 
 

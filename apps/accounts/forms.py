@@ -1,0 +1,162 @@
+"""Forms of staff and roles, with the rules of who may give what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import Group, Permission
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import UserChangeForm
+
+from apps.accounts import permissions, rules
+from apps.accounts.departments import below
+from apps.accounts.enums import Scope
+from apps.accounts.models import Department, User
+
+
+class PermissionTable(forms.CheckboxSelectMultiple):
+    """Permissions as boxes to tick, by app and page."""
+
+    use_fieldset = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.groups: list[permissions.Group] = []
+        self.locked: set[int] = set()
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        """The groups, with what is ticked and what this person cannot change."""
+        ticked = {str(one) for one in value or ()}
+        groups = [
+            {
+                "title": group.title,
+                "pages": [
+                    {
+                        "title": page.title,
+                        "boxes": [
+                            {
+                                "value": one.pk,
+                                "text": permissions.deed_of(one),
+                                "ticked": str(one.pk) in ticked,
+                                "locked": one.pk in self.locked,
+                            }
+                            for one in page.permissions
+                        ],
+                    }
+                    for page in group.pages
+                ],
+            }
+            for group in self.groups
+        ]
+        for group in groups:
+            boxes = [box for page in group["pages"] for box in page["boxes"]]
+            group["ticked"], group["all"] = sum(box["ticked"] for box in boxes), len(boxes)
+        return {"widget": {"name": name, "groups": groups, "attrs": attrs or {}}}
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """By the project's templates: those of forms are looked for in packages only."""
+        found = render_to_string("backoffice/permission_table.html", self.get_context(name, value, attrs))
+        return mark_safe(found)  # noqa: S308 - a template's own output
+
+
+class PermissionsField(forms.ModelMultipleChoiceField):
+    """Permissions that mean something here; those that the person lacks stay as they are."""
+
+    widget = PermissionTable
+
+    def hold(self, actor: User) -> None:
+        """Offer what can be given here, and lock what `actor` does not have."""
+        self.queryset = permissions.grantable()
+        found = list(self.queryset)
+        self.widget.groups = permissions.grouped(found)
+        self.widget.locked = {one.pk for one in found if not rules.has_all(actor, [permissions.name_of(one)])}
+
+
+def settle_permissions(
+    actor: User, before: Iterable[Permission], after: Iterable[Permission]
+) -> list[Permission]:
+    """Return what is stored: `after`, and of `before` what `actor` cannot see or give.
+
+    A box that cannot be ticked is not sent, so its absence takes nothing away. Raises ValidationError for a
+    permission that `actor` adds without having it.
+    """
+    old, new = set(before), set(after)
+    lacking = rules.missing(actor, new - old)
+    if lacking:
+        raise forms.ValidationError(
+            gettext("You can only give what you have yourself. You lack: %(permissions)s"),
+            params={"permissions": "、".join(lacking)},
+        )
+    can_give = {one for one in permissions.grantable() if rules.has_all(actor, permissions.names([one]))}
+    return sorted(new | (old - can_give), key=lambda one: one.pk)
+
+
+class RoleForm(forms.ModelForm):
+    """A role's name and permissions."""
+
+    actor: User
+    permissions = PermissionsField(queryset=Permission.objects.none(), required=False, label=_("Permissions"))
+
+    class Meta:
+        model = Group
+        fields = ["name", "permissions"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "permissions" in self.fields:
+            self.fields["permissions"].hold(self.actor)  # type: ignore[attr-defined]
+
+    def clean_permissions(self) -> list[Permission]:
+        """Nobody gives or takes more than they have."""
+        before = self.instance.permissions.select_related("content_type") if self.instance.pk else []
+        return settle_permissions(self.actor, before, self.cleaned_data["permissions"])
+
+
+class StaffForm(UserChangeForm):
+    """A person's account."""
+
+    actor: User
+
+    def clean_groups(self) -> Any:
+        """Roles are given and taken by who has all that they hold."""
+        before = set(self.instance.groups.all()) if self.instance.pk else set()
+        after = set(self.cleaned_data["groups"])
+        beyond = rules.beyond(self.actor, before ^ after)
+        if beyond:
+            raise forms.ValidationError(
+                gettext("You cannot give or take these roles, which hold more than you have: %(roles)s"),
+                params={"roles": "、".join(group.name for group in beyond)},
+            )
+        return self.cleaned_data["groups"]
+
+    def clean(self) -> dict[str, Any]:
+        """A scope by department needs one."""
+        words = super().clean() or self.cleaned_data
+        if words.get("scope") == Scope.DEPARTMENT and words.get("department") is None:
+            self.add_error("department", gettext("Name the department whose stations this person sees."))
+        return words
+
+
+class DepartmentForm(forms.ModelForm):
+    """A department and what it is part of."""
+
+    class Meta:
+        model = Department
+        fields = ["name", "parent"]
+
+    def clean_parent(self) -> Department | None:
+        """No department is part of itself or of one below it."""
+        parent: Department | None = self.cleaned_data["parent"]
+        if parent is not None and self.instance.pk:
+            # Two moves at once could close a circle that neither sees.
+            list(Department.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+            if Department.objects.filter(below(self.instance.pk), pk=parent.pk).exists():
+                raise forms.ValidationError(
+                    gettext("A department cannot be part of itself or of one below it.")
+                )
+        return parent
