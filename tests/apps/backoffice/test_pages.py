@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.sites import AdminSite
-from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import RequestFactory
 from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import Department, User
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
@@ -50,7 +49,7 @@ def business(tenant: Any) -> Any:
     Newcomer.objects.create(
         kind="pile", key="99010203040506", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
-    Group.objects.create(name="运维")
+    Department.objects.create(name="总部")
     order.refresh_from_db()
     factories.an_energy_difference(order)
     factories.a_channel_difference()

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import Department
 from apps.common.ids import SYSTEM
 from apps.common.time import business_day, now
 from apps.customers.models import Card, Vehicle
@@ -28,8 +29,9 @@ from tests.staff import boss
 
 # Two stand before each list: the session and the person. The host's tenant is not counted, it may be remembered.
 COUNTS = {
+    "accounts.department": 5,
     "accounts.user": 7,
-    "auth.group": 6,
+    "auth.group": 5,
     "backoffice.approval": 6,
     "backoffice.approvalpolicy": 6,
     "backoffice.auditentry": 9,
@@ -88,6 +90,7 @@ def a_business(tenant: Any, number: int) -> None:
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")
+    Department.objects.create(name=f"department {number}", parent=Department.objects.first())
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     card = Card.objects.create(
         customer=order.customer, logical_no=f"100{number}", physical_no=f"00000000D14B0A5{number}"
