@@ -7,7 +7,7 @@ RUN python -m venv .venv && pip install --no-cache-dir --require-hashes -r requi
 COPY . .
 # Settings want a database's address and a key; collecting static files uses neither.
 RUN DATABASE_URL=postgres://unused/unused SECRET_KEY=unused python manage.py collectstatic --noinput -v 0 \
-    && useradd --system --home-dir /srv chargeplat && mkdir -p /var/lib/chargeplat && chown chargeplat /var/lib/chargeplat
+    && useradd --system --home-dir /srv chargeplat && mkdir -p /var/lib/chargeplat/files && chown -R chargeplat /var/lib/chargeplat
 ENV CHARGEPLAT_STATE=/var/lib/chargeplat
 USER chargeplat
 EXPOSE 8000 9988

@@ -16,6 +16,8 @@ app.conf.beat_schedule = {
     name: {"task": "tenancy.fan_out", "schedule": when, "args": [name]}
     for name, when in {
         "orders.settle_pending": 15.0,
+        "files.find_exports": 60.0,
+        "files.purge": crontab(hour="3", minute="50"),
         "orders.watch_orders": 10.0,
         "orders.watch_unbilled": 15.0,
         "piles.expire_commands": 10.0,

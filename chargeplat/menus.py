@@ -39,6 +39,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Gun wall"), "electric_car", "piles.connector"),
                 (_("Alarms"), "notifications", "piles.alarm"),
                 (_("Approvals"), "approval", "backoffice.approval"),
+                (_("Downloads"), "download", "admin:files_exportjob_changelist"),
             ],
         ),
         (

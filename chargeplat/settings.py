@@ -79,6 +79,7 @@ TENANT_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "guardian",
+    "apps.files",
     "apps.notifications",
     "apps.sites",
     "apps.customers",
@@ -171,6 +172,7 @@ CELERY_TASK_ROUTES = {
     "orders.*": {"queue": "money"},
     "wallet.*": {"queue": "money"},
     "pricing.*": {"queue": "push"},
+    "files.run_export": {"queue": "exports"},  # takes minutes: nothing else waits behind it
 }
 CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # tasks log like everything else
@@ -203,6 +205,41 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / ".static"
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()  # `collectstatic` is for production images
+
+# --- Files: on this machine's disk, or in an object storage that speaks S3 --------------------------------
+FILES_DIR = env.str("FILES_DIR", default=str(STATE_DIR / "files"))
+S3_BUCKET = env.str("S3_BUCKET", default="")
+STORAGES = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": FILES_DIR,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+            "allow_overwrite": True,  # keys are never used twice, but for an upload that is sent again
+        },
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if S3_BUCKET:
+    STORAGES["default"] = {
+        "BACKEND": "apps.files.storage.ObjectStorage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": env.str("S3_ENDPOINT", default="") or None,
+            "public_endpoint": env.str("S3_PUBLIC_ENDPOINT", default=""),
+            "region_name": env.str("S3_REGION", default="us-east-1"),
+            "access_key": env.str("S3_ACCESS_KEY", default=""),
+            "secret_key": env.str("S3_SECRET_KEY", default=""),
+            "vendor": env.str("S3_VENDOR", default="s3"),
+            "addressing": env.str("S3_ADDRESSING", default="path"),
+            "signature": env.str("S3_SIGNATURE", default="s3v4"),
+            "default_acl": None,
+            "file_overwrite": True,
+            "querystring_expire": 600,
+        },
+    }
+EXPORT_IN_BACKGROUND = "apps.files.exports.request_export"  # the layer that keeps files writes the lists
 
 # --- Driver API -------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -252,7 +252,7 @@ class Supervisor:
                     *celery,
                     "worker",
                     "-Q",
-                    "money,push,default",
+                    "money,push,default,exports",
                     "-c",
                     "2",
                     "-l",

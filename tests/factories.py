@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+
+from PIL import Image
 
 from apps.backoffice import approvals
 from apps.backoffice.enums import ApprovalRule
@@ -16,6 +19,9 @@ from apps.coupons import services as coupons
 from apps.coupons.models import Coupon, CouponTemplate
 from apps.customers import enterprises
 from apps.customers.models import Customer, Enterprise
+from apps.files import kinds
+from apps.files import services as files
+from apps.files.models import ExportJob, StoredFile
 from apps.orders import services as orders
 from apps.orders import settling
 from apps.orders.models import EnergyDay, EnergyDifference, Order, TransactionRecord
@@ -370,3 +376,20 @@ def a_channel_difference(out_no: str = "") -> ChannelDifference:
         theirs=row.amount,
         at=moment,
     )
+
+
+def a_picture(*, size: tuple[int, int] = (8, 6), owner: Actor = SYSTEM, **fields: object) -> StoredFile:
+    """A stored PNG picture."""
+    data = io.BytesIO()
+    Image.new("RGB", size, "navy").save(data, "PNG")
+    stored = files.store(kind=kinds.PICTURE, file=data, name="picture.png", owner=owner)
+    for name, value in fields.items():
+        setattr(stored, name, value)
+    stored.save()
+    return stored
+
+
+def an_export(**fields: object) -> ExportJob:
+    """An export of the list of orders that nobody has written yet."""
+    defaults = {"model": "orders.order", "format": "csv", "language": "zh-hans", "actor_kind": "staff"}
+    return ExportJob.objects.create(**defaults | {"actor_id": "0", "actor_name": "x"} | fields)

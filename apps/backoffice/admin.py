@@ -8,19 +8,24 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.forms import ModelChoiceField, ModelForm, PasswordInput
+from django.forms import ChoiceField, ModelChoiceField, ModelForm, PasswordInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.urls import path, reverse
+from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import diff, pages, scope, shown
 from apps.backoffice.audit import plain, record
@@ -31,9 +36,24 @@ from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.crypto import EncryptedTextField
 from apps.common.errors import DomainError
+from apps.common.schema import in_public
 
 Export = tuple[Any, str | Callable[[Any], Any]]
 """A column of an export: its title, and a path of attributes ("customer.masked_phone") or a function of the row."""
+
+
+EXPORTS_PAGE = "admin:files_exportjob_changelist"
+"""Where the files of exports wait."""
+
+
+class ExportForm(BaseDialogForm):
+    """As what kind of file."""
+
+    format = ChoiceField(
+        label=gettext_lazy("format"),
+        choices=[("xlsx", gettext_lazy("Excel (xlsx)")), ("csv", gettext_lazy("CSV"))],
+        widget=UnfoldAdminSelectWidget,
+    )
 
 
 class BackofficeAdmin(ModelAdmin):
@@ -259,17 +279,19 @@ class BackofficeAdmin(ModelAdmin):
         """The export button only where there is something to export."""
         found = super().get_actions_list(request)
         return (
-            found if self.export else [item for item in found if not item.action_name.endswith("_export_csv")]
+            found
+            if self.export
+            else [item for item in found if not item.action_name.endswith(("_export_csv", "_export_file"))]
         )
 
-    actions_list: ClassVar[Sequence[Any]] = ["export_csv"]
+    actions_list: ClassVar[Sequence[Any]] = ["export_csv", "export_file"]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """The export button keeps the list's filters, search and order."""
+        """The export buttons keep the list's filters, search and order."""
         response = super().changelist_view(request, extra_context)
         shown_context = getattr(response, "context_data", None) or {}
         for item in shown_context.get("actions_list") or ():
-            if str(item.get("path", "")).endswith("/export/"):
+            if str(item.get("path", "")).endswith(("/export/", "/export-file/")):
                 item["path"] = f"{item['path']}?{request.GET.urlencode()}"
         return response
 
@@ -277,12 +299,46 @@ class BackofficeAdmin(ModelAdmin):
     def export_csv(self, request: HttpRequest) -> HttpResponse:
         """Return the filtered list as CSV (UTF-8 with a byte order mark, which spreadsheets need)."""
         changes = self.get_changelist_instance(request)
-        rows = list(changes.get_queryset(request)[:EXPORT_ROWS])
+        rows = list(changes.get_queryset(request)[: EXPORT_ROWS + 1])
+        if len(rows) > EXPORT_ROWS:
+            text = _("The list has more than %(limit)s rows: use “Export as a file”.")
+            messages.warning(request, text % {"limit": EXPORT_ROWS})
+            return HttpResponseRedirect(f"../?{request.GET.urlencode()}")
         changed = {"rows": [None, len(rows)], "filter": [None, request.GET.urlencode()[:500]]}
         self.audit(request, "exported", None, changes=changed)
         titles = [title for title, _source in self.export]
-        cells = ([_value(row, source) for _title, source in self.export] for row in rows)
+        cells = ([export_value(row, source) for _title, source in self.export] for row in rows)
         return csv_file(self.opts.verbose_name_plural, titles, cells)
+
+    @action(
+        description=gettext_lazy("Export as a file"),
+        url_path="export-file",
+        icon="download_for_offline",
+        permissions=["export_file"],
+        dialog={
+            "title": gettext_lazy("Export as a file"),
+            "description": gettext_lazy(
+                "The list as it is filtered now is written in the background. The file waits for you under “Downloads”."
+            ),
+            "form_class": ExportForm,
+            "form_submit_text": gettext_lazy("Export"),
+        },
+    )
+    def export_file(self, request: HttpRequest, form: ExportForm) -> HttpResponse:
+        """Have the filtered list written in the background, and go to where its file will be."""
+        ask = import_string(settings.EXPORT_IN_BACKGROUND)
+        try:
+            ask(model_admin=self, request=request, export_format=form.cleaned_data["format"])
+        except DomainError as error:
+            messages.error(request, str(error))
+            name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+            return HttpResponse(headers={"HX-Redirect": f"{reverse(name)}?{request.GET.urlencode()}"})
+        messages.success(request, _("The export has begun."))
+        return HttpResponse(headers={"HX-Redirect": reverse(EXPORTS_PAGE)})
+
+    def has_export_file_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As for every export; the platform's own lists are short and have no background."""
+        return not in_public() and self.has_export_permission(request)
 
     def has_export_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Who may see the list may take it away; the export is in the audit log."""
@@ -367,7 +423,8 @@ def _words(value: Any, field: Any) -> Any:
     return plain(value)
 
 
-def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:
+def export_value(row: Any, source: str | Callable[[Any], Any]) -> Any:
+    """Return one cell of an export."""
     if callable(source):
         return source(row)
     value = row
@@ -385,6 +442,7 @@ DEEDS = {
     "changed": gettext_lazy("changed"),
     "deleted": gettext_lazy("deleted"),
     "exported": gettext_lazy("exported"),
+    "downloaded": gettext_lazy("downloaded"),
     "state_changed": gettext_lazy("state changed"),
     "commanded": gettext_lazy("command sent"),
     "closed": pgettext_lazy("alarm", "closed"),

@@ -334,7 +334,7 @@ class ApprovalPolicyAdmin(ReadOnlyAdmin):
     list_before_template = "backoffice/approval_rules.html"
     fields = ["operation_shown", ("rule", "threshold_shown"), "updated_shown"]
     readonly_fields = ["operation_shown", "threshold_shown", "updated_shown"]
-    actions_list = ["set_rule", "export_csv"]
+    actions_list = ["set_rule", "export_csv", "export_file"]
     export = [
         (_("operation"), lambda row: approvals.title_of(row.operation)),
         (_("second person"), "get_rule_display"),

@@ -17,7 +17,9 @@ from apps.common.time import now
 EXPORT_ROWS = 50_000
 """So many rows a page gives away at once."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Chinese spreadsheets calculate what begins with a full-width sign too."""
+
 LONG_NUMBER = 11
 """Spreadsheets round numbers longer than this."""
 

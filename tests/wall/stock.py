@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.contrib.auth.models import Group
 from django.db import connection
@@ -41,6 +42,7 @@ SECRET = "乙方机密"
 FIRST_ID = 900_001
 PILE_CODE = "99010100000001"
 NEW_CODE = "99010100000077"
+FILE_NUMBER = UUID("99010100-0000-4000-8000-000000000001")
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Stock:
     own_order_no: str
     order_refund_no: str
     refund_no: str
+    export_id: int
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
 
@@ -157,6 +160,9 @@ def stock() -> Stock:
     notice = factories.a_notice(merchant=merchant, event_id=SECRET, number=recharge.recharge_no)
     unpaid = create_recharge(customer=driver, amount=Decimal(60), channel="sandbox", request_key="open")
     WalletPolicy.objects.update(id=FIRST_ID, note=SECRET)
+    picture = factories.a_picture(name="BETA0001.png", number=FILE_NUMBER)
+    assert picture.thumbnail_key
+    export = factories.an_export(actor_id="1", actor_name=SECRET)
     return Stock(
         driver,
         settled,
@@ -169,6 +175,7 @@ def stock() -> Stock:
         own,
         order_refund,
         wallet_refund,
+        export.pk,
     )
 
 

@@ -40,7 +40,7 @@ from apps.tenancy.selectors import routes
 from apps.wallet.models import PaymentNotice, Recharge
 from tests import factories
 from tests.staff import boss
-from tests.wall.stock import SECRET, Stock, digest, id_of, stock
+from tests.wall.stock import FILE_NUMBER, SECRET, Stock, digest, id_of, stock
 
 ALPHA, BETA, PLATFORM = "alpha.test", "beta.test", "platform.test"
 
@@ -50,6 +50,7 @@ STANDARD = {
     "",
     "add/",
     "export/",
+    "export-file/",
     "<path:object_id>/",
     "<path:object_id>/change/",
     "<path:object_id>/delete/",
@@ -77,6 +78,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/enterprise": {"<path:object_id>/add-members/"},
     "customers/enterprisemember": {"<path:object_id>/end/"},
     "customers/vehicle": set(),
+    "files/exportjob": set(),
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
     "orders/abnormalorder": {
@@ -156,6 +158,13 @@ SITE_PAGES = {
 """Pages of a back office as such → the address to ask; logging out would end the probing."""
 
 NOTICES = "notices/<slug:code>/<slug:channel>/<int:merchant_id>/"
+FILES = {
+    "files/upload/": "files/upload/",
+    "files/<uuid:number>/": f"files/{FILE_NUMBER}/",
+    "files/<uuid:number>/thumbnail/": f"files/{FILE_NUMBER}/thumbnail/",
+}
+"""Pages of files → the address that asks for beta's."""
+
 OTHER_PAGES = {"": "", "i18n/setlang/": "i18n/setlang/", NOTICES: "notices/beta/wechatpay/900001/"}
 
 NOBODYS = 987_654_321
@@ -204,6 +213,9 @@ SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
 
 TASKS = {
     "coupons.expire",
+    "files.find_exports",
+    "files.purge",
+    "files.run_export",
     "orders.check_books",
     "orders.check_meter",
     "orders.close_books",
@@ -255,7 +267,9 @@ def known(models: dict[str, set[str]]) -> set[str]:
 
 
 def test_every_url_is_known_here() -> None:
-    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | {f"api/v1/{path}" for path in API}
+    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | set(FILES) | {
+        f"api/v1/{path}" for path in API
+    }
     assert patterns(settings.PUBLIC_SCHEMA_URLCONF) == known(PLATFORM_MODELS)
 
 
@@ -397,7 +411,7 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
         for page in sorted(STANDARD | extra)
         if "<" not in page
     ]
-    paths += [f"/{path}" for path in [*SITE_PAGES.values(), *OTHER_PAGES.values()] if path]
+    paths += [f"/{path}" for path in [*SITE_PAGES.values(), *OTHER_PAGES.values(), *FILES.values()] if path]
     seen_at_beta = set()
     for path in paths:
         response = staff.get(path, follow=True)
@@ -409,6 +423,7 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
     blind = {f"/admin/{model}/" for model in TENANT_MODELS} - seen_at_beta
     assert blind == set()
     assert {"/admin/search/?s=990101&extended=1", "/admin/orders/order/export/"} <= seen_at_beta
+    assert {f"/files/{FILE_NUMBER}/", f"/files/{FILE_NUMBER}/thumbnail/"} <= seen_at_beta
     assert digest("t_beta") == before
 
 
@@ -587,6 +602,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
             "1.0000",
             "2026-01-01T00:00:00+08:00",
         ],
+        "files.run_export": [beta.export_id],
         "orders.check_books": ["staff", "1", "x", True],
         "orders.check_meter": [beta.waiting_record.pk],
         "orders.raise_holds": [beta.recharge_no],

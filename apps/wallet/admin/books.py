@@ -347,7 +347,7 @@ class DayClosingAdmin(CheckingAdmin):
         ("digest", "previous_digest"),
     ]
     change_form_outer_after_template = "backoffice/day_balances.html"
-    actions_list = ["check_and_close", "export_csv"]
+    actions_list = ["check_and_close", "export_csv", "export_file"]
     export = [
         (gettext_lazy("business day"), "day"),
         (gettext_lazy("entries"), "entries"),
@@ -414,7 +414,7 @@ class LedgerCheckAdmin(CheckingAdmin):
         ("result_shown", "asked_by"),
     ]
     change_form_outer_after_template = "backoffice/ledger_check.html"
-    actions_list = ["check_now", "export_csv"]
+    actions_list = ["check_now", "export_csv", "export_file"]
     export = [
         (gettext_lazy("started at"), "started_at"),
         (gettext_lazy("finished at"), "finished_at"),

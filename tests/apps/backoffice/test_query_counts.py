@@ -42,6 +42,7 @@ COUNTS = {
     "customers.enterprise": 5,
     "customers.enterprisemember": 6,
     "customers.vehicle": 5,
+    "files.exportjob": 4,
     "orders.abnormalorder": 6,
     "orders.billingpolicy": 5,
     "orders.energyday": 6,
@@ -117,6 +118,7 @@ def a_business(tenant: Any, number: int) -> None:
     )
     factories.a_notice(merchant=merchant)
     factories.an_energy_difference(order)
+    factories.an_export()
     factories.a_channel_difference()
 
 
