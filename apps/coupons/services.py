@@ -6,7 +6,7 @@ the driver's earlier coupons are counted exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -212,20 +212,40 @@ def reserve(*, customer: Customer, coupon_id: int, order_no: str, station_id: in
     return coupon
 
 
-def lock_for_order(*, customer_id: int, order_no: str, station_id: int, at: datetime) -> list[Coupon]:
-    """Lock and return the coupons that an order which began `at` may use, oldest first.
+class Purse:
+    """The coupons that one or many orders may use, locked together. Inside `atomic()`, after the wallets' locks."""
 
-    The one that it reserved, alone; else every available one that was valid then. Inside `atomic()`, after the
-    wallet's lock.
-    """
-    mine = list(
-        Coupon.objects.select_for_update()
-        .filter(Q(state=CouponState.AVAILABLE) | Q(state=CouponState.RESERVED, order_no=order_no))
-        .filter(customer_id=customer_id)
-        .order_by("id")
-    )
-    reserved = [coupon for coupon in mine if coupon.state == CouponState.RESERVED]
-    return reserved or [coupon for coupon in mine if not obstacle(coupon, station_id=station_id, at=at)]
+    def __init__(self, orders: Mapping[str, int]) -> None:
+        """Lock the coupons for these orders, number → customer's id: those they reserved, and what is available."""
+        locked = (
+            Coupon.objects.select_for_update()
+            .filter(Q(state=CouponState.AVAILABLE) | Q(state=CouponState.RESERVED, order_no__in=orders))
+            .filter(customer_id__in=set(orders.values()))
+            .order_by("id")
+        )
+        self._coupons = list(locked) if orders else []
+
+    def of_order(self, *, customer_id: int, order_no: str, station_id: int, at: datetime) -> list[Coupon]:
+        """Return the coupons that an order which began `at` may use, oldest first.
+
+        The one that it reserved, alone; else every available one that was valid then.
+        """
+        mine = [coupon for coupon in self._coupons if coupon.customer_id == customer_id]
+        reserved = [
+            coupon for coupon in mine if coupon.state == CouponState.RESERVED and coupon.order_no == order_no
+        ]
+        return reserved or [
+            coupon
+            for coupon in mine
+            if coupon.state == CouponState.AVAILABLE and not obstacle(coupon, station_id=station_id, at=at)
+        ]
+
+    def release(self, *, order_no: str) -> None:
+        """Give back what an order reserved, as `release` does; the next order may use it."""
+        release(order_no=order_no)
+        for coupon in self._coupons:
+            if coupon.state == CouponState.RESERVED and coupon.order_no == order_no:
+                coupon.state, coupon.order_no, coupon.reserved_at = CouponState.AVAILABLE, "", None
 
 
 def use(coupon: Coupon, *, order_no: str, saved: Decimal, at: datetime) -> None:

@@ -292,7 +292,7 @@ def _settle_by_person(  # noqa: PLR0917 - the parts of one decision
         order.ended_at = order.ended_at or order.stop_requested_at or moment
     # A person has looked: it is listed, not held.
     order.verdict = Verdict.FLAGGED if order.findings else order.verdict
-    charge(order, reports, bill=bill, policy=billing_policy(), moment=moment, at=None)
+    charge(order, reports, bill=bill, moment=moment, at=None)
     order.save()
     _close_records(records, RecordState.SETTLED, payload, actor, moment)
     _close_alarms(order)

@@ -30,17 +30,18 @@ def published(groups: Iterable[str]) -> list[str | bytes]:
     return [get_channel_layer().serialize(UPDATE), *(f"asgi__group__{group}" for group in groups)]
 
 
-def push(transaction_no: str) -> None:
-    """Wake the watchers of one order. A failure is logged only: REST shows the same picture.
+def push(*transaction_nos: str) -> None:
+    """Wake the watchers of these orders. A failure is logged only: REST shows the same picture.
 
     Not by the layer: from a thread without an event loop it makes a loop and a connection for every message.
     """
     if not hasattr(get_channel_layer(), "serialize"):
         return  # the layer of who writes history: nobody watches it
+    schema = current_schema()
     try:
-        _publish()(args=published([group_of(current_schema(), transaction_no)]))
+        _publish()(args=published(group_of(schema, number) for number in transaction_nos))
     except (RedisError, OSError) as error:
-        log.warning("live_push_failed", transaction_no=transaction_no, error=str(error))
+        log.warning("live_push_failed", transaction_nos=transaction_nos[:5], error=str(error))
 
 
 @functools.cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,6 +16,8 @@ from apps.orders import live
 from apps.orders.enums import LIVE, MOVES, OrderState
 from apps.orders.errors import IllegalMove
 from apps.orders.models import Order, OrderEvent
+
+_gathered: ContextVar[list[OrderEvent] | None] = ContextVar("gathered", default=None)
 
 
 def begin(order: Order, actor: Actor, at: datetime) -> None:
@@ -44,11 +49,38 @@ def move(order: Order, to: OrderState, kind: str, actor: Actor, at: datetime, **
     _event(order, kind=kind, before=before, actor=actor, at=at, data=data)
 
 
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Write all events of this block in one statement at its end, and wake the watchers of all its orders at once."""
+    if _gathered.get() is not None:
+        yield  # the outer block writes them
+        return
+    events: list[OrderEvent] = []
+    token = _gathered.set(events)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    OrderEvent.objects.bulk_create(events)
+    _tell(events)
+
+
 def _event(
     order: Order, *, kind: str, before: OrderState, actor: Actor, at: datetime, data: dict[str, Any]
 ) -> None:
-    _row(order, kind, before, OrderState(order.state), actor, at, data).save()
-    transaction.on_commit(partial(live.push, order.transaction_no))
+    event = _row(order, kind, before, OrderState(order.state), actor, at, data)
+    events = _gathered.get()
+    if events is not None:
+        events.append(event)
+        return
+    event.save()
+    _tell([event])
+
+
+def _tell(events: list[OrderEvent]) -> None:
+    numbers = {event.order.transaction_no for event in events}
+    if numbers:
+        transaction.on_commit(partial(live.push, *sorted(numbers)))
 
 
 def _row(  # noqa: PLR0917 - the columns of the row, in their order

@@ -5,6 +5,7 @@ Lock order: order (the caller's) → wallet → coupons. What each step did is k
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,21 +22,33 @@ from apps.wallet import services as wallet
 from apps.wallet.payment import Payment, PayOrder
 
 
-def pay_bill(
-    order: Order, bill: Bill, *, policy: BillingPolicy, moment: datetime, at: datetime | None
-) -> None:
+class Cashier:
+    """Pays the bills of one or many locked orders: wallets, holds and coupons are locked together, in that order.
+
+    Money and coupons move in the caller's transaction, or not at all; money not before `write`.
+    """
+
+    def __init__(self, orders: Sequence[Order], policy: BillingPolicy) -> None:
+        """Lock what pays these orders; `policy` is the tenant's order of payment."""
+        self.policy = policy
+        self.till = wallet.Till({order.order_no: order.customer_id for order in orders})
+        self.purse = coupons.Purse(
+            {order.order_no: order.customer_id for order in orders if _may_use_coupon(order)}
+        )
+
+
+def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at: datetime | None) -> None:
     """Discount and charge a locked order's bill, once, in the tenant's order of payment; the caller saves the order.
 
     A coupon counts where it was valid for the station, hour and date of the charge's start. A late record (product.md
-    rule 4) is billed without one. Money and coupon move in the caller's transaction, or not at all.
+    rule 4) is billed without one.
     """
-    wallet.lock_wallet(customer_id=order.customer_id)
-    found = _coupons(order)
+    policy = cashier.policy
+    found = _coupons(order, cashier.purse)
     fees = Fees(bill.electricity_fee, bill.service_fee)
     result = discounts.discount(fees, _enterprise(order), [pure_coupon(coupon) for coupon in found])
     pay_order, bonus_ratio = PayOrder(policy.pay_order), policy.bonus_ratio
-    payment = wallet.charge(
-        customer=order.customer,
+    payment = cashier.till.charge(
         order_no=order.order_no,
         electricity=fees.electricity,
         service=fees.service,
@@ -48,7 +61,7 @@ def pay_bill(
     used = next((coupon for coupon in found if result.coupon and str(coupon.pk) == result.coupon.id), None)
     reserved = order.coupon
     if order.coupon_id is not None and used is None:
-        coupons.release(order_no=order.order_no)
+        cashier.purse.release(order_no=order.order_no)
     if used is not None:
         coupons.use(used, order_no=order.order_no, saved=result.coupon_discount, at=moment)
     order.coupon = used
@@ -96,12 +109,16 @@ def pure_coupon(coupon: Coupon) -> discounts.Coupon:
     )
 
 
-def _coupons(order: Order) -> list[Coupon]:
-    """Lock the coupons that the order may use: none, the one that it reserved, or all that were valid at its start."""
+def _may_use_coupon(order: Order) -> bool:
     is_late = bool(order.fail_reason)
-    if is_late or (order.coupon_choice != "best" and order.coupon_id is None):
+    return not is_late and (order.coupon_choice == "best" or order.coupon_id is not None)
+
+
+def _coupons(order: Order, purse: coupons.Purse) -> list[Coupon]:
+    """Return the coupons that the order may use: none, the one that it reserved, or all valid at its start."""
+    if not _may_use_coupon(order):
         return []
-    return coupons.lock_for_order(
+    return purse.of_order(
         customer_id=order.customer_id,
         order_no=order.order_no,
         station_id=order.station_id,

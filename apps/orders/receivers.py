@@ -9,7 +9,7 @@ from django.dispatch import receiver
 from kombu.exceptions import OperationalError
 
 from apps.orders import tasks
-from apps.orders.signals import order_settled
+from apps.orders.signals import orders_settled
 from apps.piles.reports import ConnectorReport
 from apps.piles.signals import connector_changed
 from apps.wallet.signals import recharge_paid
@@ -38,13 +38,13 @@ def follow_connector(report: ConnectorReport, **_kwargs: Any) -> None:
         log.warning("task_not_queued", task="orders.connector_changed", error=str(error))
 
 
-@receiver(order_settled)
-def keep_curve(order_no: str, **_kwargs: Any) -> None:
-    """Enqueue the thinning of an order's telemetry."""
+@receiver(orders_settled)
+def keep_curves(order_nos: list[str], **_kwargs: Any) -> None:
+    """Enqueue the thinning of these orders' telemetry."""
     try:
-        tasks.store_curve.apply_async([order_no], countdown=CURVE_AFTER_S)
+        tasks.store_curve.apply_async(order_nos, countdown=CURVE_AFTER_S)
     except (OperationalError, OSError) as error:
-        # The broker is away: `store_missing_curves` finds the order.
+        # The broker is away: `store_missing_curves` finds the orders.
         log.warning("task_not_queued", task="orders.store_curve", error=str(error))
 
 

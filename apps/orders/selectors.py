@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import QuerySet
 
+from apps.common.bulk import to_json
 from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders.curve import Point, Sample, curve
@@ -61,21 +65,44 @@ def billing_policy() -> BillingPolicy:
     return BillingPolicy.objects.first() or BillingPolicy()
 
 
-def last_sample(
-    *, transaction_no: str, connector_id: int, since: datetime, until: datetime
-) -> Telemetry | None:
-    """Return the report of a charging gun (0x13) that showed most energy, of the last ones up to `until`."""
-    rows = Telemetry.objects.filter(
-        transaction_no=transaction_no,
-        connector_id=connector_id,
-        kind=TelemetryKind.REALTIME,
-        at__lte=until,
-        at__gte=since - _AROUND,
-        energy_kwh__isnull=False,
-    )
-    # The very last may come after the end, with a meter that was set back.
-    newest = list(rows.order_by("-at")[:_LAST_SAMPLES])
-    return max(newest, key=lambda row: (row.energy_kwh, -row.at.timestamp()), default=None)
+class Sampled(NamedTuple):
+    """What a charging gun reported of its energy, kWh, and when."""
+
+    energy_kwh: Decimal
+    at: datetime
+
+
+def last_samples(charges: Sequence[tuple[str, int, datetime, datetime]]) -> dict[str, Sampled]:
+    """Return of each charge (transaction number, connector's id, since, until) the report (0x13) with most energy.
+
+    Of the last ones up to `until` only; keyed by the transaction number, nothing for a charge without a report.
+    """
+    rows = [
+        {"number": number, "connector": connector, "since": since - _AROUND, "until": until}
+        for number, connector, since, until in charges
+    ]
+    found: dict[str, list[Sampled]] = {}
+    with connection.cursor() as cursor:
+        # The very last may come after the end, with a meter that was set back.
+        cursor.execute(
+            """
+            SELECT charge.number, newest.energy_kwh, newest.at
+              FROM jsonb_to_recordset(%s::jsonb)
+                   AS charge (number text, connector bigint, since timestamptz, until timestamptz)
+             CROSS JOIN LATERAL (
+                   SELECT energy_kwh, at FROM piles_telemetry
+                    WHERE transaction_no = charge.number AND connector_id = charge.connector AND kind = %s
+                      AND at <= charge.until AND at >= charge.since AND energy_kwh IS NOT NULL
+                    ORDER BY at DESC LIMIT %s) AS newest
+            """,
+            [to_json(rows), TelemetryKind.REALTIME.value, _LAST_SAMPLES],
+        )
+        for number, energy_kwh, at in cursor.fetchall():
+            found.setdefault(number, []).append(Sampled(energy_kwh, at))
+    return {
+        number: max(samples, key=lambda sample: (sample.energy_kwh, -sample.at.timestamp()))
+        for number, samples in found.items()
+    }
 
 
 def samples_of(order: Order) -> QuerySet[Telemetry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,28 +12,30 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
+from apps.common.bulk import update_rows
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import now
-from apps.orders import signals, unbilled
+from apps.orders import unbilled
 from apps.orders.audit import ClassFacts, Finding, RecordFacts, audit
 from apps.orders.audit import Verdict as AuditVerdict
 from apps.orders.clock import offset_of_record
+from apps.orders.desk import WORKED_OFF, Desk, samples_of_charges
 from apps.orders.enums import OrderState, RecordState, Verdict
 from apps.orders.guns import guns_of
 from apps.orders.models import BillingPolicy, BillLine, Order, ParallelLeg, TransactionRecord
-from apps.orders.moves import move, note
+from apps.orders.moves import gathered, move, note
 from apps.orders.offline import order_of_offline_card
 from apps.orders.paying import pay_bill
-from apps.orders.selectors import billing_policy, last_sample
+from apps.orders.selectors import Sampled
 from apps.orders.settlement import Bill, SettlementError, billable_energies, settle
 from apps.piles.enums import AlarmKind
 from apps.piles.models import Connector
 from apps.piles.reports import TransactionReport
-from apps.piles.services import clock_reported, close_alarm, raise_alarm
+from apps.piles.services import raise_alarm
 from apps.pricing.tariff import RateClass
 
 log = structlog.get_logger(__name__)
@@ -40,6 +43,10 @@ log = structlog.get_logger(__name__)
 SETTLEABLE = frozenset(
     {OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING, OrderState.FAILED, OrderState.ABNORMAL}
 )
+PLAIN = (OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING)
+"""States that no order keeps, or gets back, when a record of it is worked off."""
+AT_ONCE = 50
+"""Records in one transaction: what they lock is released, and their drivers see the bill, well within a second."""
 
 
 def store_record(
@@ -90,7 +97,7 @@ class Outcome:
 
 
 def settle_pending(*, limit: int = 500) -> int:
-    """Settle stored records, oldest first, each on its own: one that cannot be settled stops no other.
+    """Settle stored records, oldest first: one that cannot be settled stops no other.
 
     Returns how many were worked off. A record that raised stays stored and is found again.
     """
@@ -100,13 +107,85 @@ def settle_pending(*, limit: int = 500) -> int:
 def settle_waiting(*, limit: int = 500, dry_run: bool = False) -> list[Outcome]:
     """Settle stored records as `settle_pending` does, and return what became of each.
 
-    A dry run takes each record back again: nothing is written, no alarm raised, nobody told.
+    Plain ones are settled many in a transaction, which several workers share without waiting for each other; when one
+    of them raises, each of them is settled on its own, as are all that are not plain. A dry run takes each record back
+    again: nothing is written, no alarm raised, nobody told.
     """
-    waiting = TransactionRecord.objects.filter(state=RecordState.STORED).order_by("received_at", "id")
-    return [
-        _outcome(record_id, transaction_no, dry_run=dry_run)
-        for record_id, transaction_no in list(waiting.values_list("pk", "transaction_no")[:limit])
-    ]
+    outcomes: dict[int, Outcome] = {}
+    while not dry_run and len(outcomes) < limit:
+        claimed = settle_plain(limit=min(AT_ONCE, limit - len(outcomes)), passed_over=list(outcomes))
+        if not claimed:
+            break
+        outcomes |= claimed
+    waiting = TransactionRecord.objects.filter(state=RecordState.STORED).exclude(pk__in=list(outcomes))
+    rest = list(
+        waiting.order_by("received_at", "id").values_list("pk", "transaction_no")[: limit - len(outcomes)]
+    )
+    for record_id, transaction_no in rest:
+        outcomes[record_id] = _outcome(record_id, transaction_no, dry_run=dry_run)
+    return list(outcomes.values())
+
+
+def settle_plain(*, limit: int, passed_over: Sequence[int] = ()) -> dict[int, Outcome]:
+    """Settle the oldest plain records that nobody works on, up to `limit` in one transaction; by the record's id.
+
+    Plain is the first record of a running order of one gun, sent for that gun. Orders are claimed, not waited for.
+    """
+    claimed: dict[int, int] = {}
+    try:
+        with transaction.atomic(), gathered():
+            claimed = _claim(limit, passed_over)
+            settled = _settle_claimed(claimed) if claimed else []
+        return {record.pk: _told(record) for record in settled}
+    except Exception as error:  # noqa: BLE001 - what it is, and whose, is seen when each is settled on its own
+        log.warning("settled_one_by_one", count=len(claimed), error=f"{type(error).__name__}: {error}"[:300])
+    alone = TransactionRecord.objects.filter(pk__in=claimed).order_by("received_at", "id")
+    return {
+        record_id: _outcome(record_id, transaction_no, dry_run=False)
+        for record_id, transaction_no in alone.values_list("pk", "transaction_no")
+    }
+
+
+CLAIM = """
+    SELECT record.id, orders_order.id
+      FROM orders_transactionrecord AS record
+      JOIN orders_order USING (transaction_no)
+      JOIN piles_connector ON piles_connector.id = orders_order.connector_id
+     WHERE record.state = 'stored' AND record.report IS NOT NULL AND record.id <> ALL (%(passed_over)s)
+       AND orders_order.state = ANY (%(states)s) AND orders_order.parallel_seq = ''
+       AND piles_connector.code = record.pile_code || record.connector_no
+       AND NOT EXISTS (SELECT FROM orders_transactionrecord AS other
+                        WHERE other.transaction_no = record.transaction_no AND other.id <> record.id)
+     ORDER BY record.received_at, record.id LIMIT %(limit)s
+       FOR UPDATE OF orders_order SKIP LOCKED"""
+
+
+def _claim(limit: int, passed_over: Sequence[int]) -> dict[int, int]:
+    """Lock the orders of plain records that nobody works on; returns the record's id → the order's.
+
+    An order that was settled since the statement began is looked at anew when it is locked, and is not running then.
+    """
+    values = {"limit": limit, "passed_over": list(passed_over), "states": [state.value for state in PLAIN]}
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, values)
+        return dict(cursor.fetchall())
+
+
+def _settle_claimed(claimed: dict[int, int]) -> list[TransactionRecord]:
+    """Settle records whose orders are locked, in one go."""
+    moment = now()
+    known = Order.objects.select_related("connector__pile", "coupon").in_bulk(claimed.values())
+    stored = TransactionRecord.objects.select_for_update(of=["self"]).filter(state=RecordState.STORED)
+    records = list(stored.filter(pk__in=claimed).defer("body").order_by("received_at", "id"))
+    for record in records:
+        record.order, record.processed_at = known[claimed[record.pk]], moment
+    desk = Desk([(record.order, [record]) for record in records])
+    for record in records:
+        _settle_at(desk, record.order, [record], moment, None)
+    desk.records += records
+    desk.worked_off += [record.pk for record in records]
+    desk.write()
+    return records
 
 
 def _outcome(record_id: int, transaction_no: str, *, dry_run: bool) -> Outcome:
@@ -140,13 +219,13 @@ def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionR
     Does nothing for a record that was worked off already.
     """
     moment = at or now()
-    with transaction.atomic():
+    with transaction.atomic(), gathered():
         number = TransactionRecord.objects.values_list("transaction_no", flat=True).get(pk=record_id)
         order = _lock_order(number)
         record = TransactionRecord.objects.select_for_update().get(pk=record_id)
         if record.state != RecordState.STORED:
             return record
-        transaction.on_commit(partial(unbilled.record_worked_off, record_id=record_id), robust=True)
+        transaction.on_commit(partial(unbilled.records_worked_off, record_ids=[record_id]), robust=True)
         made = order_of_offline_card(record, moment) if order is None else None
         reason, alarm = _why_not(record, order)
         if made is not None:
@@ -160,11 +239,10 @@ def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionR
         records = _records(order, record)
         if len(records) < len(guns_of(order)):
             _wait(order, record, moment)
-            record.save()
+            record.save(update_fields=WORKED_OFF)
             return record
         _settle(order, records, moment, at)
-        for settled in records:
-            settled.save()
+        update_rows(records, WORKED_OFF)
     return record
 
 
@@ -253,7 +331,8 @@ def settle_by_hand(
     order: Order, record: TransactionRecord, moment: datetime, at: datetime | None = None
 ) -> None:
     """Settle a locked order of one gun by a locked record that a person chose for it, of whatever number."""
-    _settle(order, [record], moment, at)
+    with gathered():
+        _settle(order, [record], moment, at)
     record.save()
 
 
@@ -272,17 +351,27 @@ def assess(
     records: list[TransactionRecord],
     policy: BillingPolicy,
     clock_offset_s: Decimal | None = None,
+    samples: Mapping[str, Sampled] | None = None,
 ) -> Assessment:
     """Audit the decoded records of an order and work out its bill; writes nothing.
 
-    Of several guns (records in the order of `guns_of`) energies are added by class, then billed once.
+    Of several guns (records in the order of `guns_of`) energies are added by class, then billed once. `samples`: what
+    `samples_of_charges` returned, where that was asked before.
     """
+    known = samples_of_charges([(order, records)]) if samples is None else samples
     guns = {gun.transaction_no: gun.connector for gun in guns_of(order)}
     facts = [
-        _facts(order, guns.get(record.transaction_no, order.connector), record, clock_offset_s)
+        _facts(
+            order,
+            guns.get(record.transaction_no, order.connector),
+            record,
+            clock_offset_s,
+            known.get(record.transaction_no),
+        )
         for record in records
     ]
-    audits = [audit(fact, order.frozen_tariff(), policy.rules()) for fact in facts]
+    tariff, rules = order.frozen_tariff(), policy.rules()
+    audits = [audit(fact, tariff, rules) for fact in facts]
     findings = [finding for result in audits for finding in result.findings]
     verdict = Verdict(max((result.verdict for result in audits), key=list(AuditVerdict).index).value)
     energies: dict[RateClass, Decimal] = {}
@@ -291,7 +380,7 @@ def assess(
         for rate_class, energy in billed.items():
             energies[rate_class] = energies.get(rate_class, Decimal(0)) + energy
     try:
-        bill = settle(energies, order.frozen_retail_tariff())
+        bill = settle(energies, order.frozen_retail_tariff() if order.is_retail else tariff)
     except SettlementError as error:
         bill = None
         verdict = Verdict.HELD
@@ -302,12 +391,26 @@ def assess(
 
 def settle_again(order: Order, records: list[TransactionRecord], moment: datetime) -> None:
     """Settle a locked order in SETTLING once more by its locked records, as if they came now."""
-    _settle(order, records, moment, None, measure=False)
-    for record in records:
-        record.save()
+    with gathered():
+        _settle(order, records, moment, None, measure=False)
+    update_rows(records, WORKED_OFF)
 
 
 def _settle(
+    order: Order,
+    records: list[TransactionRecord],
+    moment: datetime,
+    at: datetime | None,
+    *,
+    measure: bool = True,
+) -> None:
+    desk = Desk([(order, records)])
+    _settle_at(desk, order, records, moment, at, measure=measure)
+    desk.write()
+
+
+def _settle_at(
+    desk: Desk,
     order: Order,
     records: list[TransactionRecord],
     moment: datetime,
@@ -321,27 +424,20 @@ def _settle(
     pile = Actor("pile", main.pile_code, main.pile_code)
     if order.state != OrderState.SETTLING:  # as an order is made that a record begins
         move(order, OrderState.SETTLING, "record_arrived", pile, moment, record=records[-1].pk)
-    offset_s = _clock(order, main, first) if measure else order.connector.pile.clock_offset_s
+    offset_s = _clock(desk, order, main, first) if measure else order.connector.pile.clock_offset_s
     take_times(order, records)
-    policy = billing_policy()
-    found = assess(order, records, policy, offset_s)
+    found = assess(order, records, desk.policy, offset_s, desk.samples)
     order.verdict = found.verdict
     order.findings = [finding.to_json() for finding in found.findings]
     if found.bill is None or found.verdict == Verdict.HELD:
         _hold_for_review(order, found.bill, moment)
         state = RecordState.HELD
     else:
-        charge(order, reports, bill=found.bill, policy=policy, moment=moment, at=at)
+        _charge(desk, order, reports, bill=found.bill, moment=moment, at=at)
         state = RecordState.SETTLED
     for record in records:
         record.state = state
-    order.save()
-    close_alarm(
-        kind=AlarmKind.MISSING_RECORD,
-        pile_code=main.pile_code,
-        connector_no=main.connector_no,
-        subject=order.order_no,
-    )
+    desk.orders.append(order)
 
 
 def take_times(order: Order, records: list[TransactionRecord]) -> None:
@@ -356,7 +452,7 @@ def take_times(order: Order, records: list[TransactionRecord]) -> None:
     order.waiting_for_plug = False
 
 
-def _clock(order: Order, record: TransactionRecord, report: TransactionReport) -> Decimal | None:
+def _clock(desk: Desk, order: Order, record: TransactionRecord, report: TransactionReport) -> Decimal | None:
     """How far the pile's clock is off by this record, which is kept with the pile; else what was measured before.
 
     Of several guns nobody knows whose end was seen.
@@ -368,10 +464,7 @@ def _clock(order: Order, record: TransactionRecord, report: TransactionReport) -
         )
     if offset_s is None:
         return order.connector.pile.clock_offset_s
-    measured = partial(
-        clock_reported, pile_code=record.pile_code, offset_s=offset_s, measured_at=record.received_at
-    )
-    transaction.on_commit(measured, robust=True)  # money does not wait for a pile's row
+    desk.clocks.append((record.pile_code, offset_s, record.received_at))
     return offset_s
 
 
@@ -380,15 +473,10 @@ def _facts(
     connector: Connector,
     record: TransactionRecord,
     clock_offset_s: Decimal | None,
+    sample: Sampled | None,
 ) -> RecordFacts:
     """The record in the audit's words. A time that the pile left out is taken from the platform's own clock."""
     report = TransactionReport.from_json(record.report)
-    sample = last_sample(
-        transaction_no=record.transaction_no,
-        connector_id=connector.pk,
-        since=order.created_at,
-        until=record.received_at,
-    )
     return RecordFacts(
         classes={
             RateClass(name): ClassFacts(
@@ -428,13 +516,26 @@ def charge(
     reports: list[TransactionReport],
     *,
     bill: Bill,
-    policy: BillingPolicy,
     moment: datetime,
     at: datetime | None,
 ) -> None:
     """Pay a bill and complete a locked order in SETTLING; the caller saves the order."""
-    pay_bill(order, bill, policy=policy, moment=moment, at=at)
-    BillLine.objects.bulk_create(
+    desk = Desk([(order, [])])
+    _charge(desk, order, reports, bill=bill, moment=moment, at=at)
+    desk.write()
+
+
+def _charge(
+    desk: Desk,
+    order: Order,
+    reports: list[TransactionReport],
+    *,
+    bill: Bill,
+    moment: datetime,
+    at: datetime | None,
+) -> None:
+    pay_bill(order, bill, cashier=desk.cashier, moment=moment, at=at)
+    desk.lines.extend(
         BillLine(
             order=order,
             rate_class=line.rate_class.value,
@@ -459,5 +560,5 @@ def charge(
     if order.verdict == Verdict.FLAGGED:
         note(order, "flagged", SYSTEM, moment, findings=[finding["code"] for finding in order.findings])
     move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(order.payable))
-    transaction.on_commit(partial(signals.order_settled.send, sender=None, order_no=order.order_no))
+    desk.settled.append(order.order_no)
     log.info("order_settled", order_no=order.order_no, payable=str(order.payable), verdict=order.verdict)

@@ -3,3 +3,4 @@
 from django.dispatch import Signal
 
 order_settled = Signal()  # order_no: str
+orders_settled = Signal()  # order_nos: list[str], those of one transaction

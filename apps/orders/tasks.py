@@ -38,11 +38,12 @@ def connector_changed(
 
 
 @shared_task(name="orders.store_curve")
-def store_curve(order_no: str) -> None:
-    """Keep what a settled charge looked like."""
+def store_curve(*order_nos: str) -> None:
+    """Keep what settled charges looked like."""
     from apps.orders import battery
 
-    battery.store_curve(order_no=order_no)
+    for order_no in order_nos:
+        battery.store_curve(order_no=order_no)
 
 
 @shared_task(name="orders.store_missing_curves")

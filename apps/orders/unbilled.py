@@ -1,7 +1,7 @@
 """Energy that nobody pays for: a gun that delivers without a live order, or a meter that went on between two records.
 
 What a gun says is judged by pure rules (`judge`, `meter_step`); `watch_unbilled` looks at the last words of all guns
-every few seconds, `record_worked_off` at the meter of each record. What is found is an alarm with its figures, and a
+every few seconds, `records_worked_off` at the meter of each record. What is found is an alarm with its figures, and a
 stop where the tenant wants it (`Tenant.stops_unbilled_energy`). So that nobody is accused wrongly:
 
 - the gun has to say so in more than GRACE_REPORTS reports in a row: orders follow a moment behind;
@@ -12,7 +12,7 @@ stop where the tenant wants it (`Tenant.stops_unbilled_energy`). So that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,7 +20,8 @@ from enum import StrEnum
 
 import structlog
 from django.core.cache import cache
-from django.db.models import Q
+from django.db import connection
+from django.db.models import F, Q
 
 from apps.common.ids import SYSTEM
 from apps.common.schema import current_schema
@@ -32,8 +33,7 @@ from apps.piles import gateway
 from apps.piles.commands import StopCharge
 from apps.piles.enums import AlarmKind, CardOnPile, ConnectorState
 from apps.piles.models import ConnectorStatus, OfflineCard, Pile
-from apps.piles.reports import TransactionReport
-from apps.piles.services import close_alarm, raise_alarm
+from apps.piles.services import close_alarms, raise_alarm
 from apps.tenancy.selectors import tenant_of_schema
 
 log = structlog.get_logger(__name__)
@@ -272,53 +272,63 @@ def _found(status: ConnectorStatus, case: Case, order: Order | None, sighting: S
 # --- Meters -----------------------------------------------------------------------------------------------
 
 
-def record_worked_off(*, record_id: int, at: datetime | None = None) -> None:
-    """A record was settled or put into quarantine: check its meter, later where its pile may bring more records."""
-    record = TransactionRecord.objects.get(pk=record_id)
-    pile = Pile.objects.filter(pile_code=record.pile_code).only("last_login_at").first()
-    if pile is None:
-        return
-    came = pile.last_login_at is not None and (at or now()) - pile.last_login_at < OFFLINE_RECORDS_WITHIN
-    if came:
-        delay = int(OFFLINE_RECORDS_WITHIN.total_seconds())
-        tasks.check_meter.apply_async((record_id,), countdown=delay, retry=False)
-    else:
-        check_meter(record_id=record_id)
+def records_worked_off(*, record_ids: Sequence[int], at: datetime | None = None) -> None:
+    """Records were settled or put into quarantine: check their meters, later where a pile may bring more records."""
+    records = TransactionRecord.objects.filter(pk__in=record_ids)
+    piles = dict(records.values_list("pk", "pile_code"))
+    known = Pile.objects.filter(pile_code__in=set(piles.values()))
+    logins = dict(known.values_list("pile_code", "last_login_at"))
+    due = []
+    for record_id, pile_code in sorted(piles.items()):
+        if pile_code not in logins:
+            continue
+        login = logins[pile_code]
+        if login is not None and (at or now()) - login < OFFLINE_RECORDS_WITHIN:
+            delay = int(OFFLINE_RECORDS_WITHIN.total_seconds())
+            tasks.check_meter.apply_async((record_id,), countdown=delay, retry=False)
+        else:
+            due.append(record_id)
+    check_meters(record_ids=due)
 
 
 def check_meter(*, record_id: int) -> None:
+    """Do for one record what `check_meters` does."""
+    check_meters(record_ids=[record_id])
+
+
+def check_meters(*, record_ids: Sequence[int]) -> None:
     """Raise an alarm for a meter that went on before or after a record's charge; close one that the record explains.
 
     An alarm's subject is the transaction number behind the gap.
     """
-    record = TransactionRecord.objects.filter(pk=record_id).first()
-    if record is None or record.connection_pile_code != record.pile_code:
-        return  # what another pile says of this one
-    readings = _readings(record.pile_code)
-    mine = sorted(
-        (reading for reading in readings if reading.connector_no == record.connector_no),
-        key=lambda reading: (reading.start_time, reading.end_time),
+    # What another pile says of this one does not count.
+    records = list(
+        TransactionRecord.objects.filter(pk__in=record_ids, connection_pile_code=F("pile_code"))
+        .order_by("id")
+        .values_list("pile_code", "connector_no", "transaction_no")
     )
-    place = next(
-        (i for i, reading in enumerate(mine) if reading.transaction_no == record.transaction_no), None
-    )
-    if place is None:
-        return
-    for before, after in zip(mine[max(0, place - 1) : place + 1], mine[place or 1 : place + 2], strict=False):
-        _compare(record.pile_code, before, after, readings)
+    readings = _readings({pile_code for pile_code, _, _ in records})
+    explained: set[tuple[str, str, str]] = set()
+    for pile_code, connector_no, transaction_no in records:
+        of_pile = readings.get(pile_code, [])
+        mine = sorted(
+            (reading for reading in of_pile if reading.connector_no == connector_no),
+            key=lambda reading: (reading.start_time, reading.end_time),
+        )
+        place = next((i for i, reading in enumerate(mine) if reading.transaction_no == transaction_no), None)
+        if place is None:
+            continue
+        pairs = zip(mine[max(0, place - 1) : place + 1], mine[place or 1 : place + 2], strict=False)
+        for before, after in pairs:
+            step = meter_step(before, after, of_pile)
+            if step is None:
+                explained.add((pile_code, after.connector_no, after.transaction_no))
+            else:
+                _went_on(pile_code, before, after, step)
+    close_alarms(kind=AlarmKind.UNBILLED_ENERGY, places=explained)
 
 
-def _compare(pile_code: str, before: Reading, after: Reading, readings: Sequence[Reading]) -> None:
-    what = {
-        "kind": AlarmKind.UNBILLED_ENERGY,
-        "pile_code": pile_code,
-        "connector_no": after.connector_no,
-        "subject": after.transaction_no,
-    }
-    step = meter_step(before, after, readings)
-    if step is None:
-        close_alarm(**what)  # type: ignore[arg-type]
-        return
+def _went_on(pile_code: str, before: Reading, after: Reading, step: Decimal) -> None:
     figures = {
         "case": "meter_step",
         "unpaid_kwh": str(step),
@@ -326,24 +336,43 @@ def _compare(pile_code: str, before: Reading, after: Reading, readings: Sequence
         "meter_after": str(after.meter_start),
         "record_before": before.transaction_no,
     }
-    raise_alarm(**what, detail=figures)  # type: ignore[arg-type]
+    raise_alarm(
+        kind=AlarmKind.UNBILLED_ENERGY,
+        pile_code=pile_code,
+        connector_no=after.connector_no,
+        subject=after.transaction_no,
+        detail=figures,
+    )
     log.warning("unbilled_energy", pile_code=pile_code, transaction_no=after.transaction_no, **figures)
 
 
-def _readings(pile_code: str) -> list[Reading]:
-    """Return the meters of a pile's latest charges; of records that differ the first counts."""
-    rows = TransactionRecord.objects.filter(
-        pile_code=pile_code, connection_pile_code=pile_code, report__isnull=False
-    ).order_by("-id")[:NEIGHBOURS]
-    found: dict[tuple[str, str], Reading] = {}
-    for row in rows:
-        report = TransactionReport.from_json(row.report)
-        found[(row.transaction_no, row.connector_no)] = Reading(
-            transaction_no=row.transaction_no,
-            connector_no=row.connector_no,
-            start_time=report.start_time or row.received_at,
-            end_time=report.end_time or row.received_at,
-            meter_start=report.meter_start,
-            meter_end=report.meter_end,
+def _readings(pile_codes: Collection[str]) -> dict[str, list[Reading]]:
+    """Return the meters of each pile's latest charges; of records that differ the first counts."""
+    found: dict[str, dict[tuple[str, str], Reading]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT pile_code, transaction_no, connector_no, received_at, start_time, end_time, meter_start, meter_end
+              FROM unnest(%s::text[]) AS pile (code) CROSS JOIN LATERAL (
+                   SELECT id, pile_code, transaction_no, connector_no, received_at,
+                          report ->> 'start_time' AS start_time, report ->> 'end_time' AS end_time,
+                          report ->> 'meter_start' AS meter_start, report ->> 'meter_end' AS meter_end
+                     FROM orders_transactionrecord
+                    WHERE pile_code = pile.code AND connection_pile_code = pile.code AND report IS NOT NULL
+                    ORDER BY id DESC LIMIT %s) AS record
+             ORDER BY id DESC
+            """,
+            [sorted(pile_codes), NEIGHBOURS],
         )
-    return list(found.values())
+        for pile_code, number, connector_no, received_at, start, end, meter_start, meter_end in cursor:
+            if meter_start is None or meter_end is None:
+                continue  # a report that nobody can read
+            found.setdefault(pile_code, {})[number, connector_no] = Reading(
+                transaction_no=number,
+                connector_no=connector_no,
+                start_time=datetime.fromisoformat(start) if start else received_at,
+                end_time=datetime.fromisoformat(end) if end else received_at,
+                meter_start=Decimal(meter_start),
+                meter_end=Decimal(meter_end),
+            )
+    return {pile_code: list(readings.values()) for pile_code, readings in found.items()}

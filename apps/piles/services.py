@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 
+from apps.common.bulk import to_json
 from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
 from apps.common.time import now
@@ -263,19 +263,41 @@ def clock_reported(*, pile_code: str, offset_s: Decimal, measured_at: datetime |
     Beyond CLOCK_ALARM_S an alarm is open until the clock is good again. An older measurement than the one that is
     kept changes nothing.
     """
-    moment = measured_at or now()
-    with transaction.atomic():
-        newer = Q(clock_measured_at=None) | Q(clock_measured_at__lte=moment)
-        offset_s = offset_s.quantize(Decimal("0.1"))
-        kept = min(max(offset_s, -CLOCK_LIMIT), CLOCK_LIMIT)
-        if not Pile.objects.filter(newer, pile_code=pile_code).update(
-            clock_offset_s=kept, clock_measured_at=moment
-        ):
-            return
-        if abs(offset_s) > CLOCK_ALARM_S:
-            raise_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code, detail={"offset_s": f"{offset_s:+}"})
-        else:
-            close_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code)
+    clocks_reported([(pile_code, offset_s, measured_at or now())])
+
+
+def clocks_reported(measured: Sequence[tuple[str, Decimal, datetime]]) -> None:
+    """Do for several piles (code, offset, moment) what `clock_reported` does; of one pile the newest counts."""
+    newest = {
+        pile_code: (offset_s.quantize(Decimal("0.1")), moment)
+        for pile_code, offset_s, moment in sorted(measured, key=lambda one: one[2])
+    }
+    rows = [
+        {"pile_code": pile_code, "kept": min(max(offset_s, -CLOCK_LIMIT), CLOCK_LIMIT), "moment": moment}
+        for pile_code, (offset_s, moment) in newest.items()
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Locked always in the same order, as by `piles_seen`.
+        cursor.execute(
+            """
+            UPDATE piles_pile SET clock_offset_s = new.kept, clock_measured_at = new.moment
+              FROM (SELECT id, kept, moment FROM piles_pile JOIN jsonb_to_recordset(%s::jsonb)
+                           AS given (pile_code text, kept numeric, moment timestamptz) USING (pile_code)
+                     ORDER BY id FOR NO KEY UPDATE OF piles_pile) AS new
+             WHERE piles_pile.id = new.id
+               AND (piles_pile.clock_measured_at IS NULL OR piles_pile.clock_measured_at <= new.moment)
+            RETURNING pile_code
+            """,
+            [to_json(rows)],
+        )
+        taken = sorted(pile_code for (pile_code,) in cursor.fetchall())
+        good = [pile_code for pile_code in taken if abs(newest[pile_code][0]) <= CLOCK_ALARM_S]
+        close_alarms(kind=AlarmKind.CLOCK_DRIFT, places=[(pile_code, "", "") for pile_code in good])
+        for pile_code in taken:
+            offset_s = newest[pile_code][0]
+            if abs(offset_s) > CLOCK_ALARM_S:
+                detail = {"offset_s": f"{offset_s:+}"}
+                raise_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code, detail=detail)
 
 
 def piles_seen(ids: Sequence[int], *, at: datetime) -> None:
@@ -485,6 +507,19 @@ def raise_alarms(
 
 def close_alarm(*, kind: AlarmKind, pile_code: str = "", connector_no: str = "", subject: str = "") -> None:
     """Close the open alarm of this kind, pile and subject, if there is one."""
-    Alarm.objects.filter(
-        kind=kind, pile_code=pile_code, connector_no=connector_no, subject=subject, closed_at=None
-    ).update(closed_at=now())
+    close_alarms(kind=kind, places=[(pile_code, connector_no, subject)])
+
+
+def close_alarms(*, kind: AlarmKind, places: Iterable[tuple[str, str, str]]) -> None:
+    """Close the open alarms of this kind at several places: pile, connector number, subject."""
+    wanted = set(places)
+    if not wanted:
+        return
+    open_ones = Alarm.objects.filter(kind=kind, pile_code__in={place[0] for place in wanted}, closed_at=None)
+    rows = open_ones.values_list("pk", "pile_code", "connector_no", "subject")
+    found = [pk for pk, *place in rows if tuple(place) in wanted]
+    if found:
+        with transaction.atomic():
+            # Locked always in the same order: two of us would deadlock otherwise.
+            list(open_ones.filter(pk__in=found).select_for_update().order_by("pk").values_list("pk"))
+            open_ones.filter(pk__in=found).update(closed_at=now())

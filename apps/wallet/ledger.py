@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from django.db import IntegrityError, connection
 
+from apps.common.bulk import to_json
 from apps.common.money import ZERO, to_fen
 from apps.common.time import business_day, now
 from apps.wallet.enums import DEBIT_NORMAL, WALLET_ACCOUNTS, AccountKind, JournalKind
@@ -37,8 +38,8 @@ WALLET_COLUMNS = {
 
 LEGS = """
     SELECT leg.*, account.id AS account_id
-      FROM unnest(%(kinds)s::text[], %(channels)s::text[], %(owners)s::bigint[], %(amounts)s::numeric[])
-           AS leg (kind, channel, wallet_id, amount)
+      FROM jsonb_to_recordset(%(legs)s::jsonb)
+           AS leg (place int, key text, kind text, channel text, wallet_id bigint, amount numeric)
       LEFT JOIN LATERAL (
            SELECT id FROM wallet_account
             WHERE kind = leg.kind AND wallet_id = leg.wallet_id AND channel = leg.channel
@@ -47,33 +48,42 @@ LEGS = """
             WHERE leg.wallet_id IS NULL AND wallet_id IS NULL AND kind = leg.kind AND channel = leg.channel
       ) AS account ON true"""
 WRITE = f"""
-WITH entry AS (
+WITH given AS (
+    SELECT * FROM jsonb_to_recordset(%(entries)s::jsonb)
+        AS (place int, key text, kind text, wallet_id bigint, reference text, posted_at timestamptz,
+            business_day date, memo text, {", ".join(f"{column} numeric" for column in WALLET_COLUMNS.values())})),
+entry AS (
     INSERT INTO wallet_journalentry (key, kind, wallet_id, reference, posted_at, business_day, memo)
-    VALUES (%(key)s, %(kind)s, %(wallet)s, %(reference)s, %(posted_at)s, %(business_day)s, %(memo)s)
-        ON CONFLICT (key) DO NOTHING RETURNING id),
+    SELECT key, kind, wallet_id, reference, posted_at, business_day, memo FROM given ORDER BY place
+        ON CONFLICT (key) DO NOTHING RETURNING id, key, business_day),
 leg AS ({LEGS}),
 made AS (
     INSERT INTO wallet_account (kind, channel, wallet_id)
-    SELECT kind, channel, wallet_id FROM leg WHERE account_id IS NULL AND EXISTS (SELECT FROM entry)
-        ON CONFLICT (kind, wallet_id, channel) DO NOTHING RETURNING id, kind, channel),
+    SELECT DISTINCT kind, channel, wallet_id FROM leg WHERE account_id IS NULL AND key IN (SELECT key FROM entry)
+     ORDER BY kind, channel, wallet_id
+        ON CONFLICT (kind, wallet_id, channel) DO NOTHING RETURNING id, kind, channel, wallet_id),
 posted AS (
     INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
-    SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount, %(business_day)s
-      FROM entry CROSS JOIN leg LEFT JOIN made ON made.kind = leg.kind AND made.channel = leg.channel
-     WHERE coalesce(leg.account_id, made.id) IS NOT NULL RETURNING id),
+    SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount, entry.business_day
+      FROM leg JOIN entry ON entry.key = leg.key
+      LEFT JOIN made ON made.kind = leg.kind AND made.channel = leg.channel
+           AND made.wallet_id IS NOT DISTINCT FROM leg.wallet_id
+     WHERE coalesce(leg.account_id, made.id) IS NOT NULL ORDER BY leg.place RETURNING id),
 moved AS (
     UPDATE wallet_wallet
-       SET principal = principal + %(principal)s, bonus = bonus + %(bonus)s, debt = debt + %(debt)s,
-           held_principal = held_principal + %(held_principal)s, held_bonus = held_bonus + %(held_bonus)s,
-           frozen_principal = frozen_principal + %(frozen_principal)s, frozen_bonus = frozen_bonus + %(frozen_bonus)s,
+       SET {", ".join(f"{column} = wallet_wallet.{column} + moves.{column}" for column in WALLET_COLUMNS.values())},
            updated_at = %(now)s
-     WHERE id = %(wallet)s AND EXISTS (SELECT FROM entry) RETURNING id)
-SELECT (SELECT id FROM entry), (SELECT count(*) FROM posted)
+      FROM (SELECT wallet_id, {", ".join(f"sum({column}) AS {column}" for column in WALLET_COLUMNS.values())}
+              FROM given WHERE key IN (SELECT key FROM entry) GROUP BY wallet_id) AS moves
+     WHERE wallet_wallet.id = moves.wallet_id RETURNING id)
+SELECT id, key, (SELECT count(*) FROM posted) FROM entry
 """  # noqa: S608 - the texts above
 WRITE_THE_REST = f"""
 INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
-SELECT %(entry)s, leg.account_id, leg.amount, %(business_day)s FROM ({LEGS}) AS leg
- WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = %(entry)s AND p.account_id = leg.account_id)
+SELECT entry.id, leg.account_id, leg.amount, entry.business_day
+  FROM ({LEGS}) AS leg JOIN wallet_journalentry AS entry ON entry.key = leg.key AND entry.id = ANY (%(written)s)
+ WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = entry.id AND p.account_id = leg.account_id)
+ ORDER BY leg.place
 """  # noqa: S608 - the texts above
 
 
@@ -100,6 +110,29 @@ def credit(account: AccountKind, amount: Decimal, channel: str = "") -> Line:
     return Line(account, -amount, channel)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A journal entry that is not written yet: its balanced lines, summed by account and channel."""
+
+    entry: JournalEntry
+    wallet: Wallet | None
+    moves: dict[tuple[AccountKind, str], Decimal]
+
+    def changes(self) -> dict[str, Decimal]:
+        """How the entry moves each cached balance of its wallet, yuan."""
+        changes = dict.fromkeys(WALLET_COLUMNS.values(), ZERO)
+        for (account, _), amount in self.moves.items():
+            if account in WALLET_ACCOUNTS:
+                changes[WALLET_COLUMNS[account]] += amount if account in DEBIT_NORMAL else -amount
+        return changes
+
+    def move_wallet(self) -> None:
+        """Move the balances of the wallet in memory, as writing the entry moves those of its row."""
+        for column, change in self.changes().items():
+            if self.wallet is not None and change:
+                setattr(self.wallet, column, getattr(self.wallet, column) + change)
+
+
 def post(
     *,
     key: str,
@@ -115,9 +148,29 @@ def post(
     Must be called inside `atomic()` with the wallet's row locked by `services.lock_wallet`; `wallet` is None only for
     entries that move no customer's money (a payment channel's fee). Lines of zero are left
     out and lines of one account joined; with nothing left there is no entry and None is returned. A second call with
-    the same key changes nothing and returns the first entry. Raises UnbalancedEntry, AmountError for parts of a fen,
-    DayClosed when `at` lies in a closed business day (the transaction is lost then), and IntegrityError when a balance
-    would fall below zero. What happened on a closed day is booked now: `at` is left out.
+    the same key changes nothing and returns the first entry. Raises what `draft` and `write` raise. What happened on
+    a closed day is booked now: `at` is left out.
+    """
+    drafted = draft(key=key, kind=kind, wallet=wallet, reference=reference, lines=lines, at=at, memo=memo)
+    if drafted is None or not write([drafted]):
+        return JournalEntry.objects.filter(key=key).first()
+    drafted.move_wallet()
+    return drafted.entry
+
+
+def draft(
+    *,
+    key: str,
+    kind: JournalKind,
+    wallet: Wallet | None,
+    reference: str,
+    lines: Sequence[Line],
+    at: datetime | None = None,
+    memo: str = "",
+) -> Draft | None:
+    """Check an entry and return it unwritten, or None when its lines move nothing; see `post`.
+
+    Raises UnbalancedEntry, and AmountError for parts of a fen.
     """
     sums: dict[tuple[AccountKind, str], Decimal] = defaultdict(lambda: ZERO)
     for line in lines:
@@ -138,40 +191,45 @@ def post(
         business_day=business_day(moment),
         memo=memo,
     )
-    if not moves or not _write(entry, wallet, moves):
-        return JournalEntry.objects.filter(key=key).first()
-    for (account, _), amount in moves.items():
-        if wallet is not None and account in WALLET_ACCOUNTS:
-            column = WALLET_COLUMNS[account]
-            setattr(wallet, column, getattr(wallet, column) + _change(account, amount))
-    return entry
+    return Draft(entry, wallet, moves) if moves else None
 
 
-def _change(account: AccountKind, amount: Decimal) -> Decimal:
-    """How a posting moves the balance of its account as people read it."""
-    return amount if account in DEBIT_NORMAL else -amount
+def write(drafts: Sequence[Draft]) -> int:
+    """Write entries, missing accounts, postings and the balances of their wallets, all in one statement.
 
-
-def _write(entry: JournalEntry, wallet: Wallet | None, moves: dict[tuple[AccountKind, str], Decimal]) -> bool:
-    """Write entry, missing accounts, postings and balances in one statement. False if the key was posted before."""
-    changes = dict.fromkeys(WALLET_COLUMNS.values(), ZERO)
-    for (account, _), amount in moves.items():
-        if account in WALLET_ACCOUNTS:
-            changes[WALLET_COLUMNS[account]] += _change(account, amount)
+    Must be called inside `atomic()` with the wallets locked. A key that was posted before is left out: returns how
+    many entries were written. Raises DayClosed when one lies in a closed business day (the transaction is lost then),
+    and IntegrityError when a balance would fall below zero.
+    """
+    legs = [
+        {
+            "key": drafted.entry.key,
+            "kind": account.value,
+            "channel": channel,
+            "wallet_id": drafted.wallet.pk if drafted.wallet and account in WALLET_ACCOUNTS else None,
+            "amount": amount,
+        }
+        for drafted in drafts
+        for (account, channel), amount in drafted.moves.items()
+    ]
+    entries = [
+        {
+            "place": place,
+            "key": drafted.entry.key,
+            "kind": drafted.entry.kind,
+            "wallet_id": drafted.wallet and drafted.wallet.pk,
+            "reference": drafted.entry.reference,
+            "posted_at": drafted.entry.posted_at,
+            "business_day": drafted.entry.business_day,
+            "memo": drafted.entry.memo,
+            **drafted.changes(),
+        }
+        for place, drafted in enumerate(drafts)
+    ]
     values = {
-        "key": entry.key,
-        "kind": entry.kind,
-        "wallet": wallet and wallet.pk,
-        "reference": entry.reference,
-        "posted_at": entry.posted_at,
-        "business_day": entry.business_day,
-        "memo": entry.memo,
-        "kinds": [account.value for account, _ in moves],
-        "channels": [channel for _, channel in moves],
-        "owners": [wallet.pk if wallet and account in WALLET_ACCOUNTS else None for account, _ in moves],
-        "amounts": list(moves.values()),
+        "entries": to_json(entries),
+        "legs": to_json([{"place": place, **leg} for place, leg in enumerate(legs)]),
         "now": now(),
-        **changes,
     }
     with connection.cursor() as cursor:
         try:
@@ -179,12 +237,13 @@ def _write(entry: JournalEntry, wallet: Wallet | None, moves: dict[tuple[Account
         except IntegrityError as error:
             diagnosis = getattr(error.__cause__, "diag", None)
             if diagnosis is not None and diagnosis.constraint_name == CLOSED_DAY:
-                raise DayClosed(day=entry.business_day) from error
+                raise DayClosed(day=min(drafted.entry.business_day for drafted in drafts)) from error
             raise
-        entry_id, posted = cursor.fetchone()
-        if entry_id is None:
-            return False
-        entry.pk = entry_id
-        if posted < len(moves):  # another transaction made one of the tenant's accounts at the same moment
-            cursor.execute(WRITE_THE_REST, {**values, "entry": entry_id})
-    return True
+        rows = cursor.fetchall()
+        written = {key: entry_id for entry_id, key, _posted in rows}
+        for drafted in drafts:
+            drafted.entry.pk = written.get(drafted.entry.key)
+        if rows and rows[0][2] < sum(leg["key"] in written for leg in legs):
+            # Another transaction made one of the tenant's accounts at the same moment.
+            cursor.execute(WRITE_THE_REST, {**values, "written": list(written.values())})
+    return len(written)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import transaction
 
+from apps.common.bulk import update_rows
 from apps.common.money import ZERO
 from apps.common.time import now
 from apps.customers.models import Customer
@@ -26,14 +28,21 @@ def wallet_of(*, customer: Customer) -> Wallet:
 
 def lock_wallet(*, customer_id: int) -> Wallet:
     """Lock and return a customer's wallet; must run inside `atomic()`."""
+    return lock_wallets([customer_id])[customer_id]
+
+
+def lock_wallets(customer_ids: Iterable[int]) -> dict[int, Wallet]:
+    """Lock the wallets of several customers, always in the same order; must run inside `atomic()`."""
+    wanted = set(customer_ids)
     # Plain SQL: every movement of money begins with this, and the query is worth more than building it.
     locked = Wallet.objects.raw(
-        "SELECT * FROM wallet_wallet WHERE customer_id = %s FOR UPDATE", [customer_id]
+        "SELECT * FROM wallet_wallet WHERE customer_id = ANY (%s) ORDER BY id FOR UPDATE", [list(wanted)]
     )
-    for wallet in locked:
-        return wallet
-    Wallet.objects.get_or_create(customer_id=customer_id)
-    return Wallet.objects.select_for_update().get(customer_id=customer_id)
+    found = {wallet.customer_id: wallet for wallet in locked}
+    for customer_id in sorted(wanted - set(found)):
+        Wallet.objects.get_or_create(customer_id=customer_id)
+        found[customer_id] = Wallet.objects.select_for_update().get(customer_id=customer_id)
+    return found
 
 
 # --- Holds and charges ------------------------------------------------------------------------------------
@@ -146,24 +155,73 @@ def charge(
     bonus_ratio: Decimal = ZERO,
     at: datetime | None = None,
 ) -> Payment:
-    """Take what an order costs, once per order, and close its hold.
-
-    `electricity` and `service` are the fees before discounts: revenue is booked gross, and what was taken off beside
-    it. Payable is fees less discounts. Which money pays, of hold and available money together, `pay_order` says (and
-    `bonus_ratio`, 0 to 1); of each kind what is held goes first. The rest of the hold is given back. What all of it
-    cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid from available
-    money. Returns where the money came from; a second call returns the same and moves nothing.
-    """
+    """Take what an order costs, once per order, and close its hold: `Till.charge` for one order."""
     with transaction.atomic():
-        wallet = lock_wallet(customer_id=customer.pk)
-        hold = Hold.objects.select_for_update().filter(order_no=order_no).first()
+        till = Till({order_no: customer.pk})
+        payment = till.charge(
+            order_no=order_no,
+            electricity=electricity,
+            service=service,
+            enterprise_discount=enterprise_discount,
+            coupon_discount=coupon_discount,
+            pay_order=pay_order,
+            bonus_ratio=bonus_ratio,
+            at=at,
+        )
+        till.write()
+    return payment
+
+
+class PostedMeanwhile(RuntimeError):
+    """A charge was in the journal that was not there under the wallet's lock: whoever wrote it had not locked it."""
+
+
+class Till:
+    """Charges of one or many orders: wallets and holds are locked together, the money is moved in a few statements.
+
+    Charges are worked out one after the other on the locked balances; nothing moves before `write`. Inside `atomic()`.
+    """
+
+    def __init__(self, orders: Mapping[str, int]) -> None:
+        """Lock the wallets of these orders, number → customer's id, and then the holds."""
+        self._wallets = lock_wallets(orders.values())
+        self._customers = orders
+        locked = Hold.objects.select_for_update().filter(order_no__in=orders).order_by("id")
+        self._holds = {hold.order_no: hold for hold in locked}
+        posted = JournalEntry.objects.filter(key__in=[f"charge:{order_no}" for order_no in orders])
+        self._charged = set(posted.values_list("key", flat=True))
+        self._drafts: list[ledger.Draft] = []
+        self._closed: list[Hold] = []
+        self._debts: list[Debt] = []
+
+    def charge(
+        self,
+        *,
+        order_no: str,
+        electricity: Decimal,
+        service: Decimal,
+        enterprise_discount: Decimal,
+        coupon_discount: Decimal,
+        pay_order: PayOrder,
+        bonus_ratio: Decimal,
+        at: datetime | None,
+    ) -> Payment:
+        """Take what an order costs, once per order, and close its hold.
+
+        `electricity` and `service` are the fees before discounts: revenue is booked gross, and what was taken off
+        beside it. Payable is fees less discounts. Which money pays, of hold and available money together, `pay_order`
+        says (and `bonus_ratio`, 0 to 1); of each kind what is held goes first. The rest of the hold is given back.
+        What all of it cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid
+        from available money. Returns where the money came from; an order that was charged before returns the same and
+        moves nothing.
+        """
+        wallet, hold = self._wallets[self._customers[order_no]], self._holds.get(order_no)
         key = f"charge:{order_no}"
+        if key in self._charged or (hold is not None and hold.state == HoldState.SETTLED):
+            return _payment_of(order_no)
         held = hold if hold is not None and hold.state == HoldState.OPEN else None
         held_principal = held.principal if held else ZERO
         held_bonus = held.bonus if held else ZERO
-        done = JournalEntry.objects.filter(key=key).first()
-        if done is not None or (hold is not None and hold.state == HoldState.SETTLED):
-            return _payment_of(order_no)
         payment = pay(
             electricity + service - enterprise_discount - coupon_discount,
             held_principal + wallet.principal,
@@ -173,37 +231,49 @@ def charge(
         )
         from_held_principal = min(payment.from_principal, held_principal)
         from_held_bonus = min(payment.from_bonus, held_bonus)
-        ledger.post(
-            key=key,
-            kind=JournalKind.CHARGE,
-            wallet=wallet,
-            reference=order_no,
-            lines=[
-                debit(AccountKind.HELD_PRINCIPAL, from_held_principal),
-                debit(AccountKind.HELD_BONUS, from_held_bonus),
-                debit(AccountKind.CUSTOMER_PRINCIPAL, payment.from_principal - from_held_principal),
-                debit(AccountKind.CUSTOMER_BONUS, payment.from_bonus - from_held_bonus),
-                debit(AccountKind.CUSTOMER_DEBT, payment.debt),
-                debit(AccountKind.ENTERPRISE_DISCOUNT, enterprise_discount),
-                debit(AccountKind.COUPON_DISCOUNT, coupon_discount),
-                credit(AccountKind.REVENUE_ELECTRICITY, electricity),
-                credit(AccountKind.REVENUE_SERVICE, service),
-            ],
-            at=at,
-        )
+        lines = [
+            debit(AccountKind.HELD_PRINCIPAL, from_held_principal),
+            debit(AccountKind.HELD_BONUS, from_held_bonus),
+            debit(AccountKind.CUSTOMER_PRINCIPAL, payment.from_principal - from_held_principal),
+            debit(AccountKind.CUSTOMER_BONUS, payment.from_bonus - from_held_bonus),
+            debit(AccountKind.CUSTOMER_DEBT, payment.debt),
+            debit(AccountKind.ENTERPRISE_DISCOUNT, enterprise_discount),
+            debit(AccountKind.COUPON_DISCOUNT, coupon_discount),
+            credit(AccountKind.REVENUE_ELECTRICITY, electricity),
+            credit(AccountKind.REVENUE_SERVICE, service),
+        ]
+        self._draft(key, JournalKind.CHARGE, wallet, order_no, lines, at)
         if held is not None:
-            ledger.post(
-                key=f"release:{order_no}",
-                kind=JournalKind.RELEASE,
-                wallet=wallet,
-                reference=order_no,
-                lines=_give_back(held_principal - from_held_principal, held_bonus - from_held_bonus),
-                at=at,
-            )
-            _close(held, HoldState.SETTLED, at)
+            rest = _give_back(held_principal - from_held_principal, held_bonus - from_held_bonus)
+            self._draft(f"release:{order_no}", JournalKind.RELEASE, wallet, order_no, rest, at)
+            held.state = HoldState.SETTLED
+            held.closed_at = at or now()
+            self._closed.append(held)
         if payment.debt:
-            Debt.objects.create(order_no=order_no, wallet=wallet, amount=payment.debt)
-    return payment
+            self._debts.append(Debt(order_no=order_no, wallet=wallet, amount=payment.debt))
+        return payment
+
+    def _draft(  # noqa: PLR0917 - the parts of an entry
+        self,
+        key: str,
+        kind: JournalKind,
+        wallet: Wallet,
+        order_no: str,
+        lines: list[ledger.Line],
+        at: datetime | None,
+    ) -> None:
+        drafted = ledger.draft(key=key, kind=kind, wallet=wallet, reference=order_no, lines=lines, at=at)
+        if drafted is not None:
+            drafted.move_wallet()  # the next charge of this wallet finds what this one leaves
+            self._drafts.append(drafted)
+
+    def write(self) -> None:
+        """Move the money of all charges. Raises what `ledger.write` raises, and PostedMeanwhile."""
+        if self._drafts and ledger.write(self._drafts) < len(self._drafts):
+            raise PostedMeanwhile
+        update_rows(self._closed, ["state", "closed_at"])
+        Debt.objects.bulk_create(self._debts)
+        self._drafts, self._closed, self._debts = [], [], []
 
 
 def _payment_of(order_no: str) -> Payment:

@@ -251,7 +251,7 @@ def session(gun: Connector, hours_ago: int, meter: str, kwh: str) -> str:
     )
     settling.settle_record(record_id=record.pk)
     ConnectorStatus.objects.filter(connector=gun).update(state=ConnectorState.IDLE)
-    unbilled.record_worked_off(record_id=record.pk)
+    unbilled.records_worked_off(record_ids=[record.pk])
     return order.transaction_no
 
 

@@ -184,3 +184,27 @@ def test_a_statement_shows_what_came_and_went_but_no_holds():
     ]
     page = selectors.statement(wallet=services.wallet_of(customer=customer), before_id=lines[0].id)
     assert [line.kind for line in page] == ["recharge"]
+
+
+def test_entries_of_several_wallets_are_written_at_once_each_once():
+    rich, poor = factories.a_customer("10.00"), factories.a_customer("1.00")
+    wallets = services.lock_wallets([rich.pk, poor.pk])
+
+    def hold(key, customer, amount):
+        lines = [ledger.debit(OWN, Decimal(amount)), ledger.credit(HELD, Decimal(amount))]
+        drafted = ledger.draft(
+            key=key, kind=JournalKind.HOLD, wallet=wallets[customer.pk], reference="r", lines=lines
+        )
+        drafted.move_wallet()
+        return drafted
+
+    drafts = [hold("a", rich, "2.00"), hold("b", rich, "3.00"), hold("c", poor, "1.00")]
+    assert ledger.write(drafts) == 3
+    assert (wallets[rich.pk].principal, wallets[rich.pk].held_principal) == (Decimal("5.00"), Decimal("5.00"))
+    assert balances(rich) == (Decimal("5.00"), Decimal("5.00"))
+    assert balances(poor) == (Decimal("0.00"), Decimal("1.00"))
+    assert ledger.write([drafts[0], hold("d", rich, "0.50")]) == 1
+    assert balances(rich) == (Decimal("4.50"), Decimal("5.50"))
+    legs = Posting.objects.filter(entry__key="d").order_by("id").values_list("account__kind", "amount")
+    assert list(legs) == [("customer_principal", Decimal("0.50")), ("held_principal", Decimal("-0.50"))]
+    assert services.lock_wallets([]) == {}

@@ -1,7 +1,8 @@
 """Settlements per second by four processes, against pgbench with as many row writes per transaction.
 
-python -m ykc_server.bench.money.settlements SCHEMA is one of the processes: it reads record ids from its input, a line
-of them, says "ready", settles them when another line comes, and says "done".
+python -m ykc_server.bench.money.settlements SCHEMA is one of the processes: it reads the id of a record from its input,
+settles it to be warm, says "ready", works off what is stored when another line comes, as the task of a worker does, and
+says "done" when nothing is left.
 """
 
 from __future__ import annotations
@@ -127,14 +128,23 @@ def row_writes(record_id: int) -> tuple[int, int]:
     return inserted, changed
 
 
+def check_settled(ids: list[int]) -> None:
+    """Raise RuntimeError unless all of these records are settled and nothing is wrong with the ledger."""
+    from apps.orders.ledger_check import differences
+    from apps.orders.models import TransactionRecord
+
+    unsettled = TransactionRecord.objects.filter(pk__in=ids).exclude(state="settled").count()
+    wrong = differences()
+    if unsettled or wrong:
+        raise RuntimeError(f"{unsettled} records are not settled; the ledger says: {wrong[:3]}")
+
+
 # --- Ours -------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def settlers(
-    schema: str, shares: list[list[int]], environment: dict[str, str]
-) -> Iterator[Callable[[], float]]:
-    """Start processes that wait with their shares; yields a function that lets them go and returns the seconds."""
+def settlers(schema: str, first: list[int], environment: dict[str, str]) -> Iterator[Callable[[], float]]:
+    """Start a process for each of these first records; yields what lets them work off the rest: returns seconds."""
     command = [sys.executable, "-m", __name__, schema]
     with ExitStack() as stack:
         processes = [
@@ -148,10 +158,10 @@ def settlers(
                     text=True,
                 )
             )
-            for _ in shares
+            for _ in first
         ]
-        for process, share in zip(processes, shares, strict=True):
-            _tell(process, " ".join(map(str, share)))
+        for process, record_id in zip(processes, first, strict=True):
+            _tell(process, str(record_id))
         for process in processes:
             _hear(process, "ready")
 
@@ -185,18 +195,16 @@ def main() -> None:
 
     django.setup()
     from apps.common.schema import schema_context
-    from apps.orders.models import TransactionRecord
-    from apps.orders.settling import settle_record
+    from apps.orders.settling import settle_pending, settle_record
 
-    ids = [int(word) for word in sys.stdin.readline().split()]
     with schema_context(sys.argv[1]):
-        settle_record(record_id=ids.pop())  # connections and caches are warm, as a worker's are
+        # Connections and caches are warm, as a worker's are.
+        settle_record(record_id=int(sys.stdin.readline()))
         print("ready", flush=True)  # noqa: T201 - heard by the bench
         sys.stdin.readline()
-        for record_id in ids:
-            settle_record(record_id=record_id)
-        unsettled = TransactionRecord.objects.filter(pk__in=ids).exclude(state="settled").count()
-        print("done" if not unsettled else f"{unsettled} not settled", flush=True)  # noqa: T201
+        while settle_pending():
+            pass
+        print("done", flush=True)  # noqa: T201
 
 
 # --- Theirs -----------------------------------------------------------------------------------------------
