@@ -16,8 +16,9 @@ from apps.tenancy.services import schema_of
 
 class Command(BaseCommand):
     help = (
-        "Settle stored transaction records, oldest first, each on its own. Workers do this by themselves; this is for "
-        "a backlog. Exit code 0: all were worked off; 1: some raised an error and stay stored; 2: no such tenant."
+        "Settle stored transaction records, oldest first; one that cannot be settled stops no other. Workers do this "
+        "by themselves; this is for a backlog. Exit code 0: all were worked off; 1: some raised an error and stay "
+        "stored; 2: no such tenant."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
