@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+import structlog
 from django.db import transaction
 
 from apps.common.bulk import update_rows
@@ -17,6 +18,8 @@ from apps.orders.paying import Cashier
 from apps.orders.selectors import Sampled, billing_policy, last_samples
 from apps.piles.enums import AlarmKind
 from apps.piles.services import clocks_reported, close_alarms
+
+log = structlog.get_logger(__name__)
 
 WORKED_OFF = ("state", "order", "processed_at")
 """What settling changes of a record."""
@@ -47,7 +50,7 @@ class Desk:
         self.lines: list[BillLine] = []
         self.clocks: list[tuple[str, Decimal, datetime]] = []
         self.worked_off: list[int] = []
-        self.settled: list[str] = []
+        self.settled: list[Order] = []
 
     def write(self) -> None:
         """Write all of it, and tell of it after commit."""
@@ -60,14 +63,20 @@ class Desk:
         close_alarms(kind=AlarmKind.MISSING_RECORD, places=places)
         if self.clocks:  # money does not wait for a pile's row
             transaction.on_commit(partial(clocks_reported, self.clocks), robust=True)
-        for order_no in self.settled:
-            transaction.on_commit(partial(signals.order_settled.send, sender=None, order_no=order_no))
         if self.settled:
-            transaction.on_commit(partial(signals.orders_settled.send, sender=None, order_nos=self.settled))
+            transaction.on_commit(partial(_tell, self.settled))
         if self.worked_off:
             transaction.on_commit(
                 partial(unbilled.records_worked_off, record_ids=self.worked_off), robust=True
             )
+
+
+def _tell(orders: list[Order]) -> None:
+    """Announce settled orders; a receiver that fails is logged, and keeps nobody from hearing of the other orders."""
+    for order in orders:
+        log.info("order_settled", order_no=order.order_no, payable=str(order.payable), verdict=order.verdict)
+        signals.order_settled.send_robust(sender=None, order_no=order.order_no)
+    signals.orders_settled.send_robust(sender=None, order_nos=[order.order_no for order in orders])
 
 
 def samples_of_charges(charges: Sequence[tuple[Order, list[TransactionRecord]]]) -> dict[str, Sampled]:

@@ -560,5 +560,4 @@ def _charge(
     if order.verdict == Verdict.FLAGGED:
         note(order, "flagged", SYSTEM, moment, findings=[finding["code"] for finding in order.findings])
     move(order, OrderState.COMPLETED, "settled", SYSTEM, moment, payable=str(order.payable))
-    desk.settled.append(order.order_no)
-    log.info("order_settled", order_no=order.order_no, payable=str(order.payable), verdict=order.verdict)
+    desk.settled.append(order)

@@ -197,10 +197,12 @@ def draft(
 def write(drafts: Sequence[Draft]) -> int:
     """Write entries, missing accounts, postings and the balances of their wallets, all in one statement.
 
-    Must be called inside `atomic()` with the wallets locked. A key that was posted before is left out: returns how
-    many entries were written. Raises DayClosed when one lies in a closed business day (the transaction is lost then),
-    and IntegrityError when a balance would fall below zero.
+    Must be called inside `atomic()` with the wallets locked; no two have one key. A key that was posted before is left
+    out: returns how many entries were written. Raises DayClosed when one lies in a closed business day (the
+    transaction is lost then), and IntegrityError when a balance would fall below zero.
     """
+    if len({drafted.entry.key for drafted in drafts}) < len(drafts):
+        raise ValueError("two entries of one key")
     legs = [
         {
             "key": drafted.entry.key,

@@ -207,4 +207,6 @@ def test_entries_of_several_wallets_are_written_at_once_each_once():
     assert balances(rich) == (Decimal("4.50"), Decimal("5.50"))
     legs = Posting.objects.filter(entry__key="d").order_by("id").values_list("account__kind", "amount")
     assert list(legs) == [("customer_principal", Decimal("0.50")), ("held_principal", Decimal("-0.50"))]
+    with pytest.raises(ValueError, match="two entries of one key"):
+        ledger.write([drafts[0], drafts[0]])
     assert services.lock_wallets([]) == {}
