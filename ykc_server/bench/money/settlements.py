@@ -118,14 +118,14 @@ def row_writes(record_id: int) -> tuple[int, int]:
 
     from apps.orders.settling import settle_record
 
-    with transaction.atomic():
+    counts = "select sum(n_tup_ins)::int, sum(n_tup_upd + n_tup_del)::int from pg_stat_xact_user_tables"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(counts)
+        before = cursor.fetchone()  # what this connection wrote lately is counted too
         settle_record(record_id=record_id)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "select sum(n_tup_ins)::int, sum(n_tup_upd + n_tup_del)::int from pg_stat_xact_user_tables"
-            )
-            inserted, changed = cursor.fetchone()
-    return inserted, changed
+        cursor.execute(counts)
+        after = cursor.fetchone()
+    return after[0] - before[0], after[1] - before[1]
 
 
 def check_settled(ids: list[int]) -> None:
