@@ -173,7 +173,7 @@ def test_no_list_search_export_or_figure_tells_of_rows_out_of_scope(
     # A role's name is no secret, and stands in the filter of staff.
     Group.objects.filter(name=SECRET).update(name="夜班")
     # Nor is that of a price template, in the filter of assignments.
-    PriceTemplate.objects.update(name="标准价")
+    PriceTemplate.objects.filter(name=SECRET).update(name="夜间价")
     # Nor is what was asked for on the company's own rules.
     about_rules = list(Approval.objects.values_list("pk", flat=True))
     an_approval_on(foreign.settled)
