@@ -203,9 +203,9 @@ def composition() -> Iterator[Composition]:
 
 def test_every_service_starts_and_serves(composition: Composition) -> None:
     assert set(composition.services) == {
-        "postgres", "valkey", "migrate", "web", "gateway1", "gateway2", "worker", "beat", "balancer",
+        "postgres", "valkey", "migrate", "web", "gateway1", "gateway2", "worker", "exporter", "beat", "balancer",
     }  # fmt: skip
-    for service in ("migrate", "web", "gateway1", "gateway2", "worker", "beat", "balancer"):
+    for service in ("migrate", "web", "gateway1", "gateway2", "worker", "exporter", "beat", "balancer"):
         composition.start(service)
     for service in ("web", "gateway1", "gateway2"):
         composition.await_healthy(service)
