@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.chromium import EXECUTABLE, chromium, person, sign_in
+from tests.browser.chromium import EXECUTABLE, person, sign_in
 from tests.browser.test_journey import PASSWORD, english, words
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-    from tests.live.system import LiveSystem
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,17 +20,6 @@ pytestmark = [
     pytest.mark.timeout(420),
     pytest.mark.skipif(not EXECUTABLE.exists(), reason="Chromium is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def base(live_system: LiveSystem) -> str:
-    return f"http://demo.localhost:{live_system.site.port}"
 
 
 def numbers(page: Page, row: str) -> list[Decimal]:
