@@ -157,7 +157,7 @@ def test_a_refund_is_reviewed_and_paid(browser: Browser, base: str) -> None:
         page.keyboard.press("Escape")
         page.reload()
         page.locator("a[hx-get$='/approve/']").click()
-        page.locator("#dialog").get_by_role("button", name="通过").click()
+        page.locator("#dialog").get_by_role("button", name="批准").click()
         page.get_by_text("退款已进入打款。").wait_for()
         for _ in range(30):
             if "渠道已打款" in words(page):
@@ -172,7 +172,7 @@ def test_a_refund_is_reviewed_and_paid(browser: Browser, base: str) -> None:
         assert english(page) == []
         page.goto(first_link(page, "/admin/orders/orderrefund/?state__exact=applied"))
         page.locator("a[hx-get$='/approve/']").click()
-        page.locator("#dialog").get_by_role("button", name="通过").click()
+        page.locator("#dialog").get_by_role("button", name="批准").click()
         page.get_by_text("款项已退回钱包。").wait_for()
         assert "退款去向" in words(page)
         assert watch.faults == []

@@ -22,7 +22,7 @@ from apps.common.schema import schema_context
 from apps.common.time import now
 from apps.customers.models import Customer, CustomerState
 from apps.orders import services as orders
-from apps.orders.enums import LIVE, OrderState
+from apps.orders.enums import LIVE, OrderRefundState, OrderState
 from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
@@ -31,6 +31,7 @@ from apps.tenancy.services import schema_of
 from apps.wallet import services as wallets
 from apps.wallet.enums import ChannelName
 from apps.wallet.merchants import available_channels
+from apps.wallet.models import WalletRefund
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +117,9 @@ def _look(random: Random, share: float, arrivals: int, channels: list[str]) -> N
     customers = list(
         Customer.objects.filter(state=CustomerState.ACTIVE, wallet__isnull=False)
         .exclude(orders__state__in=LIVE)
+        # Who has asked for money back does not charge until there is an answer: a charge would stand in its way.
+        .exclude(wallet__refunds__in=WalletRefund.objects.filter(closed_at=None))
+        .exclude(orders__refunds__state=OrderRefundState.APPLIED)
         .order_by("id")[: max(30, arrivals)]
     )
     random.shuffle(connectors)
