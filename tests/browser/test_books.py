@@ -28,9 +28,9 @@ def numbers(page: Page, row: str) -> list[Decimal]:
 
 
 def service_revenue(page: Page) -> Decimal:
-    """What the trial balance says of the service fee at its end."""
+    """What the trial balance says of the service fee at its end; revenue stands in credit."""
     row = page.locator("#trial-balance tbody tr", has_text="服务费").first
-    return Decimal(row.locator(".bo-num").last.inner_text())
+    return -Decimal(row.locator(".bo-num").last.inner_text())
 
 
 def test_the_journal_is_walked_and_filtered(browser: Browser, base: str) -> None:
@@ -81,7 +81,7 @@ def test_a_trial_balance_proves_itself_and_leads_to_statements(browser: Browser,
         page.locator("#trial-balance tbody tr", has_text="服务费").first.locator("a").click()
         page.wait_for_url("**/statement/")
         page.locator("#statement").wait_for()
-        shown = Decimal(page.locator("#statement tbody tr").first.locator(".bo-num").last.inner_text())
+        shown = -Decimal(page.locator("#statement tbody tr").first.locator(".bo-num").last.inner_text())
         assert english(page) == []
         page.goto(balance_url)
         assert end <= shown <= service_revenue(page)  # charges go on being settled meanwhile
