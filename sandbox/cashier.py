@@ -16,7 +16,7 @@ PAGE = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付�
 table{{width:100%;border-collapse:collapse}}td,th{{text-align:left;padding:.5rem;border-bottom:1px solid #e5e7eb}}
 td.amount{{text-align:right;font-variant-numeric:tabular-nums}}
 button{{font:inherit;padding:.3rem 1rem;border:0;border-radius:.4rem;background:#047857;color:#fff;cursor:pointer}}
-</style><h1>支付沙箱收银台</h1><p>这里代替司机手机上的微信和支付宝。点“支付”后，平台会收到支付通知。</p>{rows}</html>"""
+</style><h1>支付沙箱收银台</h1><p>这里代替车主手机上的微信和支付宝。点“支付”后，平台会收到支付通知。</p>{rows}</html>"""
 NAMES = {"wechatpay": "微信支付", "alipay": "支付宝"}
 MOST_SHOWN = 100
 
@@ -61,7 +61,7 @@ class Cashier:
         if not found:
             return "<p>现在没有等待支付的订单。在小程序里充值后刷新本页。</p>"
         rows = "".join(self._row(*row) for row in reversed(found[-MOST_SHOWN:]))
-        return f"<table><tr><th>渠道<th>充值单号<th>金额(元)<th></tr>{rows}</table>"
+        return f"<table><tr><th>渠道<th>充值单号<th>金额（元）<th></tr>{rows}</table>"
 
     @staticmethod
     def _row(name: str, merchant: str, number: str, amount: Decimal) -> str:

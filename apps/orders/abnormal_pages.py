@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
@@ -450,15 +450,19 @@ def total_rows(order: Order, found: abnormal.Evidence) -> list[tuple[Any, Any, s
     if reports:
         periods = sum((one.energy_kwh for report in reports for one in report.periods.values()), zero)
         rows += [
-            (_("total of the record"), sum((report.total_energy_kwh for report in reports), zero), "kWh"),
-            (_("sum of the periods"), periods, "kWh"),
+            (
+                _("total of the record"),
+                sum((report.total_energy_kwh for report in reports), zero),
+                pgettext("unit", "kWh"),
+            ),
+            (_("sum of the periods"), periods, pgettext("unit", "kWh")),
             (
                 _("meter, end less start"),
                 sum((report.meter_end - report.meter_start for report in reports), zero),
-                "kWh",
+                pgettext("unit", "kWh"),
             ),
         ]
-    rows.append((_("reported while charging"), sampled if found.sampled else None, "kWh"))
+    rows.append((_("reported while charging"), sampled if found.sampled else None, pgettext("unit", "kWh")))
     if reports:
         rows += [
             (
