@@ -114,7 +114,7 @@ def guns(station_ids: selectors.Stations = None) -> dict[str, Any]:
 
 
 def todo(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return what waits for a person, of what this person may see, with links to the filtered lists."""
+    """Return what waits for a person, of what this person may see: work first, with links to the lists."""
     person: Any = request.user
     waiting = selectors.todo(
         seen=lambda rows: scope.narrow(rows, person), station_ids=scope.stations_of(person)
@@ -192,7 +192,7 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
             "",
         ),
     ]
-    return [
+    found = [
         {
             "label": label,
             "count": count,
@@ -201,6 +201,7 @@ def todo(request: HttpRequest) -> list[dict[str, Any]]:
         for permission, label, count, page, query in items
         if request.user.has_perm(permission)  # type: ignore[union-attr]
     ]
+    return sorted(found, key=lambda item: not item["count"])
 
 
 def platform_overview(request: HttpRequest) -> dict[str, Any]:

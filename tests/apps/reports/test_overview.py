@@ -122,6 +122,13 @@ def test_the_newest_check_of_the_ledger_is_the_alarm(tenant: Any) -> None:
     assert "账务差异" not in only_orders
 
 
+def test_what_waits_stands_before_what_does_not(tenant: Any) -> None:
+    raise_alarm(kind=AlarmKind.PILE_OFFLINE, pile_code="1" * 14)
+    todo = boss().get("/admin/").context_data["todo"]
+    assert (todo[0]["label"], todo[0]["count"]) == ("未关闭告警", 1)
+    assert {item["count"] for item in todo[1:]} == {0}
+
+
 def test_stations_come_by_income(tenant: Any) -> None:
     poor, rich = factories.a_station(), factories.a_station()
     settled_at(AT - timedelta(hours=1), "1.0000", connector=factories.a_connector(station=poor))
