@@ -34,6 +34,7 @@ from apps.backoffice.keyset import KeysetChangeList
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import platform_site, tenant_site
+from apps.backoffice.units import with_unit
 from apps.common.crypto import EncryptedTextField
 from apps.common.errors import DomainError
 from apps.common.schema import in_public
@@ -181,8 +182,9 @@ class BackofficeAdmin(ModelAdmin):
         ]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The page's own columns and those of higher apps."""
-        return [*super().get_list_display(request), *pages.columns(self.model)]
+        """The page's own columns, money and energy with their unit, and those of higher apps."""
+        own = [with_unit(self.model, column) for column in super().get_list_display(request)]
+        return [*own, *pages.columns(self.model)]
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         """Pages by place instead of number, where `keyset` names the fields."""

@@ -89,6 +89,11 @@ def main() -> None:
                 shoot(page, "inspector", f"/admin/piles/pile/inspector/?hex={FRAME}")
                 shoot(page, "timeline", timeline)
                 shoot(page, "offline-cards", "/admin/piles/offlinecard/")
+            for name, path in money(page).items():
+                shoot(page, name, path)
+            if not options.only or options.only in "retail-price":
+                preview_retail(page)
+                save(page, options.out / "retail-price.png")
             dark_mode(page)
             shoot(page, "overview-dark", "/admin/")
             shoot(page, "order-dark", order)
@@ -108,6 +113,36 @@ def main() -> None:
     for fault in faults:
         print(fault)  # noqa: T201 - for the person at the console
     raise SystemExit(bool(faults))
+
+
+def money(page: Page) -> dict[str, str]:
+    """The pages of money: a refund of each kind in review, an abnormal order, what waits for approval, the books."""
+    return {
+        "order-refund": first_link(page, "/admin/orders/orderrefund/?state__exact=applied"),
+        "wallet-refund": first_link(page, "/admin/wallet/walletrefund/?state__exact=applied"),
+        "abnormal": first_link(page, "/admin/orders/abnormalorder/"),
+        "approvals": "/admin/backoffice/approval/",
+        "trial-balance": "/admin/wallet/account/trial-balance/",
+        "reconciliation": first_link(page, "/admin/wallet/channelday/"),
+        "coupon-template": first_link(page, "/admin/coupons/coupontemplate/"),
+        "merchants": "/admin/wallet/merchantaccount/",
+    }
+
+
+def preview_retail(page: Page) -> None:
+    """Fill in retail prices for a station and look at what they would do; nothing is saved."""
+    page.goto("/admin/pricing/retailprice/add/")
+    page.locator("select[name=station]").select_option(index=1)
+    page.locator("input[name=note]").fill("服务费每度加一角")
+    for name, price in {
+        "peak": ("0.98", "0.60"),
+        "flat": ("0.72", "0.50"),
+        "valley": ("0.36", "0.40"),
+    }.items():
+        for part, value in zip(("electricity", "service"), price, strict=True):
+            page.fill(f"input[name={name}_{part}]", value)
+    page.locator("button[name=preview]").click()
+    page.locator("#retail-preview").wait_for()
 
 
 def use_piles(page: Page, pile: str, timeline: str) -> None:

@@ -28,7 +28,9 @@ def test_groups_are_short_and_each_list_has_one_entry(tenant: Any) -> None:
     assert {group["title"]: len(group["items"]) for group in groups if len(group["items"]) > 8} == {}
     entries = [entry for group in groups for entry in group["items"]]
     for key in ("link", "title"):
-        assert [value for value, times in Counter(str(one[key]) for one in entries).items() if times > 1] == []
+        assert [
+            value for value, times in Counter(str(one[key]) for one in entries).items() if times > 1
+        ] == []
     links = {entry["link"] for entry in entries}
     missing = {
         model._meta.label_lower

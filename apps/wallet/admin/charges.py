@@ -58,7 +58,7 @@ class HoldAdmin(OfCustomer):
         """As a label."""
         return shown.state(obj, HOLD_TONES)
 
-    @display(description=_("amount"))
+    @display(description=_("amount (yuan)"))
     def amount_shown(self, obj: Hold) -> str:
         """Principal and bonus."""
         return shown.yuan(obj.amount)
@@ -186,12 +186,12 @@ class DebtAdmin(OfCustomer):
         money = Q(wallet__principal__gt=0) | Q(wallet__bonus__gt=0)
         return object_id is None or Debt.objects.filter(money, pk=object_id, closed_at=None).exists()
 
-    @display(description=_("outstanding"))
+    @display(description=_("outstanding (yuan)"))
     def outstanding_shown(self, obj: Debt) -> str:
         """What is still owed."""
         return shown.yuan(obj.outstanding)
 
-    @display(description=_("available"))
+    @display(description=_("available (yuan)"))
     def available_shown(self, obj: Debt) -> str:
         """What the customer has now."""
         return shown.yuan(obj.wallet.available)

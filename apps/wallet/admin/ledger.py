@@ -74,12 +74,12 @@ class WalletAdmin(WalletRefundButton, ReadOnlyAdmin):
         statement = reverse("admin:wallet_wallet_statement", args=[obj.pk])
         return {"entries": list(entries), "entries_url": every, "statement_url": statement}
 
-    @display(description=_("available"))
+    @display(description=_("available (yuan)"))
     def available_shown(self, obj: Wallet) -> str:
         """What may be spent now."""
         return shown.yuan(obj.available)
 
-    @display(description=_("held"))
+    @display(description=_("held (yuan)"))
     def held_shown(self, obj: Wallet) -> str:
         """What running charges hold."""
         return shown.yuan(obj.held)
@@ -187,7 +187,7 @@ class JournalEntryAdmin(OfCustomer):
         """To the second."""
         return shown.moment(obj.posted_at)
 
-    @display(description=_("amount"))
+    @display(description=_("amount (yuan)"))
     def amount_shown(self, obj: JournalEntry) -> str:
         """What the entry moves."""
         return shown.yuan(obj.moved)  # type: ignore[attr-defined]
@@ -222,7 +222,7 @@ class AccountAdmin(ReadOnlyAdmin):
         """Kind and owner."""
         return str(obj)
 
-    @display(description=_("balance"))
+    @display(description=_("balance (yuan)"))
     def balance_shown(self, obj: Account) -> str:
         """Debits less credits, or the other way for accounts that grow by credits."""
         total = getattr(obj, "balance", None)

@@ -389,12 +389,12 @@ class BonusTierAdmin(BackofficeAdmin):
         """Who may give bonus money, and stop it."""
         return self.allowed(request, "switch_bonustier")
 
-    @display(description=_("for top-ups of at least"), ordering="threshold")
+    @display(description=_("for top-ups of at least (yuan)"), ordering="threshold")
     def threshold_shown(self, obj: BonusTier) -> str:
         """Yuan."""
         return shown.yuan(obj.threshold)
 
-    @display(description=_("bonus"), ordering="bonus")
+    @display(description=_("bonus (yuan)"), ordering="bonus")
     def bonus_shown(self, obj: BonusTier) -> str:
         """Yuan."""
         return shown.yuan(obj.bonus)
