@@ -353,7 +353,7 @@ class ApprovalPolicyAdmin(ReadOnlyAdmin):
                 {
                     "title": one.title,
                     "rule": ApprovalRule(rule).label,
-                    "threshold": amount_words(threshold, one.code),
+                    "threshold": shown.yuan(threshold),
                     "unit": UNITS[one.unit],
                     "origin": _("fixed") if one.fixed else _("set by us") if row else _("default"),
                 }

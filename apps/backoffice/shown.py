@@ -40,11 +40,18 @@ def price(value: Decimal | None) -> str:
     return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
+def plain(value: Decimal | None) -> str:
+    """Return a number without the zeros after its last place, as people type it: "15", "12.5"."""
+    return f"{value.normalize():f}" if value is not None else ""
+
+
 def duration(length: timedelta | None) -> str:
-    """Return a length of time as "1 h 05 min"."""
+    """Return a length of time as "1 h 05 min", from two days on as "2 d 3 h"."""
     if length is None:
         return EMPTY
     minutes = max(0, int(length.total_seconds())) // 60
+    if length >= timedelta(days=2):
+        return _("%(days)s d %(hours)s h") % {"days": minutes // 1440, "hours": minutes // 60 % 24}
     if minutes >= 60:
         return _("%(hours)s h %(minutes)s min") % {"hours": minutes // 60, "minutes": f"{minutes % 60:02d}"}
     return _("%(minutes)s min") % {"minutes": minutes}

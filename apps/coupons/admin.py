@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import transaction
 from django.db.models import Count, DecimalField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
@@ -70,6 +71,12 @@ class CouponTemplateForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk and "weekdays" in self.fields:
             self.initial["weekdays"] = list(self.instance.weekdays)
+        if self.instance.pk and "percent_off" in self.initial:
+            self.initial["percent_off"] = shown.plain(self.initial["percent_off"])
+        for name in {"percent_off", "station_share"} & set(self.fields):
+            self.fields[name].validators += [MinValueValidator(0), MaxValueValidator(100)]
+        for name in {"spend", "save_amount", "cap"} & set(self.fields):
+            self.fields[name].validators += [MinValueValidator(0)]
 
     def clean_weekdays(self) -> str:
         """As the digits that the column holds."""
@@ -140,7 +147,7 @@ class CouponTemplateAdmin(BackofficeAdmin):
     ]
     list_filter = ["kind", "is_active", "is_public", ("stations", RelatedDropdownFilter)]
     search_fields = ["name"]
-    filter_horizontal = ["stations"]
+    autocomplete_fields = ["stations"]
     actions_detail = ["give"]
     change_form_outer_before_template = "backoffice/coupon_template.html"
     fieldsets = [
@@ -163,11 +170,12 @@ class CouponTemplateAdmin(BackofficeAdmin):
                     "stations",
                     "weekdays",
                     ("from_time", "until_time"),
-                    ("first_day", "last_day", "days_valid"),
+                    ("first_day", "last_day"),
+                    "days_valid",
                 ]
             },
         ),
-        (_("Who may claim it"), {"fields": [("claim_from", "claim_until"), ("stock", "per_customer")]}),
+        (_("Who may claim it"), {"fields": ["claim_from", "claim_until", ("stock", "per_customer")]}),
     ]
     export = [
         (_("name"), "name"),

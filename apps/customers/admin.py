@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -271,10 +271,22 @@ class EndForm(BaseDialogForm):
     """Nothing to fill in: a question."""
 
 
+class EnterpriseForm(forms.ModelForm):
+    """The discount as people write it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk and "percent_off" in self.initial:
+            self.initial["percent_off"] = shown.plain(self.initial["percent_off"])
+        for name in {"percent_off", "station_share"} & set(self.fields):
+            self.fields[name].validators += [MinValueValidator(0), MaxValueValidator(100)]
+
+
 @admin.register(Enterprise, site=tenant_site)
 class EnterpriseAdmin(BackofficeAdmin):
     """Companies whose people charge at a discount. A charge keeps the discount that it started with."""
 
+    form = EnterpriseForm
     list_display = ["name", "discount_shown", "members_shown", "contact", "active_shown"]
     list_filter = ["is_active", "applies_to"]
     search_fields = ["name", "contact"]

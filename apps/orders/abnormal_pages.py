@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
@@ -66,7 +66,7 @@ class WhyFilter(admin.SimpleListFilter):
 class AgeFilter(admin.SimpleListFilter):
     """For how long they have waited."""
 
-    title = _("waits for")
+    title = pgettext_lazy("duration", "waits for")
     parameter_name = "age"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
@@ -123,11 +123,9 @@ class AbnormalOrderAdmin(ReadOnlyAdmin):
     show_full_result_count = False
     list_display = [
         "order_no",
-        "since_shown",
         "age_shown",
         "why_shown",
         "station",
-        "gun_shown",
         "customer_shown",
         "held_shown",
         "proposal_shown",
@@ -347,12 +345,7 @@ class AbnormalOrderAdmin(ReadOnlyAdmin):
 
     # --- Columns ---
 
-    @display(description=_("abnormal since"), ordering="since")
-    def since_shown(self, obj: Any) -> str:
-        """To the minute."""
-        return shown.minute(obj.since)
-
-    @display(description=_("waits for"))
+    @display(description=pgettext_lazy("duration", "waits for"))
     def age_shown(self, obj: Any) -> str:
         """For how long."""
         return shown.duration(now() - obj.since) if obj.since else shown.EMPTY
@@ -361,11 +354,6 @@ class AbnormalOrderAdmin(ReadOnlyAdmin):
     def why_shown(self, obj: Any) -> str:
         """In words."""
         return event_words(obj.why or "") or shown.EMPTY
-
-    @display(description=_("gun"), ordering="connector__code")
-    def gun_shown(self, obj: Any) -> str:
-        """The gun's code."""
-        return str(obj.connector.code)
 
     @display(description=_("customer"), ordering="customer")
     def customer_shown(self, obj: Any) -> str:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common import keyset
 from apps.common.money import ZERO
 from apps.wallet.books import closed_through
-from apps.wallet.enums import WALLET_ACCOUNTS, AccountKind
+from apps.wallet.enums import WALLET_ACCOUNTS, AccountKind, channel_label
 from apps.wallet.models import Account, JournalEntry, Posting, Wallet
 
 PLACE = ("business_day", "id")
@@ -87,6 +87,11 @@ class TrialLine:
     channel: str
     account_id: int | None
     sums: Sums
+
+    @property
+    def channel_label(self) -> str:
+        """The channel in words."""
+        return channel_label(self.channel)
 
 
 @dataclass(slots=True)

@@ -80,6 +80,11 @@ class ChannelName(models.TextChoices):
     SANDBOX = "sandbox", _("sandbox")
 
 
+def channel_label(name: str) -> str:
+    """Return a channel's name in words; what is no channel as it is."""
+    return str(ChannelName(name).label) if name in ChannelName.values else name
+
+
 class NoticeWord(models.TextChoices):
     """What a message of a payment provider is about; values of channels.base.NoticeKind."""
 

@@ -42,7 +42,7 @@ def merchant_for(channel: str) -> MerchantAccount:
             channel=ChannelName.SANDBOX,
             merchant_no="sandbox",
             app_id="",
-            defaults={"name": "sandbox", "is_default": True},
+            defaults={"name": str(ChannelName.SANDBOX.label), "is_default": True},
         )
         if account.is_active:
             return account

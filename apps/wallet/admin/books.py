@@ -113,7 +113,8 @@ class TrialBalancePage(BooksPage):
         """The lines, and the sums that prove them."""
         found = self._balance()
         rows = [
-            [line.group.label, line.kind.label, line.channel, *_figures(line.sums)] for line in found.lines
+            [line.group.label, line.kind.label, line.channel_label, *_figures(line.sums)]
+            for line in found.lines
         ]
         rows.append([_("total"), "", "", *_figures(found.total)])
         titles = [

@@ -91,6 +91,7 @@ class PostingInline(ReadOnlyInline):
     model = Posting
     fields = ["account", "debit_shown", "credit_shown"]
     readonly_fields = fields
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
         """With what an account's name needs."""
@@ -198,13 +199,13 @@ class AccountAdmin(ReadOnlyAdmin):
     """Single accounts with balances, in each account's normal direction. The chart is a page of its own."""
 
     keyset = ("id",)
-    list_display = ["name_shown", "channel", "balance_shown", "statement_shown"]
+    list_display = ["name_shown", "balance_shown", "statement_shown"]
     list_select_related = ["wallet__customer"]
     list_filter = [("kind", ChoicesDropdownFilter)]
     search_fields = ["wallet__customer__nickname"]
     fields = [
         ("kind", "wallet"),
-        "channel",
+        "channel_shown",
         "balance_shown",
         "statement_shown",
     ]
@@ -216,6 +217,11 @@ class AccountAdmin(ReadOnlyAdmin):
         for account in changes.result_list:
             account.balance = found[account.pk]
         return changes
+
+    @display(description=_("channel"))
+    def channel_shown(self, obj: Account) -> str:
+        """In words."""
+        return obj.channel_label or shown.EMPTY
 
     @display(description=_("account"))
     def name_shown(self, obj: Account) -> str:

@@ -342,7 +342,8 @@ class BonusTierAdmin(BackofficeAdmin):
     fields = [
         "name",
         ("threshold", "bonus"),
-        ("starts_at", "ends_at"),
+        "starts_at",
+        "ends_at",
         ("per_customer", "is_additional"),
         "active_shown",
     ]

@@ -388,7 +388,7 @@ def part_row(part: WalletRefundPart) -> dict[str, Any]:
     return {
         "part": part,
         "label": shown.state(part, PART_TONES),
-        "channel": part.recharge.merchant or part.recharge.channel,
+        "channel": part.recharge.merchant or part.recharge.get_channel_display(),
         "problem": problem_words(part.problem),
         "url": reverse("admin:wallet_walletrefundpart_change", args=[part.pk]),
     }
@@ -416,7 +416,6 @@ class WalletRefundPartAdmin(OfCustomer):
     number_field = "out_refund_no"
     list_display = [
         "out_refund_no",
-        "created_shown",
         "customer_shown",
         "amount",
         "channel_shown",
@@ -552,7 +551,7 @@ class WalletRefundPartAdmin(OfCustomer):
     @display(description=_("channel"), ordering="recharge__channel")
     def channel_shown(self, obj: WalletRefundPart) -> str:
         """The merchant account, or the channel's name."""
-        return str(obj.recharge.merchant or obj.recharge.channel)
+        return str(obj.recharge.merchant or obj.recharge.get_channel_display())
 
     @display(description=_("topped up at"), ordering="recharge__paid_at")
     def paid_at_shown(self, obj: WalletRefundPart) -> str:

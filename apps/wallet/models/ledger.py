@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
 from apps.customers.models import Customer
-from apps.wallet.enums import AccountKind, JournalKind
+from apps.wallet.enums import AccountKind, JournalKind, channel_label
 
 
 class Wallet(TimeStamped):
@@ -95,7 +95,12 @@ class Account(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.wallet or self.channel}".strip()
+        return f"{self.get_kind_display()} {self.wallet or self.channel_label}".strip()
+
+    @property
+    def channel_label(self) -> str:
+        """The channel in words."""
+        return channel_label(self.channel)
 
 
 class JournalEntry(models.Model):
@@ -129,7 +134,7 @@ class JournalEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.reference}"
+        return f"{self.get_kind_display()} {self.reference}"
 
 
 class Posting(models.Model):

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import F, Q
@@ -122,6 +123,18 @@ class BonusTier(TimeStamped):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Say in words what the constraints keep."""
+        problems = {}
+        for name in ("threshold", "bonus", "per_customer"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                problems[name] = _("A number above zero is needed.")
+        if self.starts_at and self.ends_at and self.starts_at >= self.ends_at:
+            problems["ends_at"] = _("It ends before it begins.")
+        if problems:
+            raise ValidationError(problems)
 
 
 class Recharge(TimeStamped):

@@ -232,7 +232,7 @@ def test_the_trial_balance_page_proves_itself_and_is_exported(history):
     assert text.count("-30.00") >= 1
     rows = file_of(client.get(TRIAL, {**days, "export": "1"}))
     assert rows[-1] == ["合计", "", "", "0.00", "55.00", "55.00", "0.00"]
-    assert ["资产", "支付渠道清算", "sandbox", "150.00", "5.00", "0.00", "155.00"] in rows
+    assert ["资产", "支付渠道清算", "沙箱", "150.00", "5.00", "0.00", "155.00"] in rows
     assert AuditEntry.objects.filter(action="wallet.account_exported").count() == 1
 
 

@@ -128,7 +128,7 @@ def test_a_day_that_agrees(merchant: MerchantAccount, provider: Provider) -> Non
 
     run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
 
-    assert run == reconcile.ChannelRun("sandbox", YESTERDAY, BillState.RECONCILED, "", 2, 0, 0)
+    assert run == reconcile.ChannelRun("沙箱", YESTERDAY, BillState.RECONCILED, "", 2, 0, 0)
     day = ChannelDay.objects.get()
     assert (day.their_payments, day.their_paid, day.our_payments, day.our_paid) == (
         2,
@@ -494,7 +494,7 @@ def test_the_command_says_by_its_exit_code_whether_all_agrees(
     recharge = paid("10.00")
     provider.rows = [row(recharge)]
     code, report = run_command("--dry-run")
-    assert (code, [run["what"] for run in report["runs"]]) == (0, ["sandbox", "energy"])
+    assert (code, [run["what"] for run in report["runs"]]) == (0, ["沙箱", "energy"])
     assert not ChannelDay.objects.exists()
     code, report = run_command("--channels")
     assert (code, report["open"], report["runs"][0]["rows"]) == (0, 0, 1)
