@@ -89,6 +89,7 @@ def main() -> None:
                 shoot(page, "inspector", f"/admin/piles/pile/inspector/?hex={FRAME}")
                 shoot(page, "timeline", timeline)
                 shoot(page, "offline-cards", "/admin/piles/offlinecard/")
+            use_money(page)
             for name, path in money(page).items():
                 shoot(page, name, path)
             if not options.only or options.only in "retail-price":
@@ -127,6 +128,21 @@ def money(page: Page) -> dict[str, str]:
         "coupon-template": first_link(page, "/admin/coupons/coupontemplate/"),
         "merchants": "/admin/wallet/merchantaccount/",
     }
+
+
+def use_money(page: Page) -> None:
+    """Let there be something to see: yesterday of the pretended channel reconciled, an abnormal order being decided."""
+    page.goto("/admin/wallet/channelday/")
+    if page.locator("#result_list tbody tr").count() == 0:
+        opened = dialog(page, "reconcile")
+        opened.locator("select[name=merchant]").select_option(label="沙箱")
+        opened.get_by_role("button", name="对账").click()
+        page.wait_for_load_state("networkidle")
+    page.goto("/admin/backoffice/approval/")
+    if page.locator("#result_list tbody tr").count() == 0:
+        page.goto(first_link(page, "/admin/orders/abnormalorder/"))
+        send(dialog(page, "settle"), "提交申请", "现场核对表底，电量属实")
+        page.wait_for_load_state("networkidle")
 
 
 def preview_retail(page: Page) -> None:

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.generic import TemplateView
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.decorators import action, display
@@ -355,7 +355,7 @@ class DayClosingAdmin(CheckingAdmin):
         (gettext_lazy("sum of debits"), "moved"),
         (gettext_lazy("digest"), "digest"),
         (gettext_lazy("digest of the day before"), "previous_digest"),
-        (gettext_lazy("closed at"), "closed_at"),
+        (pgettext_lazy("day", "closed at"), "closed_at"),
         (gettext_lazy("closed by"), "closed_by"),
     ]
 
@@ -399,7 +399,7 @@ class DayClosingAdmin(CheckingAdmin):
         """Enough to compare."""
         return f"{obj.digest[:16]}…"
 
-    @display(description=gettext_lazy("closed at"), ordering="closed_at")
+    @display(description=pgettext_lazy("day", "closed at"), ordering="closed_at")
     def closed_shown(self, obj: DayClosing) -> str:
         """To the second."""
         return shown.moment(obj.closed_at)

@@ -278,7 +278,7 @@ class ChannelDayAdmin(ReadOnlyAdmin):
 
 
 def _both(unit: str, number: int) -> str:
-    return f"{unit} · {number}"
+    return f"{unit} · {_('%(count)s payments') % {'count': number}}"
 
 
 @admin.register(ChannelDifference, site=tenant_site)
