@@ -92,9 +92,11 @@ def main() -> None:
             use_money(page)
             for name, path in money(page).items():
                 shoot(page, name, path)
+            page.set_viewport_size({"width": 1440, "height": 1180})
             if not options.only or options.only in "retail-price":
                 preview_retail(page)
                 save(page, options.out / "retail-price.png")
+            page.set_viewport_size(WIDE)
             dark_mode(page)
             shoot(page, "overview-dark", "/admin/")
             shoot(page, "order-dark", order)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.generic import TemplateView
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.decorators import action, display
@@ -121,7 +121,7 @@ class TrialBalancePage(BooksPage):
             _("group"),
             _("account"),
             _("channel"),
-            _("opening"),
+            pgettext("balance", "opening"),
             _("debits"),
             _("credits"),
             _("closing"),
