@@ -66,7 +66,7 @@ def test_a_day_is_reconciled_and_its_differences_resolved(browser: Browser, base
 
         page.goto(difference_of(page, "128.00"))
         send(dialog(page, "resolve"), "处理", "银行已确认为他人误付")
-        page.get_by_text("需要第二人复核").wait_for()
+        page.get_by_text("须由另一人复核").wait_for()
         page.goto(OPEN)
         shown = words(page)
         assert "128.00" in shown  # until a second person agrees
