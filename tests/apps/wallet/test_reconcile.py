@@ -494,7 +494,7 @@ def test_the_command_says_by_its_exit_code_whether_all_agrees(
     recharge = paid("10.00")
     provider.rows = [row(recharge)]
     code, report = run_command("--dry-run")
-    assert (code, [run["what"] for run in report["runs"]]) == (0, ["沙箱", "energy"])
+    assert (code, [run["what"] for run in report["runs"]]) == (0, ["sandbox", "energy"])
     assert not ChannelDay.objects.exists()
     code, report = run_command("--channels")
     assert (code, report["open"], report["runs"][0]["rows"]) == (0, 0, 1)
