@@ -65,11 +65,13 @@ class Composition:
         for name, inside in (("postgres", 5432), ("valkey", 6379), ("gateway1", 9988), ("gateway2", 9988)):
             value = value.replace(f"{name}:{inside}", f"127.0.0.1:{self.ports[name]}")
         value = value.replace("*:9988", f"127.0.0.1:{self.ports['balancer']}")
+        # Before any path of this machine comes in: the working copy may itself be below /tmp.
+        value = value.replace("/tmp/", f"{self.place}/")
         for volume in self.services[service].get("volumes", ()):
             outside, inside_path, *_ = volume.split(":")
             if outside.startswith("."):
                 value = value.replace(inside_path, str(ROOT / outside))
-        return value.replace("/tmp/", f"{self.place}/")
+        return value
 
     def environment(self, service: str) -> dict[str, str]:
         wanted = {
