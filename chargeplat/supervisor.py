@@ -279,7 +279,8 @@ class Supervisor:
             command = [*MANAGE, "simulate_piles", "--tenant", "demo", "--count", str(self.fleet)]
             command += ["--port", str(self.ykc_port), "--state", str(self.state / "fleet.json")]
             fleet = Child("fleet", command, lambda: self._log_says("fleet", r"\b(\d+) of \1 piles online"))
-            command = [*MANAGE, "simulate_drivers", "--tenant", "demo"]
+            # Not at a pile that somebody dials in by hand: it stays free for them.
+            command = [*MANAGE, "simulate_drivers", "--tenant", "demo", "--count", str(self.fleet)]
             drivers = Child("drivers", command, lambda: self._log_says("drivers", "on their way"))
             self.children += [fleet, drivers]
             self._start(fleet)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from apps.common.errors import NotFound
 from apps.common.schema import current_schema
@@ -33,6 +33,13 @@ def lock_connector(*, code: str) -> Connector:
     if found is None or found.pile.state == PileState.RETIRED:
         raise PileNotFound(code=code)
     return found
+
+
+def piles_to_play(*, count: int | None) -> QuerySet[Pile]:
+    """Return the YKC piles that a simulated fleet of `count` plays: the first ones by code, all for None."""
+    guns = Connector.objects.filter(pile=OuterRef("pk"))
+    piles = Pile.objects.filter(Exists(guns), protocol="ykc").exclude(state=PileState.RETIRED)
+    return piles.order_by("pile_code")[:count]
 
 
 def connectors_of(*, station_id: int) -> QuerySet[Connector]:

@@ -1,9 +1,11 @@
+from datetime import timedelta
 from random import Random
 
+from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders.models import Order
 from apps.reports.management.commands.simulate_drivers import _enlist, _look
-from tests.factories import a_connector
+from tests.factories import a_charging_order, a_connector, a_pile
 
 
 def test_drivers_are_made_once_and_arrive_together(tenant):
@@ -17,3 +19,25 @@ def test_drivers_are_made_once_and_arrive_together(tenant):
     assert Order.objects.values("connector").distinct().count() == 3
     _look(Random(1), 0.6, 3, ["sandbox"])
     assert Order.objects.count() == 3
+
+
+def test_drivers_of_a_fleet_leave_other_piles_and_their_charges_alone(tenant):
+    fleet = sorted(gun.code for _ in range(2) for gun in a_pile(guns=2).connectors.all())
+    other = a_pile(guns=2, pile_code="99000000000001")
+    order = a_charging_order(connector=other.connectors.get(connector_no="01"))
+    # Whoever has an order of this number leaves early: the last look shows it.
+    Order.objects.filter(pk=order.pk).update(order_no="5", charging_at=now() - timedelta(hours=1))
+    _enlist(9)
+
+    for _ in range(2):
+        _look(Random(1), 1.0, 9, ["sandbox"], 2)
+    # The first gun of all is the one that `make run` offers for trying.
+    started = Order.objects.exclude(pk=order.pk).values_list("connector__code", flat=True)
+    assert sorted(started) == fleet[1:]
+    order.refresh_from_db()
+    assert order.state == "charging"
+
+    _look(Random(1), 1.0, 9, ["sandbox"])  # now at any pile
+    assert Order.objects.filter(connector__code="9900000000000102").count() == 1
+    order.refresh_from_db()
+    assert order.state == "stopping"

@@ -13,8 +13,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.common.schema import schema_context
-from apps.piles.enums import PileKind, PileState
-from apps.piles.models import Pile
+from apps.piles.enums import PileKind
+from apps.piles.selectors import piles_to_play
 from apps.tenancy.models import Tenant
 from ykc_server.simulator import Fleet, Habits, SimulatedPile
 from ykc_server.simulator.profiles import PLAIN, choose
@@ -122,7 +122,6 @@ def registered_piles(options: dict[str, Any], scenario: Scenario | None = None) 
     habits = Habits(timedelta(seconds=options["plug_after"]), timedelta(seconds=options["unplug_after"]))
     random = Random(scenario.seed if scenario else 0)
     with schema_context(tenant.schema_name):
-        rows = Pile.objects.filter(protocol="ykc", connectors__isnull=False).exclude(state=PileState.RETIRED)
         piles = [
             SimulatedPile(
                 row.pile_code,
@@ -134,9 +133,7 @@ def registered_piles(options: dict[str, Any], scenario: Scenario | None = None) 
                 if scenario
                 else PLAIN,
             )
-            for row in rows.distinct()
-            .order_by("pile_code")
-            .prefetch_related("connectors")[: options["count"]]
+            for row in piles_to_play(count=options["count"]).prefetch_related("connectors")
         ]
     if not piles:
         raise CommandError(f"tenant {options['tenant']!r} has no YKC piles: create_piles makes some")

@@ -1,4 +1,8 @@
-"""`manage.py simulate_drivers`: demo drivers who charge at whatever piles of a tenant are online."""
+"""`manage.py simulate_drivers`: demo drivers who charge at a tenant's piles that are online.
+
+Without `--count` at whatever is online; with it only at the piles that `simulate_piles` plays with the same `--count`,
+so that a pile which somebody connects on purpose stays free for them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import requests
 import structlog
 from django.core.management.base import BaseCommand
 from django.db import OperationalError
+from django.db.models import QuerySet
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
@@ -26,6 +31,7 @@ from apps.orders.enums import LIVE, OrderRefundState, OrderState
 from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
+from apps.piles.selectors import piles_to_play
 from apps.reports.demo import paying
 from apps.tenancy.services import schema_of
 from apps.wallet import services as wallets
@@ -50,6 +56,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", required=True, help="the tenant's code")
+        parser.add_argument(
+            "--count", type=int, help="charge only at the first N YKC piles by code; anywhere without it"
+        )
         parser.add_argument("--share", type=float, default=0.6, help="share of the guns to keep busy, 0 to 1")
         parser.add_argument("--pause", type=float, default=3, help="seconds between two looks")
         parser.add_argument("--arrivals", type=int, default=1, help="drivers who may come at each look")
@@ -68,6 +77,7 @@ class Command(BaseCommand):
         self,
         *,
         tenant: str,
+        count: int | None,
         share: float,
         pause: float,
         arrivals: int,
@@ -85,7 +95,7 @@ class Command(BaseCommand):
             _enlist(drivers)
             while not ended.wait(pause * random.uniform(0.5, 1.5)):
                 try:
-                    _look(random, share, arrivals, [channel] if channel else _channels())
+                    _look(random, share, arrivals, [channel] if channel else _channels(), count)
                 except OperationalError as error:  # the database restarts: they come back
                     log.warning("drivers_wait", error=str(error).strip())
 
@@ -103,11 +113,16 @@ def _enlist(wanted: int) -> None:
         wallets.wallet_of(customer=customer)
 
 
-def _look(random: Random, share: float, arrivals: int, channels: list[str]) -> None:
-    """Let some drivers arrive, and some of those who charge leave."""
-    _leave(random)
-    online = Connector.objects.filter(pile__is_online=True).exclude(status__state=ConnectorState.OFFLINE)
-    running = Order.objects.filter(state__in=LIVE)
+def _look(random: Random, share: float, arrivals: int, channels: list[str], count: int | None = None) -> None:
+    """Let some drivers arrive at the first `count` piles (None: at any), and some of those who charge there leave."""
+    theirs = (
+        Connector.objects.filter(pile__in=piles_to_play(count=count))
+        if count is not None
+        else Connector.objects.all()
+    )
+    running = Order.objects.filter(state__in=LIVE, connector__in=theirs)
+    _leave(running)
+    online = theirs.filter(pile__is_online=True).exclude(status__state=ConnectorState.OFFLINE)
     missing = int(share * online.count()) - running.count()
     if missing <= 0:
         return
@@ -151,9 +166,9 @@ def _arrive(random: Random, customer: Customer, connector: Connector, channels: 
         log.info("driver_turned_away", error_code=error.code, connector_code=connector.code)
 
 
-def _leave(random: Random) -> None:
+def _leave(running: QuerySet[Order]) -> None:
     """Drivers who do not wait for the end leave some minutes after they came; who that is, the order decides."""
-    for order in Order.objects.filter(state=OrderState.CHARGING).select_related("customer"):
+    for order in running.filter(state=OrderState.CHARGING).select_related("customer"):
         mind = Random(order.order_no)
         patience = timedelta(minutes=mind.uniform(1, 6))
         if mind.random() > STOPS_ITSELF and order.charging_at and now() - order.charging_at > patience:
