@@ -150,6 +150,15 @@ class RefundAtProvider(DomainError):
     status = 409
 
 
+class RefundInBill(DomainError):
+    code = "wallet.refund_in_bill"
+    message = _(
+        "The channel's bill says that part %(number)s was paid although it was refused before. Resolve that difference "
+        "in the reconciliation centre first."
+    )
+    status = 409
+
+
 class NothingFailed(DomainError):
     code = "wallet.nothing_failed"
     message = _("No part of this refund was refused.")

@@ -7,6 +7,7 @@ has it transferred by hand, or gives the rest back to the wallet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -18,6 +19,7 @@ from kombu.exceptions import OperationalError
 
 from apps.backoffice import approvals
 from apps.backoffice.errors import ReasonMissing
+from apps.common.differences import DifferenceState
 from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
 from apps.common.time import now
@@ -32,11 +34,12 @@ from apps.wallet.errors import (
     RefundAmount,
     RefundAtProvider,
     RefundDecided,
+    RefundInBill,
     RefundNotFound,
     RefundUnderWay,
     TransferNumberUsed,
 )
-from apps.wallet.models import Wallet, WalletPolicy, WalletRefund, WalletRefundPart
+from apps.wallet.models import ChannelDifference, Wallet, WalletPolicy, WalletRefund, WalletRefundPart
 from apps.wallet.models.refunds import OPEN_REFUNDS
 from apps.wallet.refund_parts import (
     add_part,
@@ -129,7 +132,7 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
     """Let a refund be paid. Back in review, what was refused is sent again under a new number.
 
     A part that the driver's account did not accept is asked about again under its own number: the provider still has
-    it. Raises RefundNotFound, RefundDecided, SamePerson, HasDebt, ChargeRunning.
+    it. Raises RefundNotFound, RefundDecided, RefundInBill, SamePerson, HasDebt, ChargeRunning.
     """
     moment = at or now()
     with transaction.atomic():
@@ -149,7 +152,7 @@ def reject(*, refund_no: str, reviewer: Actor, reason: str, at: datetime | None 
     """Give what was not paid back to the wallet, with a reason that the driver reads.
 
     Also ends a refund of which nothing but transfers by hand is left. What was paid stays paid: then it is done.
-    Raises RefundNotFound, RefundDecided, SamePerson, ReasonMissing, RefundAtProvider.
+    Raises RefundNotFound, RefundDecided, SamePerson, ReasonMissing, RefundAtProvider, RefundInBill.
     """
     if not reason.strip():
         raise ReasonMissing
@@ -166,6 +169,7 @@ def reject(*, refund_no: str, reviewer: Actor, reason: str, at: datetime | None 
         approvals.check_reviewer(REFUND.code, refund.applicant, reviewer, refund.amount)
         if any(part.state == PartState.ABNORMAL for part in parts):
             raise RefundAtProvider
+        _must_not_be_in_a_bill(waiting)
         drop_parts(waiting, PartState.GIVEN_BACK)
         refund.decided_by(reviewer, reason, moment)
         note(refund, "rejected", reviewer, moment, reason=reason)
@@ -198,7 +202,8 @@ def transfer_by_hand(
 ) -> WalletRefund:
     """Put what the channel refused on the list of transfers by hand.
 
-    Raises RefundNotFound, RefundDecided, NothingFailed, SamePerson, ReasonMissing, HasDebt, ChargeRunning.
+    Raises RefundNotFound, RefundDecided, NothingFailed, RefundInBill, SamePerson, ReasonMissing, HasDebt,
+    ChargeRunning.
     """
     if not reason.strip():
         raise ReasonMissing
@@ -211,6 +216,7 @@ def transfer_by_hand(
         ]
         if not failed:
             raise NothingFailed
+        _must_not_be_in_a_bill(failed)
         for part in failed:
             part.state, part.manual, part.next_try_at = PartState.MANUAL, True, None
             part.save()
@@ -296,9 +302,22 @@ def _lock_reviewable(refund_no: str, reviewer: Actor) -> tuple[Wallet, WalletRef
     return wallet, refund
 
 
+def _must_not_be_in_a_bill(parts: Sequence[WalletRefundPart]) -> None:
+    """The channel's own bill goes before its refusal: what it paid after all must not go out, or back, once more."""
+    if not parts:
+        return
+    paid = ChannelDifference.objects.filter(
+        refund_part__in=parts, theirs__isnull=False, state=DifferenceState.OPEN
+    ).first()
+    if paid is not None:
+        raise RefundInBill(number=paid.out_no)
+
+
 def _try_failed_parts_again(refund: WalletRefund, at: datetime) -> None:
     number = refund.parts.count()
-    for part in locked_parts(refund):
+    parts = locked_parts(refund)
+    _must_not_be_in_a_bill([part for part in parts if part.state == PartState.FAILED])
+    for part in parts:
         if part.state == PartState.FAILED:
             drop_parts([part], PartState.REPLACED)
             number += 1

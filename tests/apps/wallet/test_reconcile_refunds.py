@@ -16,8 +16,8 @@ from apps.orders.ledger_check import differences
 from apps.wallet import reconcile, refund_run, refunds
 from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import BillKind, BillRow, RefundOrder
-from apps.wallet.enums import BillState, PartState
-from apps.wallet.errors import NothingToAsk
+from apps.wallet.enums import BillState, PartState, RefundState
+from apps.wallet.errors import NothingToAsk, RefundInBill
 from apps.wallet.models import (
     ChannelDay,
     ChannelDifference,
@@ -161,6 +161,27 @@ def test_money_that_went_out_under_a_number_that_was_given_up(
     assert states() == [state]
     with pytest.raises(NothingToAsk):
         reconcile.query_now(difference_id=ChannelDifference.objects.get().pk)
+
+
+def test_a_refused_part_that_the_bill_shows_as_paid_goes_out_no_second_time(
+    merchant: MerchantAccount, provider: Provider
+) -> None:
+    recharge = paid("100.00")
+    part = refunded(recharge, "10.00", state=PartState.FAILED)
+    refund = part.refund
+    WalletRefundPart.objects.filter(pk=part.pk).update(next_try_at=None)
+    WalletRefund.objects.filter(pk=refund.pk).update(state=RefundState.RETURNED)
+    provider.rows = [row(recharge), back(part)]
+    reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
+    for decide in (refunds.approve, refunds.reject, refunds.transfer_by_hand):
+        with pytest.raises(RefundInBill, match=part.out_refund_no):
+            decide(refund_no=refund.refund_no, reviewer=LI, reason="再试一次")
+    assert refund.parts.get().state == PartState.FAILED
+
+    difference = ChannelDifference.objects.get()
+    reconcile.request_resolution(difference=difference, reason="与渠道核实：账单有误", actor=LI)
+    refunds.approve(refund_no=refund.refund_no, reviewer=LI)
+    assert [one.state for one in refund.parts.order_by("id")] == [PartState.REPLACED, PartState.WAITING]
 
 
 def test_a_transfer_by_hand_is_in_no_bill(merchant: MerchantAccount, provider: Provider) -> None:
