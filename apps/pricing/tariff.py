@@ -41,14 +41,17 @@ class RateClass(StrEnum):
     @property
     def code(self) -> int:
         """The class in a slot of the billing model on the wire: 0 sharp … 4 deep valley."""
-        return list(RateClass).index(self)
+        return _BY_CODE.index(self)
 
     @classmethod
     def from_code(cls, code: int) -> "RateClass":
         """The class of a wire code. Raises TariffError for a code that is not 0 to 4."""
-        if not 0 <= code < len(cls):
-            raise TariffError(f"rate class code {code} is not one of 0 to {len(cls) - 1}")
-        return list(cls)[code]
+        if not 0 <= code < len(_BY_CODE):
+            raise TariffError(f"rate class code {code} is not one of 0 to {len(_BY_CODE) - 1}")
+        return _BY_CODE[code]
+
+
+_BY_CODE = tuple(RateClass)  # asked for 48 times by each tariff that is read
 
 
 @dataclass(frozen=True)
