@@ -41,7 +41,7 @@ class RefundInput(serializers.Serializer[Any]):
     """`amount` is left out for all of the principal."""
 
     amount = AmountIn(required=False, allow_null=True)
-    reason = serializers.CharField(max_length=MOST_REASON, required=False, allow_blank=True, default="")
+    reason = serializers.CharField(max_length=MOST_REASON)
 
 
 class StepOutput(serializers.Serializer[Any]):

@@ -55,7 +55,7 @@ def test_the_journal_is_walked_and_filtered(browser: Browser, base: str) -> None
         assert kinds
         assert set(kinds) == {"充值"}
         with page.expect_download() as download:
-            page.get_by_role("link", name="导出").click()
+            page.locator("a[href*='/journalentry/export/']").click()
         assert download.value.suggested_filename.endswith(".csv")
         assert english(page) == []
         assert watch.faults == []

@@ -134,7 +134,8 @@ def test_a_new_price_is_painted_and_assigned(browser: Browser, base: str) -> Non
         assert page.locator(".bo-diff ins").count() > 4
         page.locator("a[hx-get$='/approve/']").first.click()
         page.locator("#dialog").get_by_role("button", name="批准并执行").click()
-        page.get_by_text("已批准并执行。").wait_for()
+        page.locator("a[hx-get$='/approve/']").first.wait_for(state="detached")
+        assert "已执行" in words(page)
 
         page.goto("/admin/backoffice/auditentry/")
         assert "电价方案: 新增版本" in words(page)

@@ -181,7 +181,9 @@ def test_the_pages_of_piles_on_a_phone(browser: Browser, base: str, dark: bool) 
         if dark:
             dark_mode(page)
         pile = first_link(page, PILES)
-        batch = first_link(page, "/admin/piles/commandbatch/")
+        page.goto("/admin/piles/commandbatch/")
+        batches = page.locator("#result_list tbody a")  # another journey may have sent some
+        batch = batches.first.get_attribute("href") if batches.count() else None
         for path in (
             pile,
             pile.replace("/change/", "/timeline/"),

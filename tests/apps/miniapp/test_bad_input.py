@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -26,7 +27,10 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 BODIES = [
-    (path, operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1])
+    (
+        re.sub(r"\{.*?\}", "C1", path),
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1],
+    )
     for _, path, operation in OPERATIONS
     if "requestBody" in operation
 ]
@@ -79,7 +83,8 @@ def fresh() -> None:
 
 @pytest.mark.parametrize(("path", "name"), BODIES)
 def test_bodies_made_from_the_description(app_of, path: str, name: str) -> None:
-    app = app_of(factories.a_customer("100.00"))
+    # A reason alone asks for all the money back, which is right where there is any.
+    app = app_of(factories.a_customer("0" if name == "RefundInput" else "100.00"))
 
     @fuzz
     @given(bodies_of(name))
@@ -120,11 +125,17 @@ def test_parameters_made_from_the_description(app_of, path: str, names: list[str
 
 
 PATHS = [(method, path) for method, path, _ in OPERATIONS if "{" in path]
+EXAMPLES = {
+    path: next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
+    for _, path, operation in OPERATIONS
+    if "requestBody" in operation
+}
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 def test_numbers_in_paths(app_of, method: str, path: str) -> None:
     app = app_of(factories.a_customer("0"))
+    right = json.dumps(EXAMPLES.get(path, {})).encode()
     before, _, rest = path.partition("{")
     after = rest.partition("}")[2]
 
@@ -137,7 +148,13 @@ def test_numbers_in_paths(app_of, method: str, path: str) -> None:
     def check(text: str) -> None:
         from urllib.parse import quote
 
-        answer = app.client.generic(method.upper(), f"{before}{quote(text, safe='')}{after}")
+        answer = app.client.generic(
+            method.upper(),
+            f"{before}{quote(text, safe='')}{after}",
+            right,
+            "application/json",
+            headers={"idempotency-key": "fuzz"},
+        )
         assert refusal(answer)[0] == 404, text
 
     check()

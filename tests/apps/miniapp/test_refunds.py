@@ -74,11 +74,11 @@ def test_a_refund_from_the_application_to_the_money(app_of: Any) -> None:
 
 def test_asked_twice_with_one_key_and_withdrawn_twice(app_of: Any) -> None:
     app = app_of(topped_up("100.00"))
-    first, again = (ask(app, {}, key="same") for _ in range(2))
+    first, again = (ask(app, {"reason": "x"}, key="same") for _ in range(2))
     assert first.json() == again.json()
     assert first.json()["amount"] == "100.00"
-    assert refusal(ask(app, {"amount": "5.00"}, key="same")) == (409, "idempotency.key_reused")
-    assert refusal(ask(app, {"amount": "5.00"})) == (409, "wallet.refund_under_way")
+    assert refusal(ask(app, {"amount": "5.00", "reason": "x"}, key="same")) == (409, "idempotency.key_reused")
+    assert refusal(ask(app, {"amount": "5.00", "reason": "x"})) == (409, "wallet.refund_under_way")
     number = first.json()["refund_no"]
     for _ in range(2):
         answer = app.post(f"wallet/refunds/{number}/cancel")
@@ -91,11 +91,12 @@ def test_what_is_refused(app_of: Any) -> None:
     app = app_of(topped_up("100.00"))
     assert refusal(app.post("wallet/refunds", {})) == (400, "idempotency.key_missing")
     for amount in (100, -1, "-1.00", "0.00", "1e3", "1.001", "abc", True, [], {}, "1" * 40):
-        assert refusal(ask(app, {"amount": amount})) == (400, "invalid"), amount
-    assert refusal(ask(app, {"amount": "100.01"})) == (400, "wallet.refund_amount")
+        assert refusal(ask(app, {"amount": amount, "reason": "x"})) == (400, "invalid"), amount
+    assert refusal(ask(app, {"amount": "100.01", "reason": "x"})) == (400, "wallet.refund_amount")
     assert refusal(ask(app, {"reason": "x" * 201})) == (400, "invalid")
+    assert refusal(ask(app, {"amount": "5.00"})) == (400, "invalid")  # a reason is asked for
     assert not WalletRefund.objects.exists()
-    number = ask(app, {}).json()["refund_no"]
+    number = ask(app, {"reason": "x"}).json()["refund_no"]
     refunds.approve(refund_no=number, reviewer=LI)
     assert refusal(app.post(f"wallet/refunds/{number}/cancel")) == (409, "wallet.refund_decided")
 
@@ -103,7 +104,7 @@ def test_what_is_refused(app_of: Any) -> None:
 def test_nobody_elses(app_of: Any) -> None:
     order = settled()
     mine = app_of(order.customer)
-    wallet_no = ask(mine, {"amount": "1.00"}).json()["refund_no"]
+    wallet_no = ask(mine, {"amount": "1.00", "reason": "x"}).json()["refund_no"]
     order_no = ask(mine, {"reason": "x"}, path=f"orders/{order.order_no}/refunds").json()["refund_no"]
     app = app_of(factories.a_customer("10.00"))
     assert refusal(app.get(f"wallet/refunds/{wallet_no}")) == (404, "wallet.refund_not_found")
@@ -148,4 +149,7 @@ def test_an_order_refund_by_fee_kind(app_of: Any) -> None:
 def test_a_refund_waits_for_the_charge_to_end(app_of: Any) -> None:
     customer = topped_up("100.00")
     factories.a_charging_order(customer=customer, preset="50.00")
-    assert refusal(ask(app_of(customer), {"amount": "10.00"})) == (409, "wallet.charge_running")
+    assert refusal(ask(app_of(customer), {"amount": "10.00", "reason": "x"})) == (
+        409,
+        "wallet.charge_running",
+    )
