@@ -16,7 +16,9 @@ from ykc_server.bench.money import reconciliation as bills
 from ykc_server.bench.money import settlements as settling
 from ykc_server.bench.stage import Stage
 
-PILES = settling.PROCESSES * (settling.ORDERS + 1) + 100
+RECORDS = settling.PROCESSES * (settling.ORDERS + 1)
+"""Of each round: each process settles one to be warm before the clock runs."""
+PILES = RECORDS + 100
 DRIVERS = 200
 MOST_ROUNDS = 3
 
@@ -43,8 +45,7 @@ def _settlements(stage: Stage) -> list[Result]:
     settling.pgbench()
     for pid in (os.getpid(), *(process.pid for process in embedded.services().owned.values())):
         os.sched_setaffinity(pid, range(os.cpu_count() or 1))  # the processes and the server share all cores
-    orders = stage.some(settling.ORDERS)
-    each = settling.PROCESSES * (orders + 1)
+    each = stage.some(RECORDS)  # shared as the piles are: one for each record, however small the share
     rounds = min(stage.rounds, MOST_ROUNDS)
     phones = [f"+86139{number:08d}" for number in range(DRIVERS)]
     measured, writes = [], (0, 0)
