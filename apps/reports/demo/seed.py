@@ -374,9 +374,11 @@ def _start(
     customer: Customer, gun: Gun, key: str, begin: datetime, *, preset_amount: Decimal | None = None
 ) -> Order:
     """Start as the driver did then, when the pile was online and idle, whatever it is now."""
-    status = ConnectorStatus.objects.select_related("connector__pile").get(connector__code=gun.code)
-    pile_was_online, state_was = status.connector.pile.is_online, status.state
-    pile, row = Pile.objects.filter(pk=status.connector.pile_id), ConnectorStatus.objects.filter(pk=status.pk)
+    # Locked, in the order of those that set piles offline: piles come and go while the demo is seeded.
+    pile = Pile.objects.filter(connectors__code=gun.code)
+    row = ConnectorStatus.objects.filter(connector__code=gun.code)
+    pile_was_online = pile.select_for_update(no_key=True, of=["self"]).get().is_online
+    state_was = row.select_for_update(no_key=True, of=["self"]).get().state
     if not pile_was_online:
         pile.update(is_online=True)
     if state_was in {ConnectorState.OFFLINE, ConnectorState.FAULT}:

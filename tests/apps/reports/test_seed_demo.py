@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -12,17 +13,18 @@ from itertools import pairwise
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 
 from apps.accounts.models import User
-from apps.common.schema import schema_context
-from apps.common.time import SHANGHAI, business_day
+from apps.common.schema import current_schema, run_in_schema, schema_context
+from apps.common.time import SHANGHAI, business_day, now
 from apps.customers.models import Customer
 from apps.orders.enums import OrderState, Verdict
 from apps.orders.ledger_check import differences
 from apps.orders.models import EnergyDay, Order
 from apps.piles.models import ConnectorStatus, Pile
+from apps.piles.services import piles_offline
 from apps.pricing.tariff import RateClass
 from apps.reports.demo import seed as seeding
 from apps.reports.demo.offers import COMPANY
@@ -32,6 +34,8 @@ from apps.sites.models import Station
 from apps.tenancy.models import Domain, InboundRoute, Tenant
 from apps.wallet import books
 from apps.wallet.models import ChannelDay, Wallet
+from tests import factories
+from tests.e2e.site import wait_for
 
 
 @pytest.fixture
@@ -115,6 +119,40 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert books.closed_through() == min(last, books.closable_until())
         assert run("--tenant", "second", "--days", "5", "--close")["orders"] == 0
         assert differences() == []
+
+
+def test_a_pile_that_goes_while_its_charge_is_seeded_goes_before_or_after(committed: Tenant) -> None:
+    connector = factories.a_connector()
+    customer = factories.a_customer("100.00")
+    pile = connector.pile
+    Pile.objects.filter(pk=pile.pk).update(is_online=True, connection_id="lost")
+    schema, gun = current_schema(), Gun(connector.code, Decimal(120))
+
+    def seeded() -> str:
+        def start() -> str:
+            with transaction.atomic():
+                return seeding._start(customer, gun, "seed:race", now()).order_no
+
+        try:
+            return run_in_schema(schema, start)
+        finally:
+            connection.close()
+
+    def waits() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("select exists (select from pg_locks where not granted)")
+            return bool(cursor.fetchone()[0])
+
+    with seeding.quiet(), ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert piles_offline(connection_ids={pile.pile_code: "lost"}) == [pile.pile_code]
+            order = pool.submit(seeded)
+            wait_for("the seeding to wait for the pile", waits, 30)
+        order_no = order.result(30)
+    assert Order.objects.get().order_no == order_no
+    pile.refresh_from_db()
+    assert not pile.is_online
+    assert ConnectorStatus.objects.get(connector=connector).state == "offline"
 
 
 def test_nothing_is_seeded_where_nobody_pays_by_sandbox(
