@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.backoffice import shown
 from apps.common.time import SHANGHAI
-from apps.orders.admin import ORDER_TONES
+from apps.orders.admin.rows import ORDER_TONES
 from apps.orders.enums import OrderState
 from apps.orders.models import OrderEvent
 from apps.orders.wording import EVENTS, event_words

@@ -31,9 +31,10 @@ from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.orders import abnormal
-from apps.orders.admin import VERDICT_TONES, OrderAdmin, curve_panel, event_row, record_row
+from apps.orders.admin.force_end import ReasonForm
+from apps.orders.admin.orders import OrderAdmin
+from apps.orders.admin.rows import VERDICT_TONES, curve_panel, event_row, record_row
 from apps.orders.enums import OrderState
-from apps.orders.force_end_page import ReasonForm
 from apps.orders.models import AbnormalOrder, Order, OrderEvent
 from apps.orders.selectors import billing_policy
 from apps.orders.settlement import SettlementError, settle

@@ -1,0 +1,11 @@
+"""Back-office pages of orders; each module registers its own."""
+
+from apps.orders.admin import (  # noqa: F401 - they register themselves
+    abnormal,
+    energy,
+    orders,
+    panels,
+    policy,
+    records,
+    refunds,
+)

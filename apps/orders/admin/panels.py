@@ -1,0 +1,45 @@
+"""What pages of lower apps show of orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from apps.backoffice import pages, scope, shown
+from apps.common.time import now
+from apps.customers.models import Customer
+from apps.orders.admin.rows import ORDER_TONES
+from apps.orders.models import Order
+from apps.piles.models import Connector
+
+
+def newest(orders: QuerySet[Order]) -> list[dict[str, Any]]:
+    """Return the newest orders as lines of a panel."""
+    rows = orders.select_related("station", "customer", "connector").order_by("-id")[:10]
+    return [{"order": order, "label": shown.state(order, ORDER_TONES)} for order in rows]
+
+
+def gun_panel(request: HttpRequest, gun: Connector) -> dict[str, Any]:
+    """Return the newest orders of a gun."""
+    return {"rows": newest(scope.narrow(Order.objects.filter(connector=gun), request.user))}
+
+
+def customer_panel(request: HttpRequest, customer: Customer) -> dict[str, Any]:
+    """Return the newest orders of a customer, and those of the last 30 days as a number."""
+    orders = scope.narrow(Order.objects.filter(customer=customer), request.user)
+    return {
+        "rows": newest(orders),
+        "recent": orders.filter(created_at__gte=now() - timedelta(days=30)).count(),
+    }
+
+
+PANELS: Sequence[tuple[Any, Any]] = ((Connector, gun_panel), (Customer, customer_panel))
+for model, context in PANELS:
+    pages.add_panel(
+        model, pages.Panel(_("Newest orders"), "backoffice/newest_orders.html", context, "orders.view_order")
+    )

@@ -1,0 +1,294 @@
+"""A charging order, every move it made, its further guns, its curve and the lines of its bill."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, PriceField
+from apps.common.models import TimeStamped
+from apps.coupons.models import Coupon
+from apps.customers.models import Customer, Enterprise
+from apps.orders.enums import LIVE, OrderSource, OrderState, StopReason, Verdict
+from apps.piles.models import Connector
+from apps.pricing.models import PriceVersion
+from apps.pricing.tariff import Tariff, pile_balance
+from apps.sites.models import Station
+
+
+class Order(TimeStamped):
+    """One charge. Both tariffs are frozen at the start; the bill is written at settlement."""
+
+    order_no = models.CharField(_("order number"), max_length=32, unique=True)
+    transaction_no = models.CharField(_("transaction number"), max_length=32, unique=True)
+    request_key = models.CharField(max_length=64, editable=False)
+    source = models.CharField(_("source"), max_length=16, choices=OrderSource, default=OrderSource.APP)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.PROTECT, related_name="orders", verbose_name=_("customer")
+    )
+    station = models.ForeignKey(
+        Station, on_delete=models.PROTECT, related_name="orders", verbose_name=_("station")
+    )
+    connector = models.ForeignKey(
+        Connector, on_delete=models.PROTECT, related_name="orders", verbose_name=_("connector")
+    )
+    state = models.CharField(_("state"), max_length=16, choices=OrderState, default=OrderState.PENDING)
+    price_version = models.ForeignKey(
+        PriceVersion, on_delete=models.PROTECT, related_name="orders", verbose_name=_("price version")
+    )
+    tariff = models.JSONField(_("infrastructure tariff"), help_text=_("frozen at the start"))
+    retail_tariff = models.JSONField(
+        _("retail tariff"), help_text=_("frozen at the start; what the driver pays")
+    )
+    coupon_choice = models.CharField(
+        _("coupon asked for"),
+        max_length=20,
+        default="best",
+        help_text=_("best: the best one at settlement; none; or the number of one"),
+    )
+    coupon = models.ForeignKey(
+        Coupon,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("coupon"),
+    )
+    enterprise = models.ForeignKey(
+        Enterprise,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("enterprise"),
+    )
+    enterprise_rule = models.JSONField(
+        _("enterprise's discount"), null=True, blank=True, help_text=_("frozen at the start")
+    )
+    preset_amount = MoneyField(_("preset amount"), null=True, blank=True)
+    hold_amount = MoneyField(_("hold"), default=0)
+    # When what happened.
+    start_sent_at = models.DateTimeField(_("start sent at"), null=True, blank=True)
+    start_answered_at = models.DateTimeField(_("start answered at"), null=True, blank=True)
+    waiting_for_plug = models.BooleanField(_("waiting for the plug"), default=False)
+    charging_at = models.DateTimeField(_("charging since"), null=True, blank=True)
+    stop_requested_at = models.DateTimeField(_("stop requested at"), null=True, blank=True)
+    stop_confirmed_at = models.DateTimeField(_("stop confirmed at"), null=True, blank=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
+    stop_reason = models.CharField(
+        _("stop reason"), max_length=16, choices=StopReason, blank=True, default=""
+    )
+    stop_code = models.CharField(_("pile's stop code"), max_length=4, blank=True)
+    fail_reason = models.CharField(_("failure"), max_length=32, blank=True)
+    # The bill.
+    energy_kwh = EnergyField(_("energy (kWh)"), default=0)
+    electricity_fee = MoneyField(_("electricity fee"), default=0)
+    service_fee = MoneyField(_("service fee"), default=0)
+    enterprise_discount = MoneyField(_("enterprise discount"), default=0)
+    coupon_discount = MoneyField(_("coupon discount"), default=0)
+    electricity_payable = MoneyField(_("electricity payable"), default=0)
+    service_payable = MoneyField(_("service payable"), default=0)
+    payable = MoneyField(_("payable"), default=0)
+    platform_borne = MoneyField(_("discount borne by the platform"), default=0)
+    station_borne = MoneyField(_("discount borne by the station"), default=0)
+    paid_principal = MoneyField(_("paid from principal"), default=0)
+    paid_bonus = MoneyField(_("paid from bonus"), default=0)
+    bonus_electricity = MoneyField(_("electricity paid from bonus"), default=0)
+    bonus_service = MoneyField(_("service paid from bonus"), default=0)
+    debt = MoneyField(_("debt"), default=0)
+    explanation = models.JSONField(
+        _("how the bill came about"),
+        default=list,
+        blank=True,
+        help_text=_("one entry per step of the discounts"),
+    )
+    refunded_electricity = MoneyField(_("electricity fee refunded"), default=0, db_default=0)
+    refunded_service = MoneyField(_("service fee refunded"), default=0, db_default=0)
+    verdict = models.CharField(_("audit verdict"), max_length=8, choices=Verdict, blank=True, default="")
+    findings = models.JSONField(_("audit findings"), default=list, blank=True)
+    vin = models.CharField(_("VIN"), max_length=17, blank=True)
+    card_no = models.CharField(_("card's chip number"), max_length=16, blank=True)
+    parallel_seq = models.CharField(
+        _("parallel number"), max_length=12, blank=True, help_text=_("of a charge over several guns")
+    )
+    abort_words = models.JSONField(_("why the battery or the charger ended it"), default=list, blank=True)
+
+    class Meta:
+        verbose_name = _("charging order")
+        verbose_name_plural = _("charging orders")
+        ordering = ["-id"]
+        permissions = [
+            ("stop_order", _("Can stop a charge")),
+            ("force_end_order", _("Can end an order whose pile is lost, with a second person")),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "request_key"], name="order_request_unique"),
+            models.UniqueConstraint(
+                fields=["connector"], condition=Q(state__in=sorted(LIVE)), name="order_one_live"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    refunded_electricity__gte=0,
+                    refunded_service__gte=0,
+                    refunded_electricity__lte=F("electricity_payable"),
+                    refunded_service__lte=F("service_payable"),
+                ),
+                name="order_refund_bounds",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "created_at"], name="order_state"),
+            models.Index(fields=["customer", "-id"], name="order_customer"),
+            models.Index(fields=["station", "settled_at"], name="order_station_settled"),
+        ]
+
+    def __str__(self) -> str:
+        return self.order_no
+
+    @property
+    def refundable_electricity(self) -> Decimal:
+        """What of the electricity payable may still go back, yuan."""
+        return self.electricity_payable - self.refunded_electricity
+
+    @property
+    def refundable_service(self) -> Decimal:
+        """What of the service payable may still go back, yuan."""
+        return self.service_payable - self.refunded_service
+
+    @property
+    def total_fee(self) -> Decimal:
+        """Electricity and service fee before any discount, yuan."""
+        return self.electricity_fee + self.service_fee
+
+    @property
+    def is_retail(self) -> bool:
+        """Whether the driver pays other prices than the pile counts by."""
+        return bool(self.tariff != self.retail_tariff)
+
+    def pile_balance(self) -> Decimal:
+        """The hold as the pile's balance, yuan, at the prices that the pile counts by."""
+        if not self.is_retail:
+            return self.hold_amount
+        return pile_balance(self.hold_amount, self.frozen_tariff(), self.frozen_retail_tariff())
+
+    def frozen_tariff(self) -> Tariff:
+        """The infrastructure tariff as it was at the start; the pile's amounts are audited against it."""
+        return Tariff.from_json(self.tariff)
+
+    def frozen_retail_tariff(self) -> Tariff:
+        """The tariff that the driver pays."""
+        return Tariff.from_json(self.retail_tariff)
+
+
+class AbnormalOrders(models.Manager):
+    """Orders that wait for a person."""
+
+    def get_queryset(self) -> models.QuerySet:
+        """Only those in ABNORMAL."""
+        return super().get_queryset().filter(state=OrderState.ABNORMAL)
+
+
+class AbnormalOrder(Order):
+    """An order in ABNORMAL, as the queue of those shows it."""
+
+    objects = AbnormalOrders()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("abnormal order")
+        verbose_name_plural = _("abnormal orders")
+        permissions = [
+            ("decide_abnormalorder", _("Can propose how an abnormal order is closed")),
+            ("approve_abnormalorder", _("Can approve how an abnormal order is closed")),
+        ]
+
+
+class ParallelLeg(models.Model):
+    """A further gun of an order that charges one car over several (并充); the order itself is the main gun's."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="legs", verbose_name=_("order"))
+    connector = models.ForeignKey(
+        Connector, on_delete=models.PROTECT, related_name="legs", verbose_name=_("connector")
+    )
+    transaction_no = models.CharField(_("transaction number"), max_length=32, unique=True)
+    is_live = models.BooleanField(_("occupies its connector"), default=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("further gun")
+        verbose_name_plural = _("further guns")
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["connector"], condition=Q(is_live=True), name="leg_one_live")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.transaction_no}"
+
+
+class OrderCurve(models.Model):
+    """What a charge looked like over time, thinned from telemetry when the order was settled.
+
+    `points`: [[seconds since start, kW, SOC %, V, A, kWh, highest °C], …], at most a few hundred; null is unknown.
+    """
+
+    order = models.OneToOneField(
+        Order, on_delete=models.CASCADE, primary_key=True, related_name="curve", verbose_name=_("order")
+    )
+    points = models.JSONField(_("points"), default=list)
+
+    class Meta:
+        verbose_name = _("charging curve")
+        verbose_name_plural = _("charging curves")
+
+    def __str__(self) -> str:
+        return str(self.order_id)
+
+
+class OrderEvent(models.Model):
+    """One step in an order's life: a move between states, or a fact without a move (both states equal)."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="events", verbose_name=_("order"))
+    at = models.DateTimeField(_("time"))
+    kind = models.CharField(_("event"), max_length=32)
+    from_state = models.CharField(_("from"), max_length=16, choices=OrderState)
+    to_state = models.CharField(_("to"), max_length=16, choices=OrderState)
+    actor_kind = models.CharField(_("actor kind"), max_length=16)
+    actor_id = models.CharField(_("actor id"), max_length=64, blank=True)
+    actor_name = models.CharField(_("actor"), max_length=100, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("order event")
+        verbose_name_plural = _("order events")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.from_state}→{self.to_state}"
+
+
+class BillLine(models.Model):
+    """One rate class of a settled order, each fee rounded half up to the fen (docs/worked-examples.md)."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"))
+    rate_class = models.CharField(_("rate class"), max_length=12)
+    energy_kwh = EnergyField(_("energy (kWh)"))
+    electricity_price = PriceField(_("electricity price"))
+    service_price = PriceField(_("service price"))
+    electricity_fee = MoneyField(_("electricity fee"))
+    service_fee = MoneyField(_("service fee"))
+    pile_amount = DeviceAmountField(_("pile's amount"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("bill line")
+        verbose_name_plural = _("bill lines")
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["order", "rate_class"], name="bill_line_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.rate_class}"
