@@ -56,7 +56,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
         coupon_discount=result.coupon_discount,
         pay_order=pay_order,
         bonus_ratio=bonus_ratio,
-        at=at,
+        at=at or moment,  # the ledger's day is that of the order's settlement, at midnight too
     )
     used = next((coupon for coupon in found if result.coupon and str(coupon.pk) == result.coupon.id), None)
     reserved = order.coupon

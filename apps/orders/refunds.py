@@ -119,7 +119,7 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
             service=refund.service,
             paid=Share(order.paid_principal, order.paid_bonus),
             given=Share(done["p"] or ZERO, done["b"] or ZERO),
-            at=at,
+            at=moment,
         )
         refund.principal, refund.bonus, refund.debt = returned.principal, returned.bonus, returned.debt
         order.refunded_electricity += refund.electricity
