@@ -33,6 +33,7 @@ app.conf.beat_schedule = {
         "wallet.refresh_keys": crontab(hour="2", minute="20"),
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "wallet.reconcile": 1800.0,
+        "reports.roll": 300.0,
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
         # Asked every hour of the night: a call that no worker took is dropped, and what is done is not done again.

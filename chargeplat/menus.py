@@ -100,6 +100,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
         (
             _("Reconciliation"),
             [
+                (_("Finance reports"), "finance_mode", "reports.financereport"),
                 (_("Channel reconciliation"), "account_balance", "wallet.channelday"),
                 (_("Channel differences"), "difference", "wallet.channeldifference"),
                 (_("Channels' bills"), "receipt", "wallet.channelbillrow"),

@@ -472,6 +472,7 @@ DEEDS = {
     "ended": gettext_lazy("ended"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
+    "rolled": gettext_lazy("summed up again"),
 }
 ACTIONS = {
     "accounts.signed_in": gettext_lazy("signed in"),

@@ -31,6 +31,7 @@ from apps.piles.enums import AlarmKind, ConnectorState
 from apps.piles.models import CommandBatch, Connector, ConnectorStatus, OfflineCard, Pile, UpdateServer
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
+from apps.reports import rollups
 from apps.tenancy.models import Newcomer, Tenant
 from apps.wallet import books
 from apps.wallet import refunds as wallet_refunds
@@ -135,6 +136,7 @@ def stock() -> Stock:
     TransactionRecord.objects.update(received_at=now() - timedelta(days=1))
     reconcile_energy(day=business_day(now()) - timedelta(days=1))
     factories.a_channel_difference(SECRET)
+    rollups.roll_day(business_day(now()))
     Newcomer.objects.create(
         pk=FIRST_ID,
         kind="pile",

@@ -145,6 +145,7 @@ class Order(TimeStamped):
             models.Index(fields=["state", "created_at"], name="order_state"),
             models.Index(fields=["customer", "-id"], name="order_customer"),
             models.Index(fields=["station", "settled_at"], name="order_station_settled"),
+            models.Index(fields=["settled_at"], name="order_settled"),  # reports roll up a day at a time
         ]
 
     def __str__(self) -> str:

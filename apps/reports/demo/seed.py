@@ -34,6 +34,7 @@ from apps.piles.reports import StartAnswer, StopAnswer, TransactionReport
 from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
+from apps.reports import rollups
 from apps.reports.demo import paying, reconciling, refunding
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
@@ -109,6 +110,9 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 last = business_day(tenant.created_at) - timedelta(days=1)
                 closed = books.close_days(until=min(last, books.closable_until()), actor=SEEDER)
             progress(f"{wanted.code}: {len(closed)} business days closed")
+        for wanted in chosen:
+            with schema_context(tenant_of_code(wanted.code).schema_name):
+                rollups.roll_what_differs()
     return result
 
 

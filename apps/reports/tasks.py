@@ -1,0 +1,21 @@
+"""Celery entry points of reports."""
+
+from celery import shared_task
+
+
+@shared_task(name="reports.roll")
+def roll() -> None:
+    """Sum up today, and days that are over and were not summed up since."""
+    from apps.reports import rollups
+
+    rollups.roll_due()
+
+
+@shared_task(name="reports.roll_again")
+def roll_again(first: str, last: str) -> None:
+    """Sum up a range of business days anew because somebody asked."""
+    from datetime import date
+
+    from apps.reports import rollups
+
+    rollups.roll(first=date.fromisoformat(first), last=date.fromisoformat(last))
