@@ -39,6 +39,10 @@ GOALS = {
     "codec_construct": Goal(30.0, "x less", "decode a frame, against construct", at_least=True),
     "books_journal": Goal(2.0, "x", "journal pages, 5,000,000 entries against 5,000, the slowest of them"),
     "books_statement": Goal(2.0, "x", "wallet statement pages, the same"),
+    "pages_overview": Goal(3.0, "x", "overview, 5,000,000 orders at 10,000 guns against a small business"),
+    "pages_orders": Goal(3.0, "x", "list of orders with each filter, the slowest, the same"),
+    "pages_report": Goal(3.0, "x", "finance report of a month, the slowest grouping, the same"),
+    "pages_wall": Goal(3.0, "x", "gun wall, the same"),
     "settlements": Goal(0.3, "x", "settlements/s of 4 processes, against pgbench, as many row writes", True),
     "reconcile": Goal(10.0, "s", "a channel's bill of 10,000 rows: read, stored, matched, fee booked"),
 }  # fmt: skip

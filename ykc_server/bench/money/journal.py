@@ -108,7 +108,7 @@ def _grow(entries: int, wallets: int, say: Say) -> None:
     plan = Plan(entries, [wallet.pk for wallet in owned], cash.pk, own, held)
     tables = ("wallet_journalentry", "wallet_posting", "wallet_recharge")
     with connection.cursor() as cursor:
-        indexes = _drop_indexes(cursor, tables)
+        indexes = drop_indexes(cursor, tables)
         cursor.execute(
             "set local session_replication_role = replica; set local maintenance_work_mem = '512MB'"
         )
@@ -235,7 +235,7 @@ def _copy(cursor: Any, table: str, columns: str, lines: Iterator[str], say: Say)
     say(f"written: {table}")
 
 
-def _drop_indexes(cursor: Any, tables: tuple[str, ...]) -> list[str]:
+def drop_indexes(cursor: Any, tables: tuple[str, ...]) -> list[str]:
     """Drop what is no constraint; return what makes it again: much faster than to keep them while rows come."""
     cursor.execute(
         """select i.indexname, i.indexdef from pg_indexes i

@@ -14,6 +14,7 @@ from ykc_server.bench.goals import Result, ratio
 from ykc_server.bench.money import pages as book_pages
 from ykc_server.bench.money import reconciliation as bills
 from ykc_server.bench.money import settlements as settling
+from ykc_server.bench.office.pages import PARTS
 from ykc_server.bench.stage import Stage
 
 RECORDS = settling.PROCESSES * (settling.ORDERS + 1)
@@ -33,6 +34,19 @@ async def pages(stage: Stage) -> list[Result]:
         own = {name: pairs for name, pairs in figures.items() if name.startswith(begin)}
         worst = max(own, key=lambda name: statistics.median(many / few for many, few in own[name]))
         results.append(ratio(goal, [(many, few) for many, few in own[worst]], note=worst))
+    return results
+
+
+async def office(stage: Stage) -> list[Result]:
+    """The slowest of each kind of page, with five million orders against a few hundred."""
+    figures = await asyncio.to_thread(
+        book_pages.in_own_process, stage.note, rounds=stage.rounds, share=stage.share, what="office"
+    )
+    results = []
+    for goal, begin in PARTS.items():
+        own = {name: pairs for name, pairs in figures.items() if name.startswith(begin)}
+        worst = max(own, key=lambda name: statistics.median(many / few for many, few in own[name]))
+        results.append(ratio(f"pages_{goal}", [(many, few) for many, few in own[worst]], note=worst))
     return results
 
 

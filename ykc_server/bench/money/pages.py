@@ -1,6 +1,7 @@
-"""Pages over five million entries against the same pages over five thousand, opened in turns.
+"""Pages over five million entries (or orders) against the same pages over few, opened in turns.
 
-python -m ykc_server.bench.money.pages ROUNDS [SHARE] prints one JSON object: page → [[ms of many, ms of few], …].
+python -m ykc_server.bench.money.pages WHAT ROUNDS [SHARE] prints one JSON object: page → [[ms of many, ms of few], …].
+WHAT is `books`, or `office` for the pages over five million orders.
 Runs in a process of its own, because settings are read once: its state directory is that of the grown books.
 """
 
@@ -15,20 +16,34 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from django.core.management import call_command
+
 from chargeplat import embedded
 
 OPENED = 15
 WARM_UP = 3
 
 
-def measure(say: Callable[[str], object], *, rounds: int, share: float) -> dict[str, list[list[float]]]:
+def measure(
+    what: str, say: Callable[[str], object], *, rounds: int, share: float
+) -> dict[str, list[list[float]]]:
     """Open every page of both tenants `rounds` times `OPENED`; return the medians of each round, milliseconds."""
     from ykc_server.bench.money import journal
+    from ykc_server.bench.office import grow
+    from ykc_server.bench.office.pages import OfficeVisits
 
-    journal.prepare(say, share=share)
-    visits = {code: Visits(code) for code in (journal.MANY, journal.FEW)}
+    visits: dict[str, Visits]
+    if what == "office":
+        call_command("migrate_tenants", verbosity=0)
+        grow.prepare(say, share=share)
+        many_code, few_code = grow.LARGE, grow.SMALL
+        visits = {code: OfficeVisits(code) for code in (many_code, few_code)}
+    else:
+        journal.prepare(say, share=share)
+        many_code, few_code = journal.MANY, journal.FEW
+        visits = {code: BookVisits(code) for code in (many_code, few_code)}
     figures: dict[str, list[list[float]]] = {}
-    for name in visits[journal.MANY].paths:
+    for name in visits[many_code].paths:
         for visit in visits.values():
             for _ in range(WARM_UP):
                 visit.open(name)
@@ -46,7 +61,28 @@ def measure(say: Callable[[str], object], *, rounds: int, share: float) -> dict[
 
 
 class Visits:
-    """A member of staff of one tenant, and one of its drivers."""
+    """A member of staff of one tenant who opens pages, name → path."""
+
+    client: Any
+    paths: dict[str, str]
+
+    def headers(self, path: str) -> dict[str, str]:
+        """What is sent besides."""
+        return {}
+
+    def open(self, name: str) -> float:
+        """Open a page; return the seconds it took. Raises AssertionError when it is not shown."""
+        path = self.paths[name]
+        headers = self.headers(path)
+        began = time.perf_counter()
+        answer = self.client.get(path, headers=headers)
+        taken = time.perf_counter() - began
+        assert answer.status_code == 200, (name, answer.status_code)
+        return taken
+
+
+class BookVisits(Visits):
+    """The pages of the books, and a driver's statement."""
 
     def __init__(self, code: str) -> None:
         from django.test import Client
@@ -90,19 +126,13 @@ class Visits:
         first, last = entries.first(), entries.last()
         return first.business_day + (last.business_day - first.business_day) / 2
 
-    def open(self, name: str) -> float:
-        """Open a page; return the seconds it took. Raises AssertionError when it is not shown."""
-        path = self.paths[name]
-        headers = self.driver if path.startswith("/api/") else {}
-        began = time.perf_counter()
-        answer = self.client.get(path, headers=headers)
-        taken = time.perf_counter() - began
-        assert answer.status_code == 200, (name, answer.status_code)
-        return taken
+    def headers(self, path: str) -> dict[str, str]:
+        """The driver signs in to the mini-program."""
+        return self.driver if path.startswith("/api/") else {}
 
 
 def in_own_process(
-    say: Callable[[str], object], *, rounds: int, share: float
+    say: Callable[[str], object], *, rounds: int, share: float, what: str = "books"
 ) -> dict[str, list[list[float]]]:
     """Measure in a process whose state directory is that of the grown books."""
     from ykc_server.management.commands.bench_data import STATE
@@ -113,7 +143,7 @@ def in_own_process(
         "CHARGEPLAT_STATE": str(state),
         "DJANGO_SETTINGS_MODULE": "chargeplat.settings",
     }
-    command = [sys.executable, "-m", __name__, str(rounds), str(share)]
+    command = [sys.executable, "-m", __name__, what, str(rounds), str(share)]
     with subprocess.Popen(
         command, env=environment, cwd=embedded.BASE_DIR, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -142,8 +172,9 @@ def main() -> None:
         def say(text: str) -> None:
             print(text, flush=True)  # noqa: T201 - read by the process that started this one
 
-        rounds, share = int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
-        say(json.dumps(measure(say, rounds=rounds, share=share)))
+        what, rounds = sys.argv[1], int(sys.argv[2])
+        share = float(sys.argv[3]) if len(sys.argv) > 3 else 1.0
+        say(json.dumps(measure(what, say, rounds=rounds, share=share)))
     finally:
         services.stop(patience_s=60)
 

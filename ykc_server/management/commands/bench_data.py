@@ -1,4 +1,4 @@
-"""`make bench-data`: the books with five million entries that `make bench` opens pages of."""
+"""`make bench-data`: the books and the orders, five million each, that `make bench` opens pages of."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.schema import schema_context
+from apps.common.time import business_day, now
+from apps.reports import rollups
+from apps.tenancy.models import Tenant
 from chargeplat import embedded
 from ykc_server.bench.money import journal
+from ykc_server.bench.office import grow
 
 STATE = "bench-books"
 
@@ -20,8 +25,9 @@ STATE = "bench-books"
 class Command(BaseCommand):
     help = (
         "Grow, once, a database below the state directory in which one tenant has 5,000,000 journal entries and one "
-        "has 5,000, all balanced and their days closed. It is kept; a second run only brings it up to date. Exit code "
-        "1: check_ledger finds something (--check)."
+        "has 5,000, all balanced and their days closed; one has 5,000,000 orders at 10,000 guns and one a few hundred. "
+        "It is kept; a second run only brings it up to date. Exit code 1: check_ledger or roll_up finds a difference "
+        "(--check)."
     )
     requires_system_checks: list[str] = []
 
@@ -50,10 +56,19 @@ class Command(BaseCommand):
         try:
             services.ensure_database()
             journal.prepare(say, share=options["share"])
+            grow.prepare(say, share=options["share"])
             say("ready")
             if options["check"]:
                 for code in journal.ENTRIES:
                     call_command("check_ledger", tenant=code)
+                    say(f"checked {code}")
+                for code in grow.SIZES:
+                    with schema_context(Tenant.objects.get(code=code).schema_name):
+                        first = rollups.first_day()
+                        assert first is not None
+                        found = rollups.differences(first=first, last=business_day(now()))
+                    if found:
+                        raise CommandError(f"{code}: {len(found)} differences, {found[0]}")
                     say(f"checked {code}")
         finally:
             services.stop(patience_s=60)

@@ -39,6 +39,7 @@ MEASURES: dict[str, tuple[int, Callable[[Stage], Awaitable[list[Result]]]]] = {
     "logins": (idle.PILES, idle.logins),
     "codec": (0, codec.codec),
     "books": (0, measures.pages),
+    "pages": (0, measures.office),
     "settlements": (measures.PILES, measures.settlements),
     "reconcile": (0, measures.reconcile),
 }

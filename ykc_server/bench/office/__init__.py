@@ -1,0 +1,1 @@
+"""Pages of the back office over five million orders, against the same pages over a few hundred."""

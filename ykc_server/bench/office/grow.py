@@ -1,0 +1,338 @@
+"""A tenant with 200 stations, 10,000 guns and five million orders with lines, journal and rollups; and a small one.
+
+Both are grown by the same statements, day by day, up to today: what is there already is kept, and a run on a later day
+adds the days in between. Indexes of the large tables are dropped for the first half year. Every order is billed by its
+lines and booked in the journal (`roll_up --check` finds nothing); its record is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, models, transaction
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from apps.common.ids import SYSTEM
+from apps.common.schema import schema_context
+from apps.common.time import business_day, day_bounds, now
+from apps.customers.models import Customer, Enterprise
+from apps.orders.models import Order
+from apps.piles.enums import ConnectorState
+from apps.piles.models import Connector, ConnectorStatus
+from apps.piles.services import create_piles
+from apps.pricing.models import PriceVersion
+from apps.pricing.services import assign, create_template
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.reports import rollups
+from apps.sites.models import Station
+from apps.tenancy.models import Tenant
+from apps.tenancy.services import create_tenant
+from apps.wallet.enums import AccountKind, JournalKind
+from apps.wallet.models import Account, JournalEntry, Posting, Wallet
+from ykc_server.bench.money.journal import drop_indexes
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of what."""
+
+    stations: int
+    piles: int
+    customers: int
+    orders: int
+    days: int
+    first_code: int
+
+
+LARGE, SMALL = "large", "small"
+SIZES = {
+    LARGE: Size(200, 5_000, 20_000, 5_000_000, 180, 32_970_000_000_000),
+    SMALL: Size(6, 24, 60, 300, 30, 32_980_000_000_000),
+}
+GUNS_PER_PILE = 2
+FLAT, PEAK = (
+    ClassPrice(Decimal("0.80000"), Decimal("0.40000")),
+    ClassPrice(Decimal("1.20000"), Decimal("0.60000")),
+)
+TOP_UP = Decimal("1000000.00")
+TABLES = ("orders_order", "orders_billline", "wallet_journalentry", "wallet_posting")
+
+
+def prepare(say: Say, *, share: float = 1.0) -> None:
+    """Fill what is missing of both tenants; the schemas are up to date. `share` of the orders, to try it out."""
+    for code, size in SIZES.items():
+        tenant = Tenant.objects.filter(code=code).first()
+        if tenant is None:
+            tenant = create_tenant(code=code, name=code, hostname=f"{code}.localhost")
+        with schema_context(tenant.schema_name):
+            _places(size, say)
+            _grow(size, max(int(size.orders * (share if code == LARGE else 1)) // size.days, 5), say)
+    connection.close()
+
+
+def _places(size: Size, say: Say) -> None:
+    """Stations with prices, piles, drivers with money."""
+    if Customer.objects.exists():
+        return
+    with transaction.atomic():
+        classes = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+        tariff = Tariff(
+            prices=dict.fromkeys(classes, PEAK) | {RateClass.FLAT: FLAT}, slots=(RateClass.FLAT,) * 48
+        )
+        version = create_template(name="large", tariff=tariff, actor=SYSTEM)
+        each = size.piles // size.stations
+        for number in range(size.stations):
+            station = Station.objects.create(
+                station_no=f"L{number:05d}",
+                name=f"{number}号充电站",
+                city=f"{number % 10}市",
+                latitude=Decimal("31.2"),
+                longitude=Decimal("121.5"),
+            )
+            assign(version=version, station=station, starts_at=now() - timedelta(days=400), actor=SYSTEM)
+            for _ in create_piles(
+                station=station, first_code=f"{size.first_code + number * each:014d}", count=each,
+                gun_count=GUNS_PER_PILE, kind="dc", power_kw=Decimal(120), actor=SYSTEM,
+            ):  # fmt: skip
+                pass
+        company = Enterprise.objects.create(name="物流公司", percent_off=Decimal(0))
+        customers = Customer.objects.bulk_create(
+            Customer(phone=f"+86136{number:08d}", nickname=f"车主{number}")
+            for number in range(size.customers)
+        )
+        wallets = Wallet.objects.bulk_create(Wallet(customer=one, principal=TOP_UP) for one in customers)
+        own = Account.objects.bulk_create(
+            Account(kind=AccountKind.CUSTOMER_PRINCIPAL, wallet=wallet) for wallet in wallets
+        )
+        cash, *_revenue = Account.objects.bulk_create(
+            [
+                Account(kind=AccountKind.CHANNEL_CLEARING, channel="sandbox"),
+                Account(kind=AccountKind.REVENUE_ELECTRICITY),
+                Account(kind=AccountKind.REVENUE_SERVICE),
+            ]
+        )
+        day = business_day(now()) - timedelta(days=size.days)
+        at = day_bounds(day)[0]
+        entries = JournalEntry.objects.bulk_create(
+            JournalEntry(
+                key=f"top-up {wallet.pk}", kind=JournalKind.RECHARGE, wallet=wallet, reference="", posted_at=at,
+                business_day=day,
+            )
+            for wallet in wallets
+        )  # fmt: skip
+        Posting.objects.bulk_create(
+            Posting(entry=entry, account=account, amount=amount, business_day=day)
+            for entry, account in zip(entries, own, strict=True)
+            for account, amount in ((cash, TOP_UP), (account, -TOP_UP))
+        )
+        ConnectorStatus.objects.update(state=ConnectorState.IDLE, reported_at=now())
+        with connection.cursor() as cursor:
+            cursor.execute(LIVE, _values(company.pk))
+            cursor.execute(
+                "update piles_connectorstatus set state = 'charging' where connector_id in"
+                " (select connector_id from orders_order where state = 'charging')"
+            )
+            cursor.execute("update piles_pile set created_at = now() - interval '400 days', is_online = true")
+    say(f"{size.stations} stations, {Connector.objects.count():,} guns, {size.customers:,} drivers")
+
+
+def _grow(size: Size, per_day: int, say: Say) -> None:
+    """Add the days that have no orders, through today."""
+    today = business_day(now())
+    last = (
+        Order.objects.filter(state="completed")
+        .order_by("-settled_at")
+        .values_list("settled_at", flat=True)[:1]
+    )
+    first = business_day(last[0]) + timedelta(days=1) if last else today - timedelta(days=size.days - 1)
+    days = list(rollups.days(first, today))
+    if not days:
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "set local session_replication_role = replica; set local maintenance_work_mem = '512MB';"
+            " set local synchronous_commit = off"
+        )
+        indexes = drop_indexes(cursor, TABLES) if len(days) > 30 and per_day > 1000 else []
+        values = _values(Enterprise.objects.values_list("pk", flat=True)[0])
+        for number, day in enumerate(days):
+            _day(cursor, day, per_day, values)
+            if number % 20 == 0:
+                say(f"orders of {day}")
+        for definition in indexes:
+            cursor.execute(definition)
+        if indexes:
+            say("indexed")
+        for table in TABLES:
+            cursor.execute(
+                sql.SQL("select setval(pg_get_serial_sequence({}, 'id'), (select max(id) from {}))").format(
+                    sql.Literal(table), sql.Identifier(table)
+                )
+            )
+        cursor.execute(PAY)
+    with connection.cursor() as cursor:
+        for table in (*TABLES, "wallet_wallet", "piles_connector", "piles_connectorstatus"):
+            cursor.execute(f"vacuum analyze {table}")
+    for number, day in enumerate(rollups.due_days(at=now())):
+        rollups.roll_day(day)
+        if number % 20 == 0:
+            say(f"rolled up {day}")
+    rollups.roll_due_months()
+    with connection.cursor() as cursor:
+        cursor.execute("vacuum analyze reports_rollup")
+    say(f"{Order.objects.count():,} orders through {today}")
+
+
+def _values(company: int) -> dict[str, Any]:
+    version = PriceVersion.objects.get()
+    return {
+        "version": version.pk,
+        "tariff": Jsonb(version.tariff),
+        "company": company,
+        "now": now(),
+    }
+
+
+def _day(cursor: Any, day: date, count: int, values: dict[str, Any]) -> None:
+    start, end = day_bounds(day)
+    until = min(end, now())
+    opened: datetime = start + timedelta(hours=6)
+    span = min(until, start + timedelta(hours=23)) - opened
+    if span <= timedelta(0):
+        return
+    part = max(int(count * (span / timedelta(hours=17))), 1)
+    number = (day - date(2020, 1, 1)).days
+    values = values | {
+        "day": day,
+        "base": number * 100_000,
+        "count": part,
+        "opened": opened,
+        "step": span / part,
+        "salt": number,
+    }
+    for statement in (ORDERS, LINES, ENTRIES, POSTINGS):
+        cursor.execute(statement, values)
+
+
+def _insert(own: dict[str, str], source: str) -> str:
+    """An INSERT of orders: `own` columns by expression, all others by the model's default."""
+    sample = Order(created_at=None)
+    columns = dict(own)
+    for field in Order._meta.concrete_fields:
+        if field.column not in own and not field.primary_key:
+            columns[field.column] = _literal(field, sample)
+    return (
+        f"INSERT INTO orders_order ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {source}"  # noqa: S608
+    )
+
+
+def _literal(field: models.Field, sample: Order) -> str:
+    value = getattr(sample, field.attname)
+    if value is None:
+        return f"NULL::{field.db_type(connection)}"
+    if isinstance(field, models.JSONField):
+        return "'[]'::jsonb"
+    if isinstance(value, bool | int | Decimal):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+# Numbered guns and drivers: order n of a day takes them by arithmetic, always the same.
+_GUNS = """(SELECT c.id, p.station_id, row_number() OVER (ORDER BY c.id) - 1 AS place, count(*) OVER () AS total
+    FROM piles_connector c JOIN piles_pile p ON p.id = c.pile_id) gun"""
+_DRIVERS = """(SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS total
+    FROM customers_customer) driver"""
+_FLAT_KWH = "round(5 + 40 * ((n * 7919 + %(salt)s * 31) %% 9973) / 9973.0, 4)"
+_PEAK_KWH = "round(2 + 15 * ((n * 104729 + %(salt)s * 17) %% 9967) / 9967.0, 4)"
+_ELECTRICITY = "round(flat_kwh * 0.8, 2) + round(peak_kwh * 1.2, 2)"
+_SERVICE = "round(flat_kwh * 0.4, 2) + round(peak_kwh * 0.6, 2)"
+_SAME = {
+    "price_version_id": "%(version)s",
+    "tariff": "%(tariff)s::jsonb",
+    "retail_tariff": "%(tariff)s::jsonb",
+}
+ORDERS = _insert(
+    {
+        "id": "%(base)s + n",
+        "order_no": "'L' || %(base)s + n",
+        "transaction_no": "lpad((%(base)s + n)::text, 32, '7')",
+        "request_key": "'l' || %(base)s + n",
+        "source": "CASE WHEN n %% 10 < 8 THEN 'app' WHEN n %% 10 = 8 THEN 'card' ELSE 'vin' END",
+        "customer_id": "driver_id",
+        "station_id": "station_id",
+        "connector_id": "connector_id",
+        "enterprise_id": "CASE WHEN n %% 7 = 0 THEN %(company)s END",
+        "state": "'completed'",
+        "verdict": "CASE WHEN n %% 40 = 0 THEN 'flagged' ELSE 'ok' END",
+        "energy_kwh": "flat_kwh + peak_kwh",
+        "electricity_fee": _ELECTRICITY,
+        "service_fee": _SERVICE,
+        "electricity_payable": _ELECTRICITY,
+        "service_payable": _SERVICE,
+        "payable": f"{_ELECTRICITY} + {_SERVICE}",
+        "paid_principal": f"{_ELECTRICITY} + {_SERVICE}",
+        "hold_amount": "100",
+        "created_at": "ended - length",
+        "updated_at": "ended",
+        "charging_at": "ended - length + interval '10 seconds'",
+        "started_at": "ended - length + interval '10 seconds'",
+        "ended_at": "ended",
+        "settled_at": "ended",
+        **_SAME,
+    },
+    f"""(SELECT n, gun.id AS connector_id, gun.station_id, driver.id AS driver_id, {_FLAT_KWH} AS flat_kwh,
+            {_PEAK_KWH} AS peak_kwh, %(opened)s + (n + 1) * %(step)s AS ended,
+            interval '1 minute' * (15 + (n * 31 + %(salt)s) %% 60) AS length
+         FROM generate_series(0::bigint, %(count)s - 1) n
+         JOIN {_GUNS} ON gun.place = (n * 7919 + %(salt)s * 13) %% gun.total
+         JOIN {_DRIVERS} ON driver.place = (n * 3571 + %(salt)s * 7) %% driver.total ORDER BY n) made""",  # noqa: S608
+)
+LIVE = _insert(
+    {
+        "order_no": "'LIVE' || gun.id",
+        "transaction_no": "lpad(gun.id::text, 32, '8')",
+        "request_key": "'live' || gun.id",
+        "customer_id": "driver.id",
+        "station_id": "gun.station_id",
+        "connector_id": "gun.id",
+        "state": "'charging'",
+        "created_at": "%(now)s",
+        "updated_at": "%(now)s",
+        "charging_at": "%(now)s",
+        "started_at": "%(now)s",
+        **_SAME,
+    },
+    f"{_GUNS} JOIN {_DRIVERS} ON driver.place = gun.place WHERE gun.place %% 3 = 0",
+)
+LINES = f"""INSERT INTO orders_billline (id, order_id, rate_class, energy_kwh, electricity_price, service_price,
+        electricity_fee, service_fee, pile_amount)
+    SELECT 2 * o.id + line.place, o.id, line.name, line.kwh, line.electricity, line.service,
+        round(line.kwh * line.electricity, 2), round(line.kwh * line.service, 2), NULL
+      FROM (SELECT o.id, o.id - %(base)s AS n FROM orders_order o
+             WHERE o.id BETWEEN %(base)s AND %(base)s + %(count)s - 1) o
+     CROSS JOIN LATERAL (VALUES (0, 'flat', {_FLAT_KWH}, 0.80000, 0.40000),
+           (1, 'peak', {_PEAK_KWH}, 1.20000, 0.60000))
+           AS line (place, name, kwh, electricity, service) ORDER BY o.id"""  # noqa: S608
+ENTRIES = """INSERT INTO wallet_journalentry (id, key, kind, wallet_id, reference, posted_at, business_day, memo)
+    SELECT o.id, 'charge:' || o.order_no, 'charge', w.id, o.order_no, o.settled_at, %(day)s, ''
+      FROM orders_order o JOIN wallet_wallet w ON w.customer_id = o.customer_id
+     WHERE o.id BETWEEN %(base)s AND %(base)s + %(count)s - 1 ORDER BY o.id"""
+POSTINGS = """INSERT INTO wallet_posting (id, entry_id, account_id, amount, business_day)
+    SELECT 3 * o.id + leg.place, o.id, leg.account_id, leg.amount, %(day)s
+      FROM orders_order o JOIN wallet_wallet w ON w.customer_id = o.customer_id
+      JOIN wallet_account own ON own.wallet_id = w.id AND own.kind = 'customer_principal'
+     CROSS JOIN LATERAL (VALUES (0, own.id, o.payable),
+           (1, (SELECT id FROM wallet_account WHERE kind = 'revenue_electricity'), -o.electricity_fee),
+           (2, (SELECT id FROM wallet_account WHERE kind = 'revenue_service'), -o.service_fee))
+           AS leg (place, account_id, amount)
+     WHERE o.id BETWEEN %(base)s AND %(base)s + %(count)s - 1 ORDER BY o.id"""
+PAY = f"""UPDATE wallet_wallet w SET principal = {TOP_UP} - paid.total
+    FROM (SELECT customer_id, sum(payable) AS total FROM orders_order GROUP BY customer_id) paid
+    WHERE paid.customer_id = w.customer_id"""  # noqa: S608
