@@ -71,6 +71,7 @@ def main() -> None:
                 "price-editor": f"{template.rsplit('/change/', 1)[0]}/version/",
                 "wallets": "/admin/wallet/wallet/",
                 "journal": "/admin/wallet/journalentry/",
+                "finance-report": "/admin/reports/financereport/?by=station",
                 "audit": "/admin/backoffice/auditentry/",
             }
             for name, path in wide.items():
