@@ -36,7 +36,7 @@ from apps.sites.models import Station
 PAGE_ROWS = 100
 CHART_ROWS = 31
 """A chart of more bars than days of a month says nothing."""
-FINER = {Group.MONTH: Group.DAY, Group.DAY: Group.STATION, Group.STATION: Group.PILE, Group.PILE: Group.GUN}
+FINER = {Group.MONTH: Group.DAY, Group.DAY: Group.STATION, Group.STATION: Group.PILE}
 """What a click on a group's name shows of it."""
 PARAMETERS = ("from", "to", "by", "station", "source", "customer", "sort")
 
@@ -280,7 +280,8 @@ def _number(text: Any) -> int:
 
 def _sort(request: HttpRequest) -> tuple[str, bool]:
     text = request.GET.get("sort", "")
-    return text.removeprefix("-"), text.startswith("-")
+    name = text.removeprefix("-")
+    return (name, text.startswith("-")) if name in finance.SORTS else ("", True)
 
 
 def _query(request: HttpRequest, **changes: Any) -> str:

@@ -88,7 +88,8 @@ class Question:
 
     def __post_init__(self) -> None:
         """Raises BadRange, NotTogether."""
-        if not 0 <= (self.last - self.first).days < LONGEST_DAYS:
+        is_thinkable = self.first.year >= 2000 and self.last.year < 2100
+        if not is_thinkable or not 0 <= (self.last - self.first).days < LONGEST_DAYS:
             raise BadRange(limit=LONGEST_DAYS)
         if self.group in BY_PLACE_ONLY and (self.source or self.customer_kind):
             raise NotTogether

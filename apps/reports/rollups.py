@@ -98,7 +98,7 @@ _SESSIONS = f"""
 _PIECES = """(SELECT s.*, at AS hour_at, extract(epoch FROM least(s.ends, at + interval '1 hour')
         - greatest(s.begins, at))::bigint AS seconds
       FROM sessions s CROSS JOIN LATERAL generate_series(
-           date_trunc('hour', s.begins), s.ends, interval '1 hour') AS at
+           date_trunc('hour', s.begins), s.ends - interval '1 microsecond', interval '1 hour') AS at
      WHERE s.ends > s.begins) o"""
 _OF_PIECE = {
     **_OF_ORDER,
