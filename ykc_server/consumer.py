@@ -219,6 +219,8 @@ class PileConsumer(AsyncConsumer):
                         self.handle(behind)
         finally:
             self.task = self.waiting = None
+            if self.closed and self.session is not None:
+                self.session.end()
 
     async def _call(self, handler: Callable[[PileConsumer, Message], Awaitable[None]], frame: bytes) -> None:
         message = DECODE[frame[5]](frame)
@@ -345,6 +347,8 @@ class PileConsumer(AsyncConsumer):
         if not self.closed:
             self.closed = True
             self.gateway.disconnected(self)
+            if self.task is None and self.session is not None:
+                self.session.end()
 
 
 class EventTransport:

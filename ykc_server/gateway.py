@@ -211,6 +211,8 @@ class Gateway:
         by_code = self.sessions[session.schema]
         older = by_code.get(session.pile_code)
         by_code[session.pile_code] = consumer
+        if consumer.session is not None:
+            consumer.session.end()
         consumer.session = session
         consumer.seen = session.since = self.now
         self.count("logins")

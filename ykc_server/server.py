@@ -98,6 +98,7 @@ class PileProtocol(asyncio.Protocol):
         if self.consumer is not None:
             self.server.release(self.address)
             self.consumer.lost()
+            self.consumer = None  # which holds the transport, which holds this
 
 
 class YkcServer:

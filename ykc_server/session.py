@@ -103,3 +103,7 @@ class Session:
         self.dialect = dialect  # one object for all piles that speak alike
         self.frames_kept_until = frames_kept_until  # seconds since the epoch, as it was at login
         self.asked = False  # guns that had not reported were sent 0x12
+
+    def end(self) -> None:
+        """Let go of the guns, which point back: the collector of circles hardly ever runs in this process."""
+        self.guns = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from datetime import timedelta
 
@@ -24,7 +25,10 @@ from tests.ykc_server.harness import (
     run,
     running,
 )
+from ykc_server.consumer import PileConsumer
 from ykc_server.protocol.message import seal
+from ykc_server.server import PileProtocol
+from ykc_server.session import Gun, Session
 
 
 def test_login_of_a_registered_pile(committed):
@@ -483,3 +487,46 @@ def test_a_pile_that_does_not_read(committed):
 async def _send_for_ever(loop, sock, block):
     while True:
         await loop.sock_sendall(sock, block)
+
+
+def test_a_connection_that_ended_leaves_nothing_to_the_collector_of_circles(committed):
+    """A gateway collects circles hardly ever, since that would hold up answers: there may be none."""
+    kinds = (Gun, PileConsumer, PileProtocol, Session)
+    make_pile(guns=2)
+
+    def alive() -> list[str]:
+        return sorted(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds))
+
+    async def go() -> None:
+        async with running() as host:
+            for ends in ("here", "there", "silent"):
+                wire = await host.pile()
+                wire.send(realtime(), login(), heartbeat())
+                await wire.expect("login_ack")
+                await wire.expect("time_sync")
+                await wire.expect("heartbeat_ack")
+                assert "Gun" in alive()
+                if ends == "here":
+                    wire.close()
+                elif ends == "there":
+                    wire.send(b"\x00" * 5_000)
+                    await wire.closed()
+                else:
+                    host.gateway.now += 1_000
+                    host.gateway.sessions[committed.schema_name][CODE].seen -= 1_000
+                    await wire.closed()
+                await host.until(
+                    committed.schema_name, lambda: not Pile.objects.get(pile_code=CODE).is_online
+                )
+
+            async def nothing() -> bool:
+                return not alive()
+
+            await eventually(nothing)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(go())
+    finally:
+        gc.enable()

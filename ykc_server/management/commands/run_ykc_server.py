@@ -86,7 +86,7 @@ class Command(BaseCommand):
 def answer_first() -> None:
     """Have the interpreter keep piles' answers from waiting for anything else in this process."""
     # A full collection walks every tracked object and would hold up answers for as long: what is here stays, and
-    # connections leave few traces.
+    # connections leave no circles (Session.end).
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
