@@ -92,7 +92,7 @@ def answer_first() -> None:
     gc.set_threshold(50_000, 50, 50)
     # A pool thread that works in Python keeps the interpreter for 5 ms by default, and the loop asks for it anew at
     # every callback: a command that four of them carry to its pile would wait for 20 ms.
-    sys.setswitchinterval(float(os.environ.get("SWI", "0.0005")))
+    sys.setswitchinterval(0.0005)
 
 
 def allow_files() -> int:
