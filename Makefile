@@ -1,7 +1,7 @@
 # What people and CI type. Nothing else needs to be installed or typed first: every target makes the environment.
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format bench bench-data seed lock e2e messages openapi browser docs fuzz oracle scenario frames
+.PHONY: help run test test-all lint format bench bench-data seed lock e2e messages openapi browser docs fuzz oracle scenario frames miniprogram
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
@@ -69,6 +69,10 @@ frames: .venv/.stamp ## write docs/supported-frames.md, made from the protocol a
 lock: .venv/.stamp ## requirements*.in -> hashed requirements*.txt for every platform, no host name inside
 	@for name in requirements requirements-dev; do .venv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt; done
+
+miniprogram: .venv/.stamp ## the driver's mini-program: pages for browsers, WeChat, Alipay (needs node)
+	@$(PY) -m chargeplat.miniprogram
+	@cd miniprogram && npm run -s type-check && npm test -s && npm run -s build:mp-weixin && npm run -s build:mp-alipay
 
 docs: .venv/.stamp ## the manual as a site
 	@.venv/bin/mkdocs build --strict

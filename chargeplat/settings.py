@@ -8,7 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from chargeplat import embedded
+from chargeplat import embedded, miniprogram
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -204,6 +204,7 @@ TIME_ZONE = "Asia/Shanghai"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / ".static"
+H5_DIR = env.str("H5_DIR", default=str(miniprogram.H5_DIR))  # the mini-program's pages for browsers
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()  # `collectstatic` is for production images
 
 # --- Files: on this machine's disk, or in an object storage that speaks S3 --------------------------------

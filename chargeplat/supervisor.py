@@ -32,7 +32,7 @@ from typing import Any
 
 import environ
 
-from chargeplat import embedded
+from chargeplat import embedded, miniprogram
 from chargeplat.embedded import BASE_DIR, EmbeddedError, ProcessMark, socket_accepts, tail, wait_until
 
 READY_TIMEOUT_S = 120
@@ -44,6 +44,7 @@ LOG_LIMIT_BYTES = 20_000_000
 PYTHON = sys.executable
 QUIET = {"LOG_LEVEL": "WARNING"}  # only progress, no log of what is seeded
 MIGRATED = b"- seeding a small set\n"
+BACKGROUND = ("seed", "pages")  # whose progress is told
 MANAGE = [PYTHON, str(BASE_DIR / "manage.py")]
 
 
@@ -342,6 +343,7 @@ class Supervisor:
             "Second tenant": f"http://second.localhost:{self.port}/admin/",
             "Platform": f"http://localhost:{self.port}/admin/",
             "Driver API": f"{site}/api/v1/docs/",
+            "Mini-program": f"{site}/h5/ (its pages for browsers, built in the background)",
             "Piles dial in": f"127.0.0.1:{self.ykc_port}",
             "Pay top-ups": f"{os.environ['SANDBOX_URL']}/ (instead of WeChat and Alipay on the phone)",
             "Sandbox API": f"{os.environ['SANDBOX_URL']}/wechatpay/_sandbox/state, /alipay/_sandbox/state",
@@ -358,11 +360,16 @@ class Supervisor:
     def _fill_in_background(self) -> None:
         command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", "30", "--close"]
         seed = Child("seed", command, lambda: True, QUIET, restart=False)
+        command = ["nice", "-n", "15", PYTHON, "-m", "chargeplat.miniprogram"]
+        pages = Child("pages", command, lambda: True, restart=False)
         self.children.append(seed)
         self._start(seed)
+        if os.environ.get("BUILD_PAGES") != "0":
+            self.children.append(pages)
+            self._start(pages)
 
     def _watch(self) -> None:
-        told = ""
+        told: dict[str, str] = {}
         while True:
             time.sleep(0.2)
             for name in self.services.dead():
@@ -370,10 +377,11 @@ class Supervisor:
                 self.services.start(name)
             for child in list(self.children):
                 self._look_after(child)
-            line = tail(self.logs / "seed.log", 1)
-            if line.startswith("- ") and line != told:
-                told = line
-                self.say(line[2:])
+            for name in BACKGROUND:
+                line = tail(self.logs / f"{name}.log", 1)
+                if line.startswith("- ") and line != told.get(name):
+                    told[name] = line
+                    self.say(line[2:])
 
     def _look_after(self, child: Child) -> None:
         now = time.monotonic()
@@ -390,7 +398,7 @@ class Supervisor:
             os.killpg(child.process.pid, signal.SIGKILL)
         if not child.restart:
             self.children.remove(child)
-            if code:
+            if code and code != miniprogram.NO_NODE:
                 log = self.logs / f"{child.name}.log"
                 self.say(f"{child.name} ended with code {code}, see {log}\n{tail(log)}")
             return

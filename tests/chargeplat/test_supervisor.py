@@ -32,6 +32,7 @@ class Run:
             "PORT": str(self.port),
             "YKC_PORT": str(self.ykc_port),
             "FLEET": str(fleet),
+            "BUILD_PAGES": "0",
         }
 
     def start(self) -> subprocess.Popen[bytes]:

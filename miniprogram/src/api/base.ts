@@ -1,0 +1,17 @@
+/** Where the API is: the page's own host on H5, a registered domain in the mini-programs (set at build time). */
+const base: string = import.meta.env.VITE_API_BASE ?? ''
+
+export const API_BASE = base.replace(/\/$/, '')
+
+/** The address of a WebSocket from a path of ours. */
+export function socketAddress(path: string): string {
+  if (/^wss?:/.test(path)) return path
+  const given: string = import.meta.env.VITE_WS_BASE ?? ''
+  if (given) return given.replace(/\/$/, '') + path
+  if (API_BASE) return API_BASE.replace(/^http/, 'ws') + path
+  // #ifdef H5
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${path}`
+  // #endif
+  // eslint-disable-next-line no-unreachable
+  return path
+}

@@ -1,0 +1,21 @@
+/** Short names for the shapes of the API. */
+import type { components } from './schema'
+
+type Schemas = components['schemas']
+export type NearStation = Schemas['NearStationOutput']
+export type Station = Schemas['StationDetailOutput']
+export type Period = Schemas['PeriodOutput']
+export type Connector = Schemas['ConnectorOutput']
+export type ScannedConnector = Schemas['ScannedConnectorOutput']
+export type Progress = Schemas['ProgressOutput']
+export type Order = Schemas['OrderOutput']
+export type OrderDetail = Schemas['OrderDetailOutput']
+export type Wallet = Schemas['WalletOutput']
+export type Recharge = Schemas['RechargeOutput']
+export type RechargeOptions = Schemas['RechargeOptionsOutput']
+export type StatementLine = Schemas['StatementLineOutput']
+export type Coupon = Schemas['CouponOutput']
+export type Offer = Schemas['OfferOutput']
+export type Refund = Schemas['RefundOutput']
+export type RefundDetail = Schemas['RefundDetailOutput']
+export type Me = Schemas['MeOutput']

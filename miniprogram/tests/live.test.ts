@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { openLive } from '@/utils/live'
+
+interface Socket {
+  url: string
+  open(): void
+  message(data: unknown): void
+  drop(): void
+  closed: boolean
+}
+
+const sockets: Socket[] = []
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  sockets.length = 0
+  vi.stubGlobal('uni', {
+    connectSocket({ url }: { url: string }) {
+      const heard: Record<string, (event?: unknown) => void> = {}
+      const socket: Socket = {
+        url,
+        closed: false,
+        open: () => heard.open(),
+        message: (data) => heard.message({ data }),
+        drop: () => heard.close(),
+      }
+      sockets.push(socket)
+      return {
+        onOpen: (f: () => void) => (heard.open = f),
+        onMessage: (f: () => void) => (heard.message = f),
+        onClose: (f: () => void) => (heard.close = f),
+        onError: (f: () => void) => (heard.error = f),
+        close: () => (socket.closed = true),
+      }
+    },
+  })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+it('comes back with a new ticket each time, with growing pauses, and stays away once closed', async () => {
+  let tickets = 0
+  const states: string[] = []
+  const messages: unknown[] = []
+  const close = openLive({
+    url: async () => `ws://test/${++tickets}`,
+    onMessage: (message) => messages.push(message),
+    onState: (state) => states.push(state),
+  })
+  await vi.advanceTimersByTimeAsync(0)
+  sockets[0].open()
+  sockets[0].message('{"sequence": 1}')
+  sockets[0].message('rubbish')
+  sockets[0].drop()
+  await vi.advanceTimersByTimeAsync(499)
+  expect(sockets).toHaveLength(1)
+  await vi.advanceTimersByTimeAsync(1)
+  sockets[1].drop()
+  await vi.advanceTimersByTimeAsync(999)
+  expect(sockets).toHaveLength(2)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(sockets.map((socket) => socket.url)).toEqual(['ws://test/1', 'ws://test/2', 'ws://test/3'])
+  expect(messages).toEqual([{ sequence: 1 }])
+  expect(states).toEqual(['open', 'lost', 'lost'])
+  close()
+  sockets[2].drop()
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(sockets).toHaveLength(3)
+  expect(sockets[2].closed).toBe(true)
+})
