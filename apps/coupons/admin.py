@@ -35,15 +35,14 @@ from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
+from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.coupons import services
 from apps.coupons.enums import CouponState
 from apps.coupons.models import Coupon, CouponTemplate
 from apps.coupons.rules import EVERY_DAY
 from apps.coupons.wording import WEEKDAYS, limit_words, saving_words
 from apps.customers.admin import by_phone
-from apps.customers.errors import PhoneInvalid
 from apps.customers.models import Customer, Enterprise
-from apps.customers.services import normalize_phone
 
 TONES = {
     CouponState.AVAILABLE: "success",

@@ -12,9 +12,10 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from apps.common import limits
 from apps.common.errors import DomainError, InvalidInput
+from apps.common.limits import Window
 from apps.common.time import now
-from apps.customers import limits
 from apps.customers.errors import (
     AccountUnknown,
     CardFrozen,
@@ -25,7 +26,6 @@ from apps.customers.errors import (
     VehicleTaken,
     VinUnknown,
 )
-from apps.customers.limits import Window
 from apps.customers.models import Card, CardState, Customer, CustomerState, Vehicle
 
 log = structlog.get_logger(__name__)

@@ -9,9 +9,8 @@ import structlog
 from django.db import transaction
 
 from apps.common.ids import Actor
-from apps.customers.errors import PhoneInvalid
+from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.customers.models import Customer, Enterprise, EnterpriseMember
-from apps.customers.services import normalize_phone
 
 log = structlog.get_logger(__name__)
 

@@ -9,22 +9,11 @@ class CustomerBlocked(DomainError):
     status = 403
 
 
-class PhoneInvalid(DomainError):
-    code = "customers.phone_invalid"
-    message = _("This is not a mobile phone number.")
-
-
 class CodeWrong(DomainError):
     """One answer for a wrong, used, outdated or never sent code, so that nobody learns which."""
 
     code = "customers.code_wrong"
     message = _("The code is wrong or no longer valid.")
-
-
-class TooManyCodes(DomainError):
-    code = "customers.too_many_codes"
-    message = _("Too many codes were asked for. Please wait %(retry_after_s)s seconds.")
-    status = 429
 
 
 class TooManyFailures(DomainError):

@@ -32,11 +32,11 @@ from rest_framework.utils.json import strict_constant
 from rest_framework.views import APIView
 
 from apps.backoffice.people import client_address
+from apps.common import limits
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.money import AmountError, parse_decimal
 from apps.common.time import now
-from apps.customers import limits
 from apps.customers.models import Customer
 from apps.pricing.tariff import ClassPrice, RateClass
 

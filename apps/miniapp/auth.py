@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from apps.customers import services
 from apps.miniapp.api import AddressThrottle, DriverView, OpenView, address_of, body, described
 from apps.miniapp.authentication import token_for
+from apps.notifications import codes
 from apps.orders.enums import LIVE
 from apps.orders.models import Order
 
@@ -71,7 +72,7 @@ class SmsCodeView(OpenView):
         services.request_code(
             phone=data["phone"], address=address_of(request), captcha_answer=data["captcha"]
         )
-        answer = {"expires_in_s": services.CODE_SECONDS, "resend_after_s": RESEND_AFTER_S}
+        answer = {"expires_in_s": codes.CODE_SECONDS, "resend_after_s": RESEND_AFTER_S}
         return Response(SmsCodeOutput(answer).data)
 
 

@@ -9,3 +9,9 @@ class MessageNotSent(DomainError):
     code = "notifications.not_sent"
     message = _("The message could not be sent. Please try again in a minute.")
     status = 503
+
+
+class TooManyCodes(DomainError):
+    code = "customers.too_many_codes"
+    message = _("Too many codes were asked for. Please wait %(retry_after_s)s seconds.")
+    status = 429

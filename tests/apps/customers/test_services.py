@@ -8,17 +8,17 @@ import pytest
 import time_machine
 from django_tenants.utils import schema_context
 
-from apps.customers import limits
+from apps.common import limits
+from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.customers.errors import (
     CaptchaNeeded,
     CodeWrong,
     CustomerBlocked,
-    PhoneInvalid,
-    TooManyCodes,
     TooManyFailures,
 )
 from apps.customers.models import Customer, CustomerState
-from apps.customers.services import normalize_phone, request_code, sign_in
+from apps.customers.services import request_code, sign_in
+from apps.notifications.errors import TooManyCodes
 
 PHONE = "+8613800000001"
 ADDRESS = "203.0.113.7"

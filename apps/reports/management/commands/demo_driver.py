@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.common.errors import DomainError
+from apps.common.phones import normalize_phone
 from apps.common.schema import schema_context
 from apps.customers.models import Customer
-from apps.customers.services import normalize_phone
 from apps.reports.demo import paying
 from apps.tenancy.services import schema_of
 

@@ -139,6 +139,11 @@ def locked_for_s(window: Window, *, at: datetime) -> int:
     return max(0, -(-(int(until) - _ms(at)) // 1000)) if until else 0
 
 
+def clear(window: Window) -> None:
+    """Forget the window's events and its lock."""
+    _client().delete(window.key, _lock_key(window))
+
+
 def _lock_key(window: Window) -> str:
     return _key("lock", window.name, window.subject)
 
