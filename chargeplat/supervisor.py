@@ -164,7 +164,7 @@ class Supervisor:
                 raise StartError(f"port {port} is in use; choose another: make run {variable}={port + 1}")
 
     def _start_sandbox(self) -> None:
-        """The payment providers' sandboxes, on the port of the run before if it is free: merchant accounts name it.
+        """The providers' sandboxes, on the port of the run before if it is free: merchant accounts name it.
 
         Before everything else: it needs no database, and the demo's merchant accounts need its keys.
         """
@@ -174,7 +174,14 @@ class Supervisor:
         if not self.sandbox_port:
             self.sandbox_port = kept if kept and _is_free(kept) else _free_port()
         (place / "port.json").write_text(json.dumps({"port": self.sandbox_port}))
-        os.environ["SANDBOX_URL"] = f"http://127.0.0.1:{self.sandbox_port}"
+        url = os.environ["SANDBOX_URL"] = f"http://127.0.0.1:{self.sandbox_port}"
+        for variable, address in {
+            "WECHAT_OPEN_URL": f"{url}/wechat",
+            "WECHAT_API_URL": f"{url}/wechat",
+            "ALIPAY_AUTH_URL": f"{url}/alipay/oauth2/publicAppAuthorize.htm",
+            "ALIPAY_GATEWAY_URL": f"{url}/alipay/gateway.do",
+        }.items():
+            os.environ.setdefault(variable, address)
         command = [
             *MANAGE,
             "run_sandbox",

@@ -1,9 +1,9 @@
-"""Alipay's gateway as its documents describe it: trades of mini-programs, refunds, trade bills; RSA2.
+"""Alipay's gateway as its documents describe it: trades of mini-programs, refunds, trade bills, sign-in by QR; RSA2.
 
 Settings: `slow_refunds` (a refund is under way until POST refunds ends it), `balance` (yuan in the merchant's account),
 `fee_rate` (default "0.006"), `unfinished_bills` (today has a bill already), `system_error` (a number of
 answers with code 20000, given after the work was done). Control: POST rotate {} → the new public key (and certificate).
-Bills are fetched from /files, without a signature.
+Bills are fetched from /files, without a signature. The QR page of sign-in is /oauth2/publicAppAuthorize.htm.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from urllib.parse import parse_qsl, urlencode
 from sandbox.bills import Line, alipay_bill
 from sandbox.provider import BEIJING, Announcement, ControlError, Provider, Reply, Request, now
 from sandbox.rsa import KeyPair, verifies
+from sandbox.scan import Scans, account, error_page, is_absolute, scan_page, send_back
 
 TIME = "%Y-%m-%d %H:%M:%S"
 CLOCK = timedelta(minutes=10)
 BILL_LIFE = timedelta(seconds=30)
+TOKEN = "alipay.system.oauth.token"  # noqa: S105 - a method; its own parameters stand beside the common ones, without biz_content
 COMMON = {"app_id", "method", "format", "charset", "sign_type", "sign", "timestamp", "version", "biz_content"}
 
 
@@ -84,6 +86,7 @@ class Alipay(Provider):
         self.keys = [KeyPair.make("Alipay sandbox")]
         self.root = KeyPair.make("Alipay sandbox root")
         self.merchants: dict[str, Merchant] = {}
+        self.scans = Scans()
         self._bills: dict[str, tuple[datetime, bytes]] = {}
 
     def issue(self, *, certificates: bool = False) -> dict[str, Any]:
@@ -151,6 +154,8 @@ class Alipay(Provider):
     def answer(self, request: Request, *, bad_signature: bool, unknown_field: bool) -> Reply:
         if request.method == "GET" and request.path == "/files":
             return self._bill_file(request)
+        if request.path.startswith("/oauth2/"):
+            return self._scan(request)
         params = _params(request)
         node = params.get("method", "").replace(".", "_") + "_response"
         more: dict[str, str] = {}
@@ -176,7 +181,8 @@ class Alipay(Provider):
         def early(sub_code: str, sub_msg: str) -> Refusal:
             return Refusal("40002", sub_code, sub_msg, early=True)
 
-        if missing := sorted(COMMON - params.keys()):
+        needed = COMMON - ({"biz_content"} if params.get("method") == TOKEN else set())
+        if missing := sorted(needed - params.keys()):
             raise early(f"isv.missing-{missing[0].replace('_', '-')}", f"缺少{missing[0]}参数")
         merchant = self.merchants.get(params["app_id"])
         if merchant is None:
@@ -198,6 +204,8 @@ class Alipay(Provider):
         return merchant
 
     def _route(self, merchant: Merchant, params: dict[str, str], request: Request) -> dict[str, Any]:
+        if params["method"] == TOKEN:
+            return self._token(merchant, params)
         content = json.loads(params["biz_content"])
         match params["method"]:
             case "alipay.trade.create":
@@ -227,6 +235,43 @@ class Alipay(Provider):
 
     def amount_of(self, order: Order) -> Decimal:
         return Decimal(order.content["total_amount"])
+
+    # --- sign-in --------------------------------------------------------------------------------------------
+
+    def _scan(self, request: Request) -> Reply:
+        if request.method == "GET":
+            words = request.query
+        else:
+            words = dict(parse_qsl(request.body.decode()))
+            # Another site's page in the same browser must not agree here.
+            if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+                return Reply(403)
+        if words.get("app_id") not in self.merchants:
+            return error_page("app_id 无效")
+        if words.get("scope") != "auth_base" or not is_absolute(words.get("redirect_uri", "")):
+            return error_page("redirect_uri 或 scope 无效")
+        if request.method == "GET":
+            kept = {name: words.get(name, "") for name in ("app_id", "scope", "redirect_uri", "state")}
+            return scan_page("支付宝登录（沙箱）", "publicAppAuthorize.htm", kept)
+        with self.lock:
+            code = self.scans.agree(words["app_id"], words["person"])
+        back = {"app_id": words["app_id"], "source": "alipay_wallet", "scope": "auth_base", "auth_code": code}
+        return send_back(words["redirect_uri"], back | {"state": words.get("state", "")})
+
+    def _token(self, merchant: Merchant, params: dict[str, str]) -> dict[str, Any]:
+        if params.get("grant_type") != "authorization_code":
+            raise Refusal("40002", "isv.grant-type-invalid", "grant_type不正确")
+        code = self.scans.find(merchant.app_id, params.get("code", ""))
+        if code is None or code.used:
+            raise Refusal("40002", "isv.code-invalid", "授权码code无效")
+        code.used = True
+        return {
+            "access_token": secrets.token_hex(20),
+            "open_id": account(merchant.app_id, code.person, 40),
+            "expires_in": 1296000,
+            "refresh_token": secrets.token_hex(20),
+            "re_expires_in": 2592000,
+        }
 
     # --- trades ---------------------------------------------------------------------------------------------
 

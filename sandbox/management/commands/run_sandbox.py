@@ -1,4 +1,4 @@
-"""Run the payment providers' sandboxes."""
+"""Run the sandboxes of payment and sign-in providers."""
 
 import json
 import pickle
@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from sandbox.alipay import Alipay
 from sandbox.cashier import Cashier
 from sandbox.provider import Provider, Server
+from sandbox.wechat import Wechat
 from sandbox.wechatpay import WechatPay
 
 SAVE_EVERY_S = 2
@@ -20,7 +21,8 @@ SAVE_EVERY_S = 2
 
 class Command(BaseCommand):
     help = (
-        "Serve WeChat Pay below /wechatpay and Alipay below /alipay, until interrupted. Keys and merchants are kept "
+        "Serve WeChat Pay below /wechatpay, Alipay (payments and sign-in) below /alipay and WeChat's sign-in below "
+        "/wechat, until interrupted. Keys and merchants are kept "
         "in a file, which also tells each merchant's credentials; orders are forgotten at the end, unless --orders "
         "names a file for them. The start page is a cashier where open orders can be paid by hand."
     )
@@ -41,7 +43,11 @@ class Command(BaseCommand):
         parser.add_argument("--orders", type=Path, help="file to keep orders in, made when missing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        providers: dict[str, Provider] = {"wechatpay": WechatPay(), "alipay": Alipay()}
+        providers: dict[str, Provider] = {
+            "wechatpay": WechatPay(),
+            "alipay": Alipay(),
+            "wechat": Wechat(),
+        }
         server = Server(
             {f"/{name}": provider for name, provider in providers.items()},
             host=options["host"],
@@ -99,8 +105,10 @@ def prepare(path: Path, names: list[str], providers: dict[str, Any], url: str) -
     for name, content in kept["providers"].items():
         providers[name].restore(content)
     for name in names:
-        if name not in kept["merchants"]:
-            kept["merchants"][name] = {key: provider.issue() for key, provider in providers.items()}
+        issued = kept["merchants"].setdefault(name, {})
+        for key, provider in providers.items():
+            if key not in issued:  # also one that this version brought
+                issued[key] = provider.issue()
     kept["providers"] = {name: provider.keep() for name, provider in providers.items()}
     kept["base_urls"] = {"wechatpay": f"{url}/wechatpay", "alipay": f"{url}/alipay/gateway.do"}
     path.parent.mkdir(parents=True, exist_ok=True)
