@@ -16,24 +16,20 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ChoiceField, ModelChoiceField, ModelForm, PasswordInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.urls import path, reverse
 from django.utils.module_loading import import_string
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from apps.backoffice import diff, pages, scope, shown
+from apps.backoffice import pages, scope
 from apps.backoffice.audit import plain, record
 from apps.backoffice.cells import EXPORT_ROWS, csv_file
 from apps.backoffice.keyset import KeysetChangeList
-from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import client_address, staff_actor
-from apps.backoffice.sites import platform_site, tenant_site
 from apps.backoffice.units import with_unit
 from apps.common.crypto import EncryptedTextField
 from apps.common.errors import DomainError
@@ -473,6 +469,13 @@ DEEDS = {
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
     "rolled": gettext_lazy("summed up again"),
+    "unlocked": gettext_lazy("unlocked"),
+    "sessions_ended": gettext_lazy("sessions ended"),
+    "second_factor_set": gettext_lazy("second factor set up"),
+    "second_factor_taken": gettext_lazy("second factor taken away"),
+    "codes_renewed": gettext_lazy("recovery codes renewed"),
+    "bound": gettext_lazy("account bound"),
+    "unbound": gettext_lazy("account unbound"),
 }
 ACTIONS = {
     "accounts.signed_in": gettext_lazy("signed in"),
@@ -496,70 +499,4 @@ def action_words(action: str) -> str:
     return f"{subject}: {DEEDS[deed]}"
 
 
-class AuditEntryAdmin(ReadOnlyAdmin):
-    """The audit log."""
-
-    list_display = ["at_shown", "actor_name", "action_shown", "object_shown", "changes_shown", "address"]
-    show_full_result_count = False
-    list_filter = ["action", "actor_kind", "object_kind"]
-    search_fields = ["actor_name", "object_name", "object_id"]
-    date_hierarchy = "at"
-    export = [
-        (gettext_lazy("time"), "at"),
-        (gettext_lazy("actor"), "actor_name"),
-        (gettext_lazy("action"), "action"),
-        (gettext_lazy("object kind"), "object_kind"),
-        (gettext_lazy("object id"), "object_id"),
-        (gettext_lazy("object"), "object_name"),
-        (gettext_lazy("changes"), lambda row: row.changes or ""),
-        (gettext_lazy("reason"), "reason"),
-        (gettext_lazy("address"), "address"),
-    ]
-    fields = [
-        ("at_shown", "action_shown"),
-        ("actor_name", "address"),
-        ("actor_kind", "actor_id"),
-        ("object_name", "object_kind"),
-        "object_id",
-        "changes_table",
-        "reason",
-        ("hash", "previous_hash"),
-    ]
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """An object's history is asked for by its id."""
-        return lookup == "object_id__exact" or super().lookup_allowed(lookup, value, request)
-
-    @display(description=gettext_lazy("time"), ordering="id")
-    def at_shown(self, obj: AuditEntry) -> str:
-        """To the second."""
-        return shown.moment(obj.at)
-
-    @display(description=gettext_lazy("action"), ordering="action")
-    def action_shown(self, obj: AuditEntry) -> str:
-        """What was done, in words."""
-        return action_words(obj.action)
-
-    @display(description=gettext_lazy("object"), ordering="object_name")
-    def object_shown(self, obj: AuditEntry) -> str:
-        """The object's name as it was then."""
-        return obj.object_name or shown.EMPTY
-
-    @display(description=gettext_lazy("changes"))
-    def changes_shown(self, obj: AuditEntry) -> str:
-        """The names of what changed."""
-        names = list(obj.changes)
-        return (", ".join(names[:4]) + ("…" if len(names) > 4 else "")) or shown.EMPTY
-
-    @display(description=gettext_lazy("changes"))
-    def changes_table(self, obj: AuditEntry) -> SafeString:
-        """What changed, before and after."""
-        return mark_safe(  # noqa: S308 - a template's own output
-            render_to_string("backoffice/diff.html", {"rows": diff.rows(obj.changes, obj.object_kind)})
-        )
-
-
-for site in (tenant_site, platform_site):
-    site.register(AuditEntry, AuditEntryAdmin)
-
-from apps.backoffice import approval_pages  # noqa: E402, F401 - its pages are built on these
+from apps.backoffice import approval_pages, audit_pages  # noqa: E402, F401 - their pages are built on these
