@@ -35,6 +35,7 @@ app.conf.beat_schedule = {
         "wallet.reconcile": 1800.0,
         "reports.roll": 300.0,
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
+        "accounts.purge": crontab(hour="4", minute="30"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
         # Asked every hour of the night: a call that no worker took is dropped, and what is done is not done again.
         "orders.close_books": crontab(hour="1-6", minute="20"),

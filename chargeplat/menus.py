@@ -120,16 +120,25 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
-            _("Settings"),
+            _("Staff and security"),
             [
                 (_("Staff"), "badge", "accounts.user"),
                 (_("Departments"), "account_tree", "accounts.department"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
+                (_("Sign-in policy"), "policy", "accounts.signinpolicy"),
+                (_("Sign-in with a QR code"), "qr_code_scanner", "accounts.loginprovider"),
+                (_("Sessions"), "devices", "accounts.staffsession"),
+                (_("Sign-in log"), "login", "accounts.signinrecord"),
+                (_("Operation log"), "history", "backoffice.auditentry"),
+            ],
+        ),
+        (
+            _("Settings"),
+            [
                 (_("Billing policy"), "tune", "orders.billingpolicy"),
                 (_("Wallet rules"), "rule", "wallet.walletpolicy"),
                 (_("Second-person rules"), "rule_settings", "backoffice.approvalpolicy"),
                 (_("Merchant accounts"), "store", "wallet.merchantaccount"),
-                (_("Audit log"), "history", "backoffice.auditentry"),
             ],
         ),
     ]
@@ -150,11 +159,15 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
-            _("Settings"),
+            _("Staff and security"),
             [
                 (_("Staff"), "badge", "accounts.user"),
                 (_("Roles"), "admin_panel_settings", "auth.group"),
-                (_("Audit log"), "history", "backoffice.auditentry"),
+                (_("Sign-in policy"), "policy", "accounts.signinpolicy"),
+                (_("Sign-in with a QR code"), "qr_code_scanner", "accounts.loginprovider"),
+                (_("Sessions"), "devices", "accounts.staffsession"),
+                (_("Sign-in log"), "login", "accounts.signinrecord"),
+                (_("Operation log"), "history", "backoffice.auditentry"),
             ],
         ),
     ]

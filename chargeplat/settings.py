@@ -103,6 +103,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.sessions.SessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -185,12 +186,30 @@ AUTHENTICATION_BACKENDS = [
 ]
 ANONYMOUS_USER_NAME = None
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": "apps.accounts.passwords.PolicyValidator"},  # length, kinds, history: the sign-in policy's
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
+SIGN_IN_VIEW = "apps.accounts.pages.sign_in.login"  # the layer that knows staff lets them in
+SECOND_FACTOR_PAGES = (  # app/model of the back office: where money moves, and who decides who may move it
+    "wallet/*",
+    "orders/orderrefund",
+    "backoffice/approval",
+    "backoffice/approvalpolicy",
+    "accounts/user",
+    "accounts/signinpolicy",
+    "accounts/loginprovider",
+    "auth/group",
+)
+SIGN_IN_LOG_DAYS = env.int("SIGN_IN_LOG_DAYS", default=400)  # the law wants six months at least
+WECHAT_OPEN_URL = env.str("WECHAT_OPEN_URL", default="https://open.weixin.qq.com")
+WECHAT_API_URL = env.str("WECHAT_API_URL", default="https://api.weixin.qq.com")
+ALIPAY_AUTH_URL = env.str(
+    "ALIPAY_AUTH_URL", default="https://openauth.alipay.com/oauth2/publicAppAuthorize.htm"
+)
+ALIPAY_GATEWAY_URL = env.str("ALIPAY_GATEWAY_URL", default="https://openapi.alipay.com/gateway.do")
 
 # --- Language and time ------------------------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
@@ -343,6 +362,7 @@ _UNFOLD = {
     "STYLES": ["chargeplat.menus.stylesheet"],
     "SITE_FAVICONS": [{"rel": "icon", "href": "chargeplat.menus.favicon", "type": "image/svg+xml"}],
     "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
+    "ACCOUNT": {"navigation": "apps.accounts.pages.me.account_links"},
     "COLORS": {"primary": _GREEN},
 }
 UNFOLD = {

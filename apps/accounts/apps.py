@@ -9,9 +9,12 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Staff")
 
     def ready(self) -> None:
-        """Every new tenant begins with the standard roles."""
-        from apps.accounts import scopes  # noqa: F401 - says what is seen
-        from apps.accounts.roles import give_roles
-        from apps.tenancy.services import begin_with
+        """Every new tenant begins with the standard roles, and every migrated one has what a new version adds."""
+        from apps.accounts import receivers, scopes  # noqa: F401 - says what is seen, and what sign-ins leave
+        from apps.accounts.pages import add_pages
+        from apps.accounts.roles import give_roles, renew_roles
+        from apps.tenancy.services import after_migrating, begin_with
 
         begin_with(partial(give_roles, quietly=True))
+        after_migrating(renew_roles)
+        add_pages()

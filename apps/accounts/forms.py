@@ -11,12 +11,13 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.forms import UserChangeForm
+from unfold.forms import UserChangeForm, UserCreationForm
 
-from apps.accounts import permissions, rules
+from apps.accounts import permissions, policy, rules
 from apps.accounts.departments import below
 from apps.accounts.enums import Scope
 from apps.accounts.models import Department, User
+from apps.common.phones import PhoneInvalid, normalize_phone
 
 
 class PermissionTable(forms.CheckboxSelectMultiple):
@@ -117,10 +118,58 @@ class RoleForm(forms.ModelForm):
         return settle_permissions(self.actor, before, self.cleaned_data["permissions"])
 
 
+class BoxList(forms.CheckboxSelectMultiple):
+    """Rows to choose from, as boxes to tick; those that the person may not give or take are locked."""
+
+    use_fieldset = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.locked: set[int] = set()
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """By the project's templates, as PermissionTable."""
+        ticked = {str(one) for one in value or ()}
+        boxes = [
+            {
+                "value": str(key),
+                "text": text,
+                "ticked": str(key) in ticked,
+                "locked": int(str(key)) in self.locked,
+            }
+            for key, text in self.choices
+        ]
+        context = {"widget": {"name": name, "boxes": boxes, "attrs": attrs or {}}}
+        return mark_safe(render_to_string("backoffice/box_list.html", context))  # noqa: S308 - a template's own output
+
+
 class StaffForm(UserChangeForm):
     """A person's account."""
 
     actor: User
+    groups = forms.ModelMultipleChoiceField(
+        queryset=Group.objects.order_by("name"), required=False, label=_("roles"), widget=BoxList
+    )
+    user_permissions = PermissionsField(
+        queryset=Permission.objects.none(), required=False, label=_("rights beside roles")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "user_permissions" in self.fields:
+            self.fields["user_permissions"].hold(self.actor)  # type: ignore[attr-defined]
+        if "groups" in self.fields:
+            groups = self.fields["groups"].queryset  # type: ignore[attr-defined]
+            self.fields["groups"].widget.locked = {one.pk for one in rules.beyond(self.actor, groups)}
+
+    def clean_phone(self) -> str:
+        """In its one form."""
+        return in_one_form(self.cleaned_data["phone"])
+
+    def clean_user_permissions(self) -> list[Permission]:
+        """Given by superusers only (the page shows the field to nobody else)."""
+        before = self.instance.user_permissions.select_related("content_type") if self.instance.pk else []
+        return settle_permissions(self.actor, before, self.cleaned_data["user_permissions"])
 
     def clean_groups(self) -> Any:
         """Roles are given and taken by who has all that they hold."""
@@ -140,6 +189,28 @@ class StaffForm(UserChangeForm):
         if words.get("scope") == Scope.DEPARTMENT and words.get("department") is None:
             self.add_error("department", gettext("Name the department whose stations this person sees."))
         return words
+
+
+class NewStaffForm(UserCreationForm):
+    """A new person; who is given a password chooses another one at the first sign-in, by the policy."""
+
+    def clean_phone(self) -> str:
+        """In its one form."""
+        return in_one_form(self.cleaned_data["phone"])
+
+    def save(self, commit: bool = True) -> User:
+        """Note that somebody else knows the password."""
+        self.instance.must_change_password = policy.current().first_sign_in_changes
+        user: User = super().save(commit=commit)
+        return user
+
+
+def in_one_form(phone: str) -> str:
+    """Return a phone in E.164 form, "" for none. Raises ValidationError."""
+    try:
+        return normalize_phone(phone) if phone.strip() else ""
+    except PhoneInvalid as error:
+        raise forms.ValidationError(str(error)) from None
 
 
 class DepartmentForm(forms.ModelForm):

@@ -19,8 +19,9 @@ from django.utils.translation import pgettext_lazy
 
 from apps.accounts.errors import UnknownRole
 from apps.accounts.models import StandardRole
-from apps.accounts.permissions import grantable, name_of
+from apps.accounts.permissions import grantable, meaningful, name_of
 from apps.backoffice.audit import record
+from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
 from apps.common.schema import in_public
 
@@ -194,6 +195,16 @@ def give_roles(
         if dry_run:
             transaction.set_rollback(True)
     return outcomes
+
+
+def renew_roles() -> list[Outcome]:
+    """Give the current schema's roles what this version adds; one question where nothing is new."""
+    here = {role.code: role for role in roles_here()}
+    site = platform_site if in_public() else tenant_site
+    known = meaningful(site)
+    rows = dict(StandardRole.objects.values_list("code", "given"))
+    wanted = {code: sorted(name for name in known if role.has(name)) for code, role in here.items()}
+    return give_roles(quietly=not rows) if rows != wanted else []
 
 
 def _give(role: Role, given: dict[str, Permission], *, reset: bool) -> Outcome:

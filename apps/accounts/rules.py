@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Q, QuerySet
 
 from apps.accounts.enums import Scope
-from apps.accounts.errors import LastAdministrator
+from apps.accounts.errors import LastAdministrator, NotYourAccount
 from apps.accounts.models import User
 from apps.accounts.permissions import names, of_user, words
 from apps.accounts.roles import ADMINISTRATOR
@@ -31,6 +31,12 @@ def may_change(actor: User, user: User) -> bool:
     return actor.scope == Scope.ALL or (
         actor.scope == user.scope == Scope.DEPARTMENT and actor.department_id == user.department_id
     )
+
+
+def check_may_change(actor: User, user: User) -> None:
+    """Raise NotYourAccount unless `may_change`."""
+    if not may_change(actor, user):
+        raise NotYourAccount
 
 
 def missing(actor: User, permissions: Iterable[Permission]) -> list[str]:

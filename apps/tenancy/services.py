@@ -17,7 +17,7 @@ from django.db.models import Count, F
 from django_tenants.clone import CLONE_SCHEMA_FUNCTION, CloneSchema
 from django_tenants.utils import schema_exists
 
-from apps.common.schema import current_schema, schema_context
+from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import now
 from apps.tenancy import hosts
 from apps.tenancy.errors import (
@@ -30,7 +30,13 @@ from apps.tenancy.errors import (
     TenantInvalid,
 )
 from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
-from apps.tenancy.selectors import host_name, schema_names, schemas_behind, tenant_of_schema
+from apps.tenancy.selectors import (
+    host_name,
+    schema_names,
+    schemas_behind,
+    tenant_of_schema,
+    working_schemas,
+)
 
 PLATFORM_CODE = "platform"
 _SCHEMA_WORK = 7_203_377  # any number that no other advisory lock of ours has
@@ -41,11 +47,20 @@ NEWCOMERS = 5_000
 NEWCOMERS_PER_ADDRESS = 200
 NEWCOMER_DAYS = 30
 _first_rows: list[Callable[[], object]] = []
+_renewals: list[Callable[[], object]] = []
 
 
 def begin_with(function: Callable[[], object]) -> None:
     """Have `function` called inside the schema of every new tenant, in the transaction that opens it."""
     _first_rows.append(function)
+
+
+def after_migrating(function: Callable[[], object]) -> None:
+    """Have `function` called inside public and every tenant's schema at the end of each `migrate_tenants`.
+
+    It must be idempotent, and cheap where nothing is new.
+    """
+    _renewals.append(function)
 
 
 def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
@@ -127,7 +142,8 @@ def migrate_template() -> int:
 def migrate_all(progress: Callable[[str, int], None]) -> dict[str, int]:
     """Bring public, the template and every tenant that is behind up to date; return schema → migrations applied.
 
-    `progress` is called with schema and number before each. Tenants' tasks and requests may go on meanwhile.
+    `progress` is called with schema and number before each. Tenants' tasks and requests may go on meanwhile. At the end
+    every schema gets the rows that a new version adds (`after_migrating`).
     """
     done: dict[str, int] = {}
     public, template = settings.PUBLIC_SCHEMA_NAME, settings.TENANT_TEMPLATE_SCHEMA
@@ -137,6 +153,9 @@ def migrate_all(progress: Callable[[str, int], None]) -> dict[str, int]:
                 progress(schema, missing)
                 migrate_schema(schema)
                 done[schema] = missing
+        for schema in (public, *working_schemas()):
+            for function in _renewals:
+                run_in_schema(schema, function)
     return done
 
 

@@ -73,6 +73,8 @@ def main() -> None:
                 "journal": "/admin/wallet/journalentry/",
                 "finance-report": "/admin/reports/financereport/?by=station",
                 "audit": "/admin/backoffice/auditentry/",
+                "my-account": "/admin/me/",
+                "sign-in-log": "/admin/accounts/signinrecord/",
             }
             for name, path in wide.items():
                 shoot(page, name, path)

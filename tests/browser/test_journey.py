@@ -32,11 +32,11 @@ GREEN = "rgb(5, 122, 85)"
 def test_a_day_at_the_desk(browser: Browser, base: str) -> None:
     with person(browser, base) as (page, watch):
         page.goto("/admin/login/")
-        assert "欢迎登录" in words(page)
+        assert "登录" in words(page)
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", "wrong")
         page.click("button[type=submit]")
-        page.get_by_text("请输入一个正确的").wait_for()
+        page.get_by_text("用户名与密码不匹配").wait_for()
         sign_in(page, "admin", PASSWORD)
 
         assert page.locator("#header, header, #main").first.is_visible()

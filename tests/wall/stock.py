@@ -13,7 +13,15 @@ from django.db import connection
 from django.db.models import Model
 from psycopg import sql
 
-from apps.accounts.models import Department, User
+from apps.accounts.enums import Method, Outcome, Provider
+from apps.accounts.models import (
+    Department,
+    LoginProvider,
+    SignInPolicy,
+    SignInRecord,
+    StaffSession,
+    User,
+)
 from apps.backoffice import approvals, audit
 from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import ApprovalPolicy
@@ -145,7 +153,11 @@ def stock() -> Stock:
         last_seen_at=now(),
         tenant=Tenant.objects.get(schema_name=current_schema()),
     )
-    User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
+    person = User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
+    SignInRecord.objects.create(user=person, name="yi", method=Method.PASSWORD, outcome=Outcome.SIGNED_IN)
+    StaffSession.objects.create(user=person, session_key="yi", method=Method.PASSWORD)
+    SignInPolicy.objects.update(id=FIRST_ID, note=SECRET)
+    LoginProvider.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
     BillingPolicy.objects.update(id=FIRST_ID, note=SECRET)
@@ -208,7 +220,13 @@ def id_of(model: type[Model]) -> object:
 
 def digest(schema: str) -> list[tuple]:
     """Row count and content hash of every table of a schema, but for sessions and sign-ins."""
-    skipped = ("django_session", "accounts_user", "backoffice_auditentry")
+    skipped = (
+        "django_session",
+        "accounts_user",
+        "accounts_signinrecord",
+        "accounts_staffsession",
+        "backoffice_auditentry",
+    )
     with connection.cursor() as cursor:
         cursor.execute("select tablename from pg_tables where schemaname = %s order by 1", [schema])
         parts = [

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.enums import Scope
-from apps.accounts.models import Department, User
+from apps.accounts.models import Department, SignInRecord, StaffSession, User
 from apps.accounts.permissions import name_of
 from apps.accounts.roles import ROLES
 from apps.backoffice import scope
@@ -147,6 +147,8 @@ def test_who_may_only_look_presses_no_button(foreign: Stock, mine: Station) -> N
 def test_no_page_of_a_row_out_of_scope_opens(foreign: Stock, reach: Scope) -> None:
     rows, closed = ids(), limited()
     rows["accounts/user"] = User.objects.get(username="yi").pk
+    rows["accounts/signinrecord"] = SignInRecord.objects.get(name="yi").pk
+    rows["accounts/staffsession"] = StaffSession.objects.get(session_key="yi").pk
     rows["accounts/department"] = Department.objects.get(name=SECRET).pk
     rows["backoffice/approval"] = an_approval_on(foreign.settled).pk
     rows["backoffice/auditentry"] = AuditEntry.objects.get(action="sites.opened").pk

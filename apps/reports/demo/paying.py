@@ -36,8 +36,8 @@ TIERS: list[tuple[str, str, str, int | None, bool]] = [
 PATIENCE_S = 60
 
 
-def sandbox_merchants(tenant: str) -> Mapping[str, Any]:
-    """Return {provider: credentials} of a tenant at the sandbox that runs beside us; empty where none does."""
+def sandbox_keys(tenant: str) -> Mapping[str, Any]:
+    """Return what the sandbox that runs beside us tells of itself, once it knows a tenant; empty where none runs."""
     url = os.environ.get("SANDBOX_URL", "")
     if not url:
         return {}
@@ -52,10 +52,18 @@ def sandbox_merchants(tenant: str) -> Mapping[str, Any]:
             kept.get("base_urls", {}).get("wechatpay", "").startswith(f"{url}/")
             and tenant in kept["merchants"]
         ):
-            issued = kept["merchants"][tenant]
-            return {name: {**issued[name], "base_url": kept["base_urls"][name]} for name in kept["base_urls"]}
+            return kept
         time.sleep(0.2)
     raise TimeoutError(f"the sandbox at {url} has written no merchants into {path}")
+
+
+def sandbox_merchants(tenant: str) -> Mapping[str, Any]:
+    """Return {provider: credentials} of a tenant at the sandbox; empty where none runs."""
+    kept = sandbox_keys(tenant)
+    if not kept:
+        return {}
+    issued, urls = kept["merchants"][tenant], kept["base_urls"]
+    return {name: {**issued[name], "base_url": urls[name]} for name in urls}
 
 
 def seed_merchants(tenant: str) -> None:

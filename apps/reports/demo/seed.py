@@ -35,7 +35,7 @@ from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
 from apps.reports import rollups
-from apps.reports.demo import paying, reconciling, refunding
+from apps.reports.demo import paying, reconciling, refunding, signing
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -82,6 +82,7 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
     ensure_platform()
     with schema_context(settings.PUBLIC_SCHEMA_NAME):
         _staff("admin", password, name="平台管理员")
+        signing.seed_sign_in()
     chosen = [tenant for tenant in TENANTS if tenant.code in codes]
     with quiet():
         for wanted in chosen:
@@ -97,6 +98,7 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                     opened_at=tenant.created_at,
                 )
                 paying.seed_merchants(wanted.code)
+                signing.seed_sign_in(wanted.code)
                 paying.seed_tiers()
                 paying.know_at_providers(_customer(1))
         with ExitStack() as written:

@@ -118,7 +118,7 @@ class TrialBalancePage(BooksPage):
         ]
         rows.append([_("total"), "", "", *_figures(found.total)])
         titles = [
-            _("group"),
+            pgettext("account", "group"),
             _("account"),
             _("channel"),
             pgettext("balance", "opening"),

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import RequestFactory
 from django.urls import reverse
 
-from apps.accounts.models import Department, User
+from apps.accounts.models import Department, LoginProvider, User
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
@@ -50,6 +50,7 @@ def business(tenant: Any) -> Any:
         kind="pile", key="99010203040506", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
     Department.objects.create(name="总部")
+    LoginProvider.objects.create(provider="wechat", app_id="wx1", secret="s")
     order.refresh_from_db()
     factories.an_energy_difference(order)
     factories.an_export()
@@ -157,6 +158,8 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         if not page.has_add_permission(request) and not page.has_change_permission(request)
     ]
     assert sorted(read_only) == [
+        "accounts.signinrecord",
+        "accounts.staffsession",
         "backoffice.approval",
         "backoffice.approvalpolicy",
         "backoffice.auditentry",
@@ -209,6 +212,10 @@ def test_every_page_of_the_platform_opens(tenant: Any) -> None:
 
 def test_the_platform_has_no_business_page(tenant: Any) -> None:
     assert PLATFORM_PAGES == [
+        "accounts.loginprovider",
+        "accounts.signinpolicy",
+        "accounts.signinrecord",
+        "accounts.staffsession",
         "accounts.user",
         "auth.group",
         "backoffice.auditentry",

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.models import Department
+from apps.accounts.models import Department, LoginProvider
 from apps.common.ids import SYSTEM
 from apps.common.time import business_day, now
 from apps.customers.models import Card, Vehicle
@@ -25,11 +25,15 @@ from tests import factories
 from tests.apps.backoffice.test_pages import TENANT_PAGES, tenant_site, url
 from tests.apps.orders.test_refunds import ask
 from tests.apps.wallet.test_refunds import ask as ask_wallet
-from tests.staff import boss
+from tests.staff import a_user, boss, signed_in
 
 # Two stand before each list: the session and the person. The host's tenant is not counted, it may be remembered.
 COUNTS = {
     "accounts.department": 5,
+    "accounts.loginprovider": 5,
+    "accounts.signinpolicy": 5,
+    "accounts.signinrecord": 3,
+    "accounts.staffsession": 5,
     "accounts.user": 7,
     "auth.group": 5,
     "backoffice.approval": 6,
@@ -91,6 +95,9 @@ def a_business(tenant: Any, number: int) -> None:
     gateway.send(pile=order.connector.pile, command=SyncTime(), actor=SYSTEM)
     services.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=order.connector.pile.pile_code)
     Group.objects.create(name=f"role {number}")
+    if number < 3:
+        LoginProvider.objects.create(provider=["wechat", "alipay"][number - 1], app_id="x", secret="s")
+    signed_in(a_user())  # a session, and a line of the log
     Department.objects.create(name=f"department {number}", parent=Department.objects.first())
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     card = Card.objects.create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.contrib import admin
@@ -9,23 +10,29 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Field, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, BaseDialogForm
 
-from apps.accounts import permissions, rules
+from apps.accounts import factors, locks, permissions, policy, rules, sessions
 from apps.accounts.departments import below
-from apps.accounts.enums import Scope
-from apps.accounts.forms import DepartmentForm, RoleForm, StaffForm
+from apps.accounts.enums import Scope, SessionEnd
+from apps.accounts.forms import DepartmentForm, NewStaffForm, RoleForm, StaffForm
 from apps.accounts.models import Department, User
 from apps.accounts.roles import ADMINISTRATOR
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.schema import in_public
+
+DJANGOS_NAMES = (_("group"), _("groups"), _("Authentication and Authorization"))
+"""Django's own names on its pages of roles: named here, our catalogue says what they are called."""
 
 
 class ByActor:
@@ -41,7 +48,7 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
     """Staff. Nobody gives more than they have, or changes an account that has more."""
 
     form = StaffForm
-    add_form = UserCreationForm
+    add_form = NewStaffForm
     change_password_form = AdminPasswordChangeForm
     list_display = [
         "username",
@@ -56,9 +63,20 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
     list_select_related = ["department"]
     search_fields = ["username", "display_name", "phone"]
     ordering = ["username"]
-    filter_horizontal = ["groups", "user_permissions"]
+    filter_horizontal = []
+    actions_detail = ["unlock", "end_sessions", "reset_second_factor"]
     fieldsets = [
-        (None, {"fields": [("username", "display_name"), ("phone", "email"), "password"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("username", "display_name"),
+                    ("phone", "email"),
+                    ("password", "must_change_password"),
+                    ("factor_shown", "lock_shown"),
+                ]
+            },
+        ),
         (_("Permissions"), {"fields": [("is_active", "is_superuser"), "groups", "user_permissions"]}),
         (_("Scope"), {"fields": [("scope", "department")]}),
         (_("Times"), {"fields": [("last_login", "date_joined")]}),
@@ -66,7 +84,7 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
     add_fieldsets = [
         (None, {"fields": ["username", "display_name", "phone", "usable_password", "password1", "password2"]})
     ]
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["last_login", "date_joined", "factor_shown", "lock_shown"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """With the roles of each."""
@@ -115,14 +133,98 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
             fields += ["scope", "department"]
         return fields
 
-    def formfield_for_manytomany(self, db_field: Field, request: HttpRequest, **kwargs: Any) -> Any:
-        """Only permissions that mean something here."""
-        if db_field.name != "user_permissions":
-            return super().formfield_for_manytomany(db_field, request, **kwargs)
-        granted = permissions.grantable()
-        field = super().formfield_for_manytomany(db_field, request, queryset=granted, **kwargs)
-        field.label_from_instance = permissions.words
-        return field
+    # --- Signing in ---
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002 - Django's name
+        form_url: str = "",
+    ) -> HttpResponse:
+        """Give somebody a password; the person's next deed is to choose another one, by the policy."""
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        is_saved = request.method == "POST" and response.status_code == HTTPStatus.FOUND
+        if is_saved and str(id) != str(request.user.pk):
+            must = policy.current().first_sign_in_changes
+            User.objects.filter(pk=id).update(must_change_password=must)
+        return response
+
+    @dialog_button(
+        _("Unlock"),
+        url="unlock",
+        icon="lock_open",
+        permission="reset",
+        text=_("Wrong passwords and codes of this person are forgotten."),
+        form=BaseDialogForm,
+    )
+    def unlock(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Let somebody in who was locked out."""
+        user = self._other(request, object_id)
+        locks.clear(*locks.of(user))
+        self.audit(request, "unlocked", user)
+        return self.back_to(request, user, _("Unlocked."))
+
+    @dialog_button(
+        _("End all sessions"),
+        url="end-sessions",
+        icon="logout",
+        permission="reset",
+        text=_("The person is signed out everywhere at once."),
+        form=ReasonForm,
+    )
+    def end_sessions(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Sign somebody out everywhere."""
+        user = self._other(request, object_id)
+        count = sessions.end(user.staff_sessions.all(), SessionEnd.BY_ADMINISTRATOR)
+        reason = form.cleaned_data["reason"]
+        self.audit(request, "sessions_ended", user, changes={"sessions": [count, 0]}, reason=reason)
+        return self.back_to(request, user, _("Signed out there."))
+
+    @dialog_button(
+        _("Take the second factor away"),
+        url="reset-second-factor",
+        icon="phonelink_erase",
+        permission="reset",
+        text=_("For a lost phone: the authenticator app and the recovery codes are void, and sessions end."),
+        form=ReasonForm,
+    )
+    def reset_second_factor(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Forget an authenticator app."""
+        user = self._other(request, object_id)
+        factors.take_away(user)
+        sessions.end(user.staff_sessions.all(), SessionEnd.BY_ADMINISTRATOR)
+        self.audit(request, "second_factor_taken", user, reason=form.cleaned_data["reason"])
+        return self.back_to(request, user, _("The authenticator app is no longer asked for."))
+
+    def has_reset_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who helps people in."""
+        return self.allowed(request, "reset_sign_in")
+
+    def _other(self, request: HttpRequest, object_id: str) -> User:
+        user: User = self.row(request, object_id)
+        rules.check_may_change(request.user, user)  # type: ignore[arg-type]
+        return user
+
+    @display(description=_("second factor"))
+    def factor_shown(self, obj: User) -> str:
+        """Whether an authenticator app is set up."""
+        if factors.has_app(obj):
+            since = shown.moment(obj.totp_since)
+            return format_html(
+                "{} {}", shown.label(pgettext_lazy("second factor", "set up"), "success"), since
+            )
+        return shown.label(pgettext_lazy("second factor", "not set up"), "neutral")
+
+    @display(description=_("lock"))
+    def lock_shown(self, obj: User) -> str:
+        """Whether too many failures locked the account, and for how long."""
+        if not obj.pk:
+            return shown.EMPTY
+        wait_s = locks.wait_s(*locks.of(obj))
+        if not wait_s:
+            return shown.label(pgettext_lazy("sign-in", "not locked"), "neutral")
+        text = _("locked for %(minutes)s min") % {"minutes": locks.minutes(wait_s)}
+        return shown.label(text, "danger")
 
     @display(description=_("state"), ordering="is_active")
     def active_shown(self, obj: User) -> str:

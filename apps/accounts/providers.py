@@ -1,0 +1,167 @@
+"""Who somebody is at WeChat or Alipay, by the code that their QR page sends the browser back with.
+
+WeChat (website application): https://developers.weixin.qq.com, "微信登录功能"; Alipay: "alipay.system.oauth.token".
+Both are known from documents only (integrations.md, 1.2b). Base addresses are settings.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+import structlog
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from django.conf import settings
+
+from apps.accounts.enums import Provider
+from apps.accounts.errors import ProviderRefused
+from apps.accounts.models import LoginProvider
+from apps.common.time import SHANGHAI, now
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT_S = (3.0, 10.0)
+ANSWER_LIMIT = 100_000
+METHOD = "alipay.system.oauth.token"
+NODE = "alipay_system_oauth_token_response"
+_BUSY = -1
+
+
+def scan_page(provider: LoginProvider, *, back: str, state: str) -> str:
+    """Return the provider's page with the QR code; it sends the browser to `back` with a code and the state."""
+    if provider.provider == Provider.WECHAT:
+        words = {
+            "appid": provider.app_id,
+            "redirect_uri": back,
+            "response_type": "code",
+            "scope": "snsapi_login",
+            "state": state,
+        }
+        return f"{settings.WECHAT_OPEN_URL}/connect/qrconnect?{urlencode(words)}#wechat_redirect"
+    words = {"app_id": provider.app_id, "scope": "auth_base", "redirect_uri": back, "state": state}
+    return f"{settings.ALIPAY_AUTH_URL}?{urlencode(words)}"
+
+
+def subject_of(provider: LoginProvider, code: str) -> str:
+    """Return the account (openid, open_id or user_id) that a code stands for. Raises ProviderRefused."""
+    subject = _wechat(provider, code) if provider.provider == Provider.WECHAT else _alipay(provider, code)
+    if not isinstance(subject, str) or not 0 < len(subject) <= 128:
+        raise _refused(provider, "malformed")
+    return subject
+
+
+def _wechat(provider: LoginProvider, code: str) -> Any:
+    words = {
+        "appid": provider.app_id,
+        "secret": provider.secret,
+        "code": code,
+        "grant_type": "authorization_code",
+    }
+    url = f"{settings.WECHAT_API_URL}/sns/oauth2/access_token?{urlencode(words)}"
+    answer = _json(provider, _send(provider, "GET", url))
+    if answer.get("errcode") == _BUSY:  # documented as "system busy": the code is not used up
+        answer = _json(provider, _send(provider, "GET", url))
+    if answer.get("errcode"):
+        raise _refused(provider, f"{answer['errcode']}")
+    return answer.get("openid")
+
+
+def _alipay(provider: LoginProvider, code: str) -> Any:
+    params = {
+        "app_id": provider.app_id,
+        "method": METHOD,
+        "format": "JSON",
+        "charset": "utf-8",
+        "sign_type": "RSA2",
+        "timestamp": f"{now().astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
+        "version": "1.0",
+        "grant_type": "authorization_code",
+        "code": code,
+    }
+    text = "&".join(f"{name}={value}" for name, value in sorted(params.items()) if value)
+    key = _private_key(provider)
+    params["sign"] = base64.b64encode(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
+    body = _send(provider, "POST", settings.ALIPAY_GATEWAY_URL, data=params)
+    answer = _json(provider, body)
+    node = answer.get(NODE)
+    if not isinstance(node, dict) or "error_response" in answer:
+        refused = answer.get("error_response") or {}
+        raise _refused(provider, str(refused.get("sub_code") or refused.get("code") or "malformed"))
+    _verify(provider, _raw(body.decode(), NODE).encode(), str(answer.get("sign", "")))
+    if node.get("code", "10000") != "10000":
+        raise _refused(provider, str(node.get("sub_code") or node["code"]))
+    return node.get("open_id") or node.get("user_id")
+
+
+def _raw(text: str, name: str) -> str:
+    """A member's value as it was sent: the signature is over its very characters."""
+    begin = text.index(f'"{name}"') + len(name) + 2
+    begin += text[begin:].index(":") + 1
+    begin += len(text[begin:]) - len(text[begin:].lstrip())
+    _value, end = json.JSONDecoder().raw_decode(text, begin)
+    return text[begin:end]
+
+
+def _private_key(provider: LoginProvider) -> rsa.RSAPrivateKey:
+    text = provider.secret
+    try:
+        if "-----BEGIN" in text:
+            key: object = serialization.load_pem_private_key(text.encode(), password=None)
+        else:
+            key = serialization.load_der_private_key(base64.b64decode("".join(text.split())), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise _refused(provider, "private_key")
+    return key
+
+
+def _verify(provider: LoginProvider, message: bytes, signature: str) -> None:
+    text = provider.public_key
+    try:
+        if "-----BEGIN" in text:
+            key: object = serialization.load_pem_public_key(text.encode())
+        else:
+            key = serialization.load_der_public_key(base64.b64decode("".join(text.split())))
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise ValueError
+        key.verify(base64.b64decode(signature, validate=True), message, padding.PKCS1v15(), hashes.SHA256())
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+        raise _refused(provider, "signature") from None
+
+
+def _send(provider: LoginProvider, method: str, url: str, data: Mapping[str, str] | None = None) -> bytes:
+    session = requests.Session()
+    session.trust_env = False
+    try:
+        with session.request(
+            method, url, data=data, timeout=TIMEOUT_S, allow_redirects=False, stream=True
+        ) as answer:
+            body = answer.raw.read(ANSWER_LIMIT + 1, decode_content=True)
+    except (requests.RequestException, OSError) as error:
+        raise _refused(provider, type(error).__name__) from error
+    if answer.status_code != 200 or len(body) > ANSWER_LIMIT:
+        raise _refused(provider, f"http_{answer.status_code}")
+    return bytes(body)
+
+
+def _json(provider: LoginProvider, body: bytes) -> dict[str, Any]:
+    # WeChat says text/plain: what counts is the body.
+    try:
+        found = json.loads(body)
+    except ValueError:
+        raise _refused(provider, "malformed") from None
+    if not isinstance(found, dict):
+        raise _refused(provider, "malformed")
+    return found
+
+
+def _refused(provider: LoginProvider, reason: str) -> ProviderRefused:
+    log.warning("login_provider_refused", provider=provider.provider, app_id=provider.app_id, reason=reason)
+    return ProviderRefused(provider=provider.get_provider_display())

@@ -1,0 +1,11 @@
+"""Celery entry points of accounts."""
+
+from celery import shared_task
+
+
+@shared_task(name="accounts.purge")
+def purge() -> None:
+    """Forget old lines of the sign-in log, and sessions that are over."""
+    from apps.accounts.upkeep import purge as forget
+
+    forget()
