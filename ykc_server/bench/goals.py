@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,6 @@ def ratio(
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """Return the value that `share` of all values do not pass."""
+    """Return the smallest value that at least `share` of all values do not pass (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)]
