@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache, wraps
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -28,6 +29,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from apps.backoffice import pages, scope
 from apps.backoffice.audit import plain, record
 from apps.backoffice.cells import EXPORT_ROWS, csv_file
+from apps.backoffice.errors import EditedMeanwhile
 from apps.backoffice.keyset import KeysetChangeList
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.units import with_unit
@@ -66,6 +68,7 @@ class BackofficeAdmin(ModelAdmin):
     compressed_fields = True
     change_form_outer_before_template = "backoffice/panels_above.html"
     change_form_outer_after_template = "backoffice/panels_below.html"
+    change_form_before_template = "backoffice/seen.html"
     deletable: ClassVar[bool] = False
     keyset: ClassVar[Sequence[str]] = ()
     """For a list too long to count: fields that order it, newest first (see apps.backoffice.keyset)."""
@@ -122,6 +125,19 @@ class BackofficeAdmin(ModelAdmin):
         except DomainError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Refuse to write over what somebody else saved since this page was opened.
+
+        The page says when its row was last changed (`_seen`). Raises EditedMeanwhile, which shows on the page.
+        """
+        seen = request.POST.get("_seen")
+        if change and seen and form.changed_data:
+            rows = QuerySet(self.model).filter(pk=obj.pk)
+            found = rows.select_for_update(no_key=True).values_list("updated_at", flat=True).first()
+            if found is not None and _stamp(found) != seen:
+                raise EditedMeanwhile
+        super().save_model(request, obj, form, change)
 
     # --- Parts that other apps add ---
 
@@ -203,6 +219,8 @@ class BackofficeAdmin(ModelAdmin):
         """Add the panels, and what the page itself says of the object."""
         obj = options.get("obj")
         if obj is not None:
+            context["seen"] = _stamp(getattr(obj, "updated_at", None))
+            context["object_tabs"] = pages.tabs(self.model, request, obj)
             context["panels_above"] = pages.panels(self.model, request, obj, above=True)
             context["panels_below"] = pages.panels(self.model, request, obj, above=False)
             context.update(self.detail(request, obj))
@@ -223,8 +241,10 @@ class BackofficeAdmin(ModelAdmin):
             name = formset.model._meta.model_name
             for obj in formset.new_objects:
                 changes[f"{name}+{obj.pk}"] = [None, str(obj)]
-            for obj, fields in formset.changed_objects:
-                changes[f"{name}:{obj.pk}"] = [str(obj), ", ".join(fields)]
+            deleted = {id(obj) for obj in formset.deleted_objects}
+            for inner in formset.initial_forms:
+                if inner.has_changed() and id(inner.instance) not in deleted:
+                    changes[f"{name} {inner.instance}"] = _inline_change(inner)
             for obj in formset.deleted_objects:
                 changes[f"{name}-{obj.pk}"] = [str(obj), None]
         return changes
@@ -397,6 +417,17 @@ def _without(fields: Iterable[Any], secrets: set[str]) -> list[Any]:
     return [field for field in kept if field and (isinstance(field, list) or field not in secrets)]
 
 
+def _stamp(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _inline_change(form: ModelForm) -> list[dict[str, Any]]:
+    """Before and after of one row of an inline, by the labels of its fields."""
+    pairs = form_changes(form, add=False)
+    labels = {name: str(form.fields[name].label) if name in form.fields else name for name in pairs}
+    return [{labels[name]: pair[end] for name, pair in pairs.items()} for end in (0, 1)]
+
+
 def form_changes(form: ModelForm, *, add: bool) -> dict[str, list[Any]]:
     """Return {field: [before, after]} of a valid form; secrets only as having changed."""
     changes: dict[str, list[Any]] = {}
@@ -438,6 +469,7 @@ def export_value(row: Any, source: str | Callable[[Any], Any]) -> Any:
 DEEDS = {
     "added": gettext_lazy("added"),
     "changed": gettext_lazy("changed"),
+    "moved": gettext_lazy("moved"),
     "deleted": gettext_lazy("deleted"),
     "exported": gettext_lazy("exported"),
     "downloaded": gettext_lazy("downloaded"),

@@ -3,6 +3,14 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.errors import DomainError, NotFound
 
 
+class EditedMeanwhile(DomainError):
+    code = "backoffice.edited_meanwhile"
+    message = _(
+        "Somebody changed this since you opened the page. Nothing of yours is saved: the page shows what is there now."
+    )
+    status = 409
+
+
 class ApprovalNotFound(NotFound):
     code = "approvals.not_found"
     message = _("There is no such request.")

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views import View
 
 
@@ -68,6 +70,18 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Tab:
+    """A page of one object beside its form, in the row of tabs above both; `name` is the page's (admin:<name>), which
+    takes the object's id. Shown to who has `permission`."""
+
+    title: Any
+    name: str
+    permission: str
+    place: int = 50
+    """Tabs stand in this order; the form's own comes first."""
+
+
+@dataclass(frozen=True)
 class ListAction:
     """Something to do with the rows that are ticked in a list; shown to who has `permission` (app.codename).
 
@@ -86,6 +100,7 @@ class _Parts:
     columns: list[Column] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
+    tabs: list[Tab] = field(default_factory=list)
 
 
 _parts: defaultdict[type[Model], _Parts] = defaultdict(_Parts)
@@ -106,6 +121,25 @@ def add_page(model: type[Model], page: Page) -> None:
     _parts[model].pages.append(page)
 
 
+def add_tab(model: type[Model], tab: Tab) -> None:
+    """Show `tab` above the pages of each of the model's objects."""
+    _parts[model].tabs.append(tab)
+
+
+def tabs(model: type[Model], request: HttpRequest, obj: Model) -> list[dict[str, Any]]:
+    """Return title and address of each tab that the person may open, the object's form first; none without others."""
+    found = [tab for tab in _parts[model].tabs if request.user.has_perm(tab.permission)]  # type: ignore[union-attr]
+    if not found:
+        return []
+    form = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+    pages = [(_("Master data"), form)]
+    pages += [(tab.title, f"admin:{tab.name}") for tab in sorted(found, key=lambda tab: tab.place)]
+    addresses = [(title, reverse(name, args=[obj.pk])) for title, name in pages]
+    return [
+        {"title": title, "address": address, "here": request.path == address} for title, address in addresses
+    ]
+
+
 def add_action(model: type[Model], action: ListAction) -> None:
     """Offer `action` in the model's list."""
     _parts[model].actions.append(action)
@@ -119,7 +153,7 @@ def actions(model: type[Model], request: HttpRequest) -> list[ListAction]:
 def permissions(model: type[Model]) -> set[str]:
     """Return the permissions ("app.codename") that the parts of other apps on the model's pages ask for."""
     parts = _parts[model]
-    return {part.permission for part in [*parts.panels, *parts.actions]}
+    return {part.permission for part in [*parts.panels, *parts.actions, *parts.tabs]}
 
 
 def added_pages(model: type[Model]) -> list[Page]:
