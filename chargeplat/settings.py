@@ -287,7 +287,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,  # labels are in the reader's language, the file must not be
     "ENUM_NAME_OVERRIDES": {
         "OrderState": "apps.orders.enums.OrderState",
-        "StationState": "apps.sites.models.StationState",
+        "StationState": "apps.sites.enums.StationState",
         "ConnectorState": "apps.piles.enums.ConnectorState",
         "RechargeState": "apps.wallet.enums.RechargeState",
         "ChannelName": "apps.wallet.enums.ChannelName",
@@ -333,6 +333,8 @@ YKC_TLS_PORT = env.int("YKC_TLS_PORT", default=0)  # 0: no TLS
 YKC_TLS_CERTIFICATE = env.str("YKC_TLS_CERTIFICATE", default="")
 YKC_TLS_KEY = env.str("YKC_TLS_KEY", default="")
 YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
+PILE_GUARDS = ["apps.orders.guards.refuse_live_charges"]  # asked before a pile is moved or retired
+PILES_MOVED = "apps.pricing.services.prices_follow"  # called when piles have moved, in the same transaction
 
 # --- Charging ---------------------------------------------------------------------------------------------
 HOLD_MAXIMUM_YUAN = env.str("HOLD_MAXIMUM_YUAN", default="300.00")
@@ -340,6 +342,9 @@ HOLD_MAXIMUM_YUAN = env.str("HOLD_MAXIMUM_YUAN", default="300.00")
 LEDGER_CHECK_TASK = "apps.orders.tasks.check_books"  # the layer that sees all tables checks the books
 
 # --- Back office ------------------------------------------------------------------------------------------
+# Tiles under the map of a station, in GCJ-02, with the key of a licensed provider; empty: a plain grid.
+MAP_TILES_URL = env.str("MAP_TILES_URL", default="")
+MAP_TILES_ATTRIBUTION = env.str("MAP_TILES_ATTRIBUTION", default="")
 _GREEN = {
     "50": "#ecfdf5",
     "100": "#d1fae5",

@@ -45,3 +45,16 @@ def signed_in(user: User, host: str = TENANT_HOST) -> Client:
 def boss(host: str = TENANT_HOST) -> Client:
     """A client with all rights."""
     return signed_in(a_user(superuser=True), host)
+
+
+def form_of(client: Client, path: str) -> dict[str, str]:
+    """What a browser would send of the form on an object's page."""
+    form = client.get(path).context_data["adminform"].form
+    sent = {}
+    for name, field in form.fields.items():
+        value = form.get_initial_for_field(field, name)
+        if value is True:
+            sent[name] = "on"
+        elif value is not None and value is not False:
+            sent[name] = str(value)
+    return sent

@@ -32,7 +32,10 @@ from apps.piles.selectors import connector_by_code, connectors_of, gun_counts, p
 from apps.pricing.models import PriceVersion
 from apps.pricing.selectors import effective_prices, effective_versions, retail_prices, station_versions
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
-from apps.sites.models import Station, StationState
+from apps.sites import hours
+from apps.sites.enums import StationState
+from apps.sites.models import Station
+from apps.sites.pictures import picture_links
 from apps.sites.selectors import stations_near
 
 EARTH_HALF_M = 20_040_000
@@ -81,7 +84,8 @@ class StationOutput(serializers.Serializer[Any]):
     address = serializers.CharField()
     latitude = serializers.FloatField()
     longitude = serializers.FloatField()
-    opening_hours = serializers.CharField()
+    opening_hours = serializers.CharField(help_text="in words, in the reader's language")
+    is_open_now = serializers.BooleanField(help_text="by its opening hours")
     parking_note = serializers.CharField()
     price_now = PriceOutput(allow_null=True)
     guns = GunCountsOutput()
@@ -121,9 +125,16 @@ class ConnectorOutput(serializers.Serializer[Any]):
     price_now = PriceOutput(allow_null=True)
 
 
+class PictureOutput(serializers.Serializer[Any]):
+    url = serializers.CharField(help_text="good for two hours")
+    thumbnail_url = serializers.CharField()
+    caption = serializers.CharField()
+
+
 class StationDetailOutput(StationOutput):
     service_phone = serializers.CharField()
     notice = serializers.CharField()
+    pictures = PictureOutput(many=True, source="picture_links")
     periods = PeriodOutput(many=True)
     connectors = ConnectorOutput(many=True)
 
@@ -163,6 +174,7 @@ STATION = {
     "state": "open",
     "state_label": "营业",
     "opening_hours": "00:00-24:00",
+    "is_open_now": True,
     "price_now": PRICE,
     "guns": {"dc": {"idle": 3, "total": 8}, "ac": {"idle": 0, "total": 0}},
 }
@@ -229,6 +241,13 @@ class StationView(PublicView):
             **STATION,
             "service_phone": "025-00000000",
             "notice": "",
+            "pictures": [
+                {
+                    "url": "/files/0b7c…/?s=…",
+                    "thumbnail_url": "/files/0b7c…/thumbnail/?s=…",
+                    "caption": "入口",
+                }
+            ],
             "periods": [PERIOD],
             "connectors": [CONNECTOR],
         },
@@ -242,6 +261,7 @@ class StationView(PublicView):
         if station is None:
             raise NotFound
         at = now()
+        station.picture_links = picture_links([station.pk]).get(station.pk, [])
         retail = retail_prices(station_ids=[station.pk], at=at)
         (tariff,) = _add_prices_and_guns([station], retail, at)
         station.periods = _periods(tariff, at)
@@ -326,6 +346,8 @@ def _add_prices_and_guns(
     counts = gun_counts(station_ids=ids)
     for station in stations:
         count = counts[station.pk]
+        station.is_open_now = hours.is_open(station.opening_hours, at)
+        station.opening_hours = hours.words(station.opening_hours)
         station.price_now = _price_now(tariffs.get(station.pk), at)
         station.guns = {
             kind: {"idle": count[f"{kind}_idle"], "total": count[kind]} for kind in PileKind.values

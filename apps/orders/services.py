@@ -45,7 +45,7 @@ from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.selectors import lock_connector
 from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.pricing.selectors import effective_prices
-from apps.sites.models import StationState
+from apps.sites.enums import StationState
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_schema
 from apps.wallet import services as wallet

@@ -7,4 +7,4 @@ class SitesConfig(AppConfig):
     verbose_name = _("Stations")
 
     def ready(self) -> None:
-        from apps.sites import scopes  # noqa: F401 - says what staff see
+        from apps.sites import pictures, scopes  # noqa: F401 - say what staff see, and their files

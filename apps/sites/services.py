@@ -9,7 +9,8 @@ from django.db import transaction
 from guardian.models import UserObjectPermission
 
 from apps.accounts.models import User
-from apps.sites.models import Station, StationState
+from apps.sites.enums import StationState
+from apps.sites.models import Station
 from apps.sites.scopes import GRANT, grants
 
 

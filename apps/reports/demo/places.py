@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.sites.enums import Construction, ElectricityKind, Orientation, ParkingKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class DemoStation:
     parking_note: str
     tariff: str
     blocks: tuple[PileBlock, ...]
+    filing: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,31 @@ def _ac(first_code: str, count: int) -> PileBlock:
     return PileBlock(first_code, count, 1, "ac", Decimal(7))
 
 
+_SHANGHAI_FILING: dict[str, Any] = {
+    "construction": Construction.CAR_PARK,
+    "orientation": Orientation.UNDERGROUND,
+    "opened_on": date(2024, 5, 1),
+    "township_code": "310101002000",
+    "site_guide": "西藏中路入口下至 B2，跟随绿色标识",
+    "parking_spaces": 24,
+    "parking_kind": ParkingKind.FREE_FOR_A_TIME,
+    "parking_fee": "前 2 小时免费，之后 10 元/小时",
+    "parking_info": "B2 层 C01–C24",
+    "reduces_by_plate": True,
+    "has_barrier": True,
+    "has_toilet": True,
+    "has_lounge": True,
+    "has_rain_cover": True,
+    "has_video": True,
+    "suits": "限高 2.1 米",
+    "grid_account_no": "3101000123456",
+    "capacity_kva": Decimal(800),
+    "rated_power_kw": Decimal(614),
+    "rated_voltage_v": 10000,
+    "electricity_kind": ElectricityKind.COMMERCIAL,
+    "subsidy_price": Decimal("0.20000"),
+}
+
 TENANTS = (
     DemoTenant(
         code="demo",
@@ -109,7 +138,7 @@ TENANTS = (
             DemoStation(
                 "SH0001", "人民广场地下停车库充电站", "上海市", "上海市", "黄浦区", "310101", "西藏中路268号地下二层",
                 "31.230525", "121.473667", "充电2小时内免停车费", "上海 工商业两部制",
-                (_dc("31010100000001", 5), _ac("31010100000101", 2)),
+                (_dc("31010100000001", 5), _ac("31010100000101", 2)), _SHANGHAI_FILING,
             ),
             DemoStation(
                 "SH0002", "张江科学城超级充电站", "上海市", "上海市", "浦东新区", "310115", "祖冲之路2288号",
@@ -118,6 +147,7 @@ TENANTS = (
             DemoStation(
                 "HZ0001", "西湖文化广场充电站", "浙江省", "杭州市", "拱墅区", "330105", "中山北路581号",
                 "30.277361", "120.164215", "前30分钟免费，之后5元/小时", "杭州 大工业分时", (_dc("33010500000001", 4),),
+                {"opening_hours": "1-5 06:00-24:00; 6,7 08:00-22:00", "construction": Construction.CULTURE_AND_SPORTS},
             ),
             DemoStation(
                 "SZ0001", "深圳湾科技生态园充电站", "广东省", "深圳市", "南山区", "440305", "沙河西路1819号",

@@ -174,6 +174,7 @@ def _business(wanted: DemoTenant, opened_at: datetime, result: Result) -> None:
                 "longitude": Decimal(place.longitude),
                 "parking_note": place.parking_note,
                 "service_phone": "400-820-0000",
+                **place.filing,
             },
         )
         result.stations += created

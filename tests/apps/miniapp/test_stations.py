@@ -10,7 +10,8 @@ from apps.common.time import SHANGHAI
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import ConnectorStatus, Pile
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
-from apps.sites.models import Station, StationState
+from apps.sites.enums import StationState
+from apps.sites.models import Station
 from tests import factories
 from tests.apps.miniapp.conftest import refusal
 
@@ -56,6 +57,7 @@ def test_stations_come_by_distance_with_price_and_guns(anybody) -> None:
         "latitude": 31.24,
         "longitude": 121.4737,
         "opening_hours": "00:00-24:00",
+        "is_open_now": True,
         "parking_note": "",
         "price_now": FLAT_NOW,
         "guns": {"dc": {"idle": 1, "total": 2}, "ac": {"idle": 0, "total": 0}},
@@ -168,7 +170,7 @@ def test_a_station_costs_the_same_queries_with_more_guns(
     station = factories.a_station()
     factories.a_pile(station=station, guns=guns)
     anybody.get(f"stations/{station.station_no}")
-    with django_assert_num_queries(10):  # three choose the tenant
+    with django_assert_num_queries(11):  # three choose the tenant
         assert len(anybody.get(f"stations/{station.station_no}").json()["connectors"]) == guns
 
 
@@ -178,7 +180,7 @@ def test_a_gun_names_those_that_may_charge_the_same_car(anybody, django_assert_n
     factories.a_pile(station=station, guns=2)
     codes = [gun.code for gun in able.connectors.order_by("code")]
     assert anybody.get(f"connectors/{codes[1]}").json()["parallel_connectors"] == [codes[0], codes[2]]
-    with django_assert_num_queries(11):  # one more than where no pile does it
+    with django_assert_num_queries(12):  # one more than where no pile does it
         connectors = anybody.get(f"stations/{station.station_no}").json()["connectors"]
     assert [len(gun["parallel_connectors"]) for gun in connectors] == [2, 2, 2, 0, 0]
 

@@ -19,7 +19,7 @@ from apps.piles.enums import ConnectorState
 from apps.piles.models import Alarm, Pile, PileCommand
 from apps.piles.reports import StopAnswer, TransactionReport
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
-from apps.sites.models import StationState
+from apps.sites.enums import StationState
 from apps.wallet.models import Debt, Hold
 from apps.wallet.services import wallet_of
 from tests import factories, oracle

@@ -16,7 +16,7 @@ from apps.orders.pile_starts import start_by_pile
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Pile, PileCommand
 from apps.piles.reports import PileStartRequest
-from apps.sites.models import StationState
+from apps.sites.enums import StationState
 from apps.wallet.services import wallet_of
 from tests import factories
 
