@@ -228,6 +228,7 @@ class TimelinePage(WirePage):
         shown = "".join(f"{entry.place}{entry.label}{entry.gap}" for entry in found.entries)
         return super().get_context_data(
             pile=pile,
+            object_tabs=pages.tabs(Pile, self.request, pile),
             wanted=wanted,
             kinds=timeline.KINDS.items(),
             found=found,
@@ -340,6 +341,7 @@ for address, name, view in (
     ("<path:object_id>/timeline/export/", "piles_pile_frames", ExportFrames),
 ):
     pages.add_page(Pile, pages.Page(address, name, view))
+pages.add_tab(Pile, pages.Tab(pgettext_lazy("pile", "Timeline"), "piles_pile_timeline", INSPECT, place=60))
 pages.add_panel(
     TransactionRecord,
     pages.Panel(

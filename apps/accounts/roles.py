@@ -77,6 +77,8 @@ ROLES = (
             "sites.*",
             "piles.add_pile",
             "piles.change_pile",
+            "piles.move_pile",
+            "piles.retire_pile",
             "piles.change_alarm",
             "piles.add_pilecommand",
             "piles.push_prices",

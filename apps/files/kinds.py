@@ -10,6 +10,7 @@ from typing import Any
 from apps.files import content
 
 MB = 1_000_000
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,34 @@ class PileKind(models.TextChoices):
     AC = "ac", _("AC")
 
 
+class ConnectorKind(models.IntegerChoices):
+    """ConnectorType of T/CEC 102 (4.4)."""
+
+    HOUSEHOLD_SOCKET = 1, _("household socket (mode 2)")
+    AC_SOCKET = 2, _("AC socket (mode 3, case B)")
+    AC_PLUG = 3, _("AC plug (mode 3, case C)")
+    DC_GUN = 4, _("DC gun (mode 4)")
+    WIRELESS = 5, _("wireless")
+    OTHER = 6, pgettext_lazy("kind", "other")
+
+
+class Standard(models.IntegerChoices):
+    """NationalStandard: the edition of GB/T 20234 and 27930 that a gun follows."""
+
+    GB_2011 = 1, "GB/T 2011"
+    GB_2015 = 2, "GB/T 2015"
+    BOTH = 3, _("GB/T 2011 and 2015")
+    GB_2023 = 4, "GB/T 2023"
+
+
+class AuxPower(models.IntegerChoices):
+    """AuxPower (Zhejiang): the voltage of the auxiliary supply."""
+
+    V12 = 1, "12 V"
+    V24 = 2, "24 V"
+    BOTH = 3, _("12 V and 24 V")
+
+
 class PileState(models.TextChoices):
     IN_SERVICE = "in_service", _("in service")
     DISABLED = "disabled", _("disabled")

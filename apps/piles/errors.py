@@ -39,6 +39,34 @@ class PileDisabled(DomainError):
     status = 409
 
 
+class PileInUse(DomainError):
+    code = "piles.in_use"
+    message = _("There is a charge on %(piles)s. Wait until it has ended, then try again.")
+    status = 409
+
+
+class PileCodesTaken(DomainError):
+    code = "piles.codes_taken"
+    message = _("These pile codes are registered already: %(codes)s")
+    status = 409
+
+
+class SheetUnreadable(DomainError):
+    code = "piles.sheet_unreadable"
+    message = _("The file cannot be read: %(reason)s")
+
+
+class SheetChanged(DomainError):
+    code = "piles.sheet_changed"
+    message = _("Something changed since the preview. Look at it again, then accept it.")
+    status = 409
+
+
+class TooManyLabels(DomainError):
+    code = "piles.too_many_labels"
+    message = _("One sheet holds the codes of at most %(limit)s guns. Choose fewer piles.")
+
+
 class NothingToSend(DomainError):
     code = "piles.nothing_to_send"
     message = _("There is nothing to send to these piles.")

@@ -12,14 +12,17 @@ from apps.common.models import TimeStamped
 from apps.common.schema import current_schema
 from apps.piles.enums import (
     AlarmKind,
+    AuxPower,
     CardOnPile,
     CommandKind,
     CommandState,
+    ConnectorKind,
     ConnectorState,
     CrcOrder,
     LockState,
     PileKind,
     PileState,
+    Standard,
 )
 from apps.sites.models import Station
 from apps.tenancy.models import Newcomer
@@ -43,6 +46,20 @@ class Pile(TimeStamped):
     protocol = models.CharField(_("protocol"), max_length=16, default="ykc")
     brand = models.CharField(_("brand"), max_length=50, blank=True)
     model = models.CharField(_("model"), max_length=50, blank=True)
+    serial_no = models.CharField(_("serial number"), max_length=50, blank=True, db_default="")
+    produced_on = models.DateField(_("produced on"), null=True, blank=True)
+    maker_code = models.CharField(
+        _("maker's organisation code"),
+        max_length=18,
+        blank=True,
+        db_default="",
+        validators=[
+            RegexValidator(r"^([0-9A-Z]{9}|[0-9A-Z]{18})$", _("9 or 18 digits and capitals are needed."))
+        ],
+    )
+    unique_code = models.CharField(
+        _("code given by the government"), max_length=64, blank=True, db_default=""
+    )
     state = models.CharField(_("state"), max_length=16, choices=PileState, default=PileState.IN_SERVICE)
     # How this pile speaks, where it differs from others (docs: connect a pile).
     five_prices = models.BooleanField(_("knows five rate classes"), default=False)
@@ -84,6 +101,10 @@ class Pile(TimeStamped):
         verbose_name = _("pile")
         verbose_name_plural = _("piles")
         ordering = ["pile_code"]
+        permissions = [
+            ("move_pile", _("Can move piles to other stations")),
+            ("retire_pile", _("Can retire piles")),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.pile_code
@@ -100,6 +121,28 @@ class Connector(models.Model):
     )
     code = models.CharField(_("gun code"), max_length=16, unique=True, editable=False)
     power_kw = models.DecimalField(_("power (kW)"), max_digits=8, decimal_places=2, default=120)
+    # What partners and governments ask for (T/CEC 102, ConnectorInfo).
+    name = models.CharField(_("name"), max_length=30, blank=True, db_default="")
+    kind = models.PositiveSmallIntegerField(
+        _("kind of connector"),
+        choices=ConnectorKind,
+        null=True,
+        blank=True,
+        help_text=_("empty: a DC gun or an AC plug, as the pile is"),
+    )
+    voltage_min_v = models.PositiveIntegerField(_("lowest voltage (V)"), null=True, blank=True)
+    voltage_max_v = models.PositiveIntegerField(_("highest voltage (V)"), null=True, blank=True)
+    current_max_a = models.PositiveIntegerField(_("rated current (A)"), null=True, blank=True)
+    parking_no = models.CharField(_("parking space"), max_length=10, blank=True, db_default="")
+    standard = models.PositiveSmallIntegerField(
+        _("standard"), choices=Standard, default=Standard.GB_2015, db_default=Standard.GB_2015
+    )
+    aux_power = models.PositiveSmallIntegerField(
+        _("auxiliary supply"), choices=AuxPower, null=True, blank=True
+    )
+    unique_code = models.CharField(
+        _("code given by the government"), max_length=64, blank=True, db_default=""
+    )
 
     class Meta:
         verbose_name = _("connector")

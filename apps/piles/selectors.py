@@ -23,16 +23,13 @@ def connector_by_code(*, code: str) -> Connector:
 
 
 def lock_connector(*, code: str) -> Connector:
-    """Lock and return the connector of a full code, with pile, station and status; inside `atomic()`. PileNotFound."""
-    found = (
-        Connector.objects.select_for_update(of=["self"])
-        .select_related("pile__station", "status")
-        .filter(code=code)
-        .first()
-    )
-    if found is None or found.pile.state == PileState.RETIRED:
+    """Lock and return the connector of a full code, with pile, station and status; inside `atomic()`. PileNotFound.
+
+    They are read after the lock is there: who waited for it behind a move of the pile would see the station of before.
+    """
+    if not Connector.objects.select_for_update().filter(code=code).values_list("pk", flat=True).first():
         raise PileNotFound(code=code)
-    return found
+    return connector_by_code(code=code)
 
 
 def piles_to_play(*, count: int | None) -> QuerySet[Pile]:

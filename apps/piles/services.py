@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any
 
 import structlog
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 
 from apps.common.bulk import to_json
-from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
 from apps.common.time import now
-from apps.piles import signals
+from apps.piles import fleet, signals
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
-from apps.piles.errors import PileCodeTaken
-from apps.piles.models import Alarm, Connector, ConnectorStatus, GroundLock, NewDevice, Pile, PileCommand
+from apps.piles.errors import PileCodesTaken, PileCodeTaken
+from apps.piles.models import Alarm, Connector, GroundLock, NewDevice, Pile, PileCommand
 from apps.piles.reports import ConnectorReport, LockReport
 from apps.sites.models import Station
 from apps.tenancy.errors import NewcomerGone
@@ -27,7 +26,7 @@ from apps.tenancy.services import claim_routes, drop_newcomer
 
 log = structlog.get_logger(__name__)
 
-ROUTE_KIND = "pile"
+ROUTE_KIND = fleet.ROUTE_KIND
 BATCH = 1_000
 CLOCK_LIMIT = Decimal("999999999.9")
 OPEN_COMMANDS = (CommandState.PENDING, CommandState.SENT)
@@ -51,26 +50,13 @@ def create_pile(
     Raises PileCodeTaken when the code is registered here or with another tenant, InvalidInput for a code that is
     not 14 digits or a gun count outside 1 to 99.
     """
-    _check_code(pile_code, gun_count)
-    with transaction.atomic():
-        claim_routes(kind=ROUTE_KIND, keys=[pile_code])
-        try:
-            with transaction.atomic():
-                pile = Pile.objects.create(
-                    station=station,
-                    pile_code=pile_code,
-                    kind=kind,
-                    power_kw=power_kw,
-                    name=name,
-                    brand=brand,
-                    model=model,
-                    protocol=protocol,
-                )
-        except IntegrityError as error:
-            raise PileCodeTaken(pile_code=pile_code) from error
-        _add_connectors([pile], gun_count)
-    log.info("pile_created", pile_code=pile_code, guns=gun_count, actor=str(actor))
-    return pile
+    row = fleet.NewPile(
+        station, pile_code, kind, power_kw, gun_count, name=name, brand=brand, model=model, protocol=protocol
+    )
+    try:
+        return fleet.register([row], actor=actor)[0]
+    except PileCodesTaken as error:
+        raise PileCodeTaken(pile_code=pile_code) from error
 
 
 def create_piles(
@@ -87,44 +73,18 @@ def create_piles(
 
     Yields after each batch how many piles of it are new. Raises as `create_pile` does; batches yielded before stay.
     """
-    _check_code(first_code, gun_count)
-    codes = [f"{int(first_code) + index:014d}" for index in range(count)]
-    if codes and len(codes[-1]) > 14:
-        raise InvalidInput(fields=f"first: {count} codes from {first_code} go beyond 14 digits")
+    fleet.check_code(first_code, gun_count)
+    codes = fleet.consecutive(first_code, count)
     for start in range(0, count, BATCH):
         batch = codes[start : start + BATCH]
         with transaction.atomic():
             claim_routes(kind=ROUTE_KIND, keys=batch)
             known = set(Pile.objects.filter(pile_code__in=batch).values_list("pile_code", flat=True))
-            piles = Pile.objects.bulk_create(
-                Pile(station=station, pile_code=code, kind=kind, power_kw=power_kw, protocol="ykc")
-                for code in batch
-                if code not in known
-            )
-            _add_connectors(piles, gun_count)
-        log.info("piles_created", count=len(piles), first=batch[0], actor=str(actor))
-        yield len(piles)
-
-
-def _check_code(pile_code: str, gun_count: int) -> None:
-    if len(pile_code) != 14 or not pile_code.isascii() or not pile_code.isdigit():
-        raise InvalidInput(fields=f"pile_code: 14 digits are needed, not {pile_code!r}")
-    if not 1 <= gun_count <= 99:
-        raise InvalidInput(fields=f"gun_count: 1 to 99, not {gun_count}")
-
-
-def _add_connectors(piles: list[Pile], gun_count: int) -> None:
-    connectors = Connector.objects.bulk_create(
-        Connector(
-            pile=pile,
-            connector_no=f"{number:02d}",
-            code=f"{pile.pile_code}{number:02d}",
-            power_kw=pile.power_kw,
-        )
-        for pile in piles
-        for number in range(1, gun_count + 1)
-    )
-    ConnectorStatus.objects.bulk_create(ConnectorStatus(connector=connector) for connector in connectors)
+            rows = [
+                fleet.NewPile(station, code, kind, power_kw, gun_count) for code in batch if code not in known
+            ]
+            fleet.register(rows, actor=actor)
+        yield len(rows)
 
 
 def approve_device(

@@ -25,7 +25,7 @@ from apps.pricing.models import (
     PushState,
     RetailPrice,
 )
-from apps.pricing.selectors import effective_versions
+from apps.pricing.selectors import effective_versions, station_versions
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_to_json
 from apps.sites.models import Station
 
@@ -103,6 +103,18 @@ def assign(
         piles = piles.filter(pk=pile.pk) if pile else piles.filter(station=station)
         queue_pushes(version=version, pile_ids=list(piles.values_list("pk", flat=True)))
     return assignment
+
+
+def prices_follow(*, pile_ids: list[int], station_id: int) -> None:
+    """Queue the prices of a station, those of now and those to come, for piles that were moved there.
+
+    A pile with prices of its own keeps them while they apply: `push_due_prices` sends what is in force at the pile.
+    """
+    versions = PriceVersion.objects.filter(assignments__station_id=station_id).distinct()
+    current = station_versions(station_ids=[station_id], at=now()).get(station_id)
+    coming = versions.filter(assignments__station_id=station_id, assignments__starts_at__gt=now())
+    for version in {version.pk: version for version in [*([current] if current else []), *coming]}.values():
+        queue_pushes(version=version, pile_ids=pile_ids)
 
 
 def set_retail_price(

@@ -64,6 +64,7 @@ def main() -> None:
                 "stations": "/admin/sites/station/",
                 "station": station,
                 "piles": "/admin/piles/pile/",
+                "pile-import": "/admin/piles/pile/import/",
                 "gun-wall": "/admin/piles/connector/",
                 "orders": "/admin/orders/order/",
                 "prices": "/admin/pricing/pricetemplate/",
@@ -84,6 +85,15 @@ def main() -> None:
             shoot(page, "wallet", wallet)
             pile = first_link(page, PILES)
             timeline = pile.replace("/change/", "/timeline/")
+            shoot(page, "pile", pile)
+            shoot(page, "pile-state", pile.replace("/change/", "/live/"))
+            shoot(page, "qr-codes", pile.replace("/change/", "/qr-codes/"))
+            if not options.only or options.only in "station-position":
+                page.goto(station)
+                page.locator(".tab-wrapper nav, nav").get_by_text("位置", exact=True).first.click()
+                page.locator(".leaflet-container").wait_for()
+                page.wait_for_timeout(500)
+                save(page, options.out / "station-position.png")
             wanted = [name for name in PILE_PICTURES if options.only in name]
             if wanted:
                 use_piles(page, pile, timeline)
@@ -175,9 +185,7 @@ def use_piles(page: Page, pile: str, timeline: str) -> None:
     page.goto("/admin/customers/card/?q=880000001")
     if page.locator("#result_list tbody tr").count() == 0:
         add_card(page)
-    page.goto(pile)
-    station = page.locator("select[name=station]").input_value()
-    page.goto(f"/admin/sites/station/{station}/change/")
+    page.goto(first_link(page, "/admin/sites/station/"))
     send(dialog(page, "write-cards", menu="离线卡"), "写入离线卡", "新发卡")
     page.wait_for_load_state()
     page.wait_for_timeout(30_000)

@@ -30,7 +30,15 @@ from chargeplat.menus import tenant_navigation
 from tests import factories
 from tests.staff import a_user, boss, signed_in
 from tests.wall.stock import SECRET, Stock, digest, id_of, stock
-from tests.wall.test_tenant_wall import STANDARD, TENANT_MODELS, filled_in, object_pages, shown
+from tests.wall.test_tenant_wall import (
+    PILE_TABS,
+    STANDARD,
+    STATION_TABS,
+    TENANT_MODELS,
+    filled_in,
+    object_pages,
+    shown,
+)
 
 REACHES = [Scope.STATIONS, Scope.DEPARTMENT, Scope.SELF]
 
@@ -129,7 +137,10 @@ def test_who_may_only_look_presses_no_button(foreign: Stock, mine: Station) -> N
     filled_in("sites/station", mine)  # makes what it names
     before = digest("t_alpha")
     looking = {"<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/history/"}
-    looking |= {"<path:object_id>/statement/"}
+    looking |= {
+        "<path:object_id>/statement/",
+        *(f"<path:object_id>/{page}/" for page in (*PILE_TABS, *STATION_TABS)),
+    }
     for model, page in object_pages(TENANT_MODELS):
         if page.replace("{id}", "<path:object_id>") in looking:
             continue

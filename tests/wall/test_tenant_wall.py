@@ -40,7 +40,7 @@ from apps.tenancy.selectors import routes
 from apps.wallet.models import PaymentNotice, Recharge
 from tests import factories
 from tests.staff import boss
-from tests.wall.stock import FILE_NUMBER, SECRET, Stock, digest, id_of, stock
+from tests.wall.stock import FILE_NUMBER, PILE_CODE, SECRET, Stock, digest, id_of, stock
 
 ALPHA, BETA, PLATFORM = "alpha.test", "beta.test", "platform.test"
 
@@ -76,6 +76,12 @@ SIGNING_IN: dict[str, set[str]] = {
 }
 """Staff and how they sign in, on both back offices."""
 
+PILE_TABS = ("live", "commands", "alarms", "firmware", "qr-codes", "orders")
+"""Pages of a pile that only show."""
+
+STATION_TABS = ("pictures", "qr-codes")
+"""Pages of a station that show; pictures are changed there by who may change stations."""
+
 TENANT_MODELS: dict[str, set[str]] = {
     "accounts/department": set(),
     **SIGNING_IN,
@@ -104,7 +110,14 @@ TENANT_MODELS: dict[str, set[str]] = {
     "piles/commandbatch": {"<path:object_id>/retry/"},
     "piles/connector": {f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")},
     "piles/pile": {
-        *(f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, "ask-cards", "state")),
+        *(
+            f"<path:object_id>/{page}/"
+            for page in (*COMMANDS, *CARDS, "ask-cards", "state", "move", "retire")
+        ),
+        *(f"<path:object_id>/{page}/" for page in PILE_TABS),
+        "batch/",
+        "import/",
+        "import/template/",
         "inspector/",
         "<path:object_id>/timeline/",
         "<path:object_id>/timeline/keep/",
@@ -124,7 +137,9 @@ TENANT_MODELS: dict[str, set[str]] = {
     },
     "pricing/retailprice": {"new/"},
     "reports/financereport": {"excel/", "again/"},
-    "sites/station": {f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, "power-cap", "state")},
+    "sites/station": {
+        f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, *STATION_TABS, "power-cap", "state")
+    },
     "wallet/account": {"chart/", "trial-balance/", "<path:object_id>/statement/"},
     "wallet/bonustier": {"<path:object_id>/switch/"},
     "wallet/channelbillrow": set(),
@@ -192,6 +207,12 @@ FILES = {
 """Pages of files → the address that asks for beta's."""
 
 OTHER_PAGES = {"": "", "i18n/setlang/": "i18n/setlang/", NOTICES: "notices/beta/wechatpay/900001/"}
+GUN_PAGE = {"c/<str:code>": f"c/{PILE_CODE}01"}
+"""The public page of a gun → beta's, which only beta's host has."""
+
+SAME_FOR_ALL = {"^h5(?:/(?P<path>.*))?$"}
+"""Static pages without a row of anybody's."""
+
 
 NOBODYS = 987_654_321
 """An id that no tenant has."""
@@ -296,9 +317,9 @@ def known(models: dict[str, set[str]]) -> set[str]:
 
 
 def test_every_url_is_known_here() -> None:
-    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | set(FILES) | {
-        f"api/v1/{path}" for path in API
-    }
+    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | set(FILES) | set(
+        GUN_PAGE
+    ) | SAME_FOR_ALL | {f"api/v1/{path}" for path in API}
     assert patterns(settings.PUBLIC_SCHEMA_URLCONF) == known(PLATFORM_MODELS)
 
 
@@ -440,7 +461,8 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
         for page in sorted(STANDARD | extra)
         if "<" not in page
     ]
-    paths += [f"/{path}" for path in [*SITE_PAGES.values(), *OTHER_PAGES.values(), *FILES.values()] if path]
+    others = [*SITE_PAGES.values(), *OTHER_PAGES.values(), *FILES.values(), *GUN_PAGE.values()]
+    paths += [f"/{path}" for path in others if path]
     seen_at_beta = set()
     for path in paths:
         response = staff.get(path, follow=True)
@@ -453,6 +475,7 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
     assert blind == set()
     assert {"/admin/search/?s=990101&extended=1", "/admin/orders/order/export/"} <= seen_at_beta
     assert {f"/files/{FILE_NUMBER}/", f"/files/{FILE_NUMBER}/thumbnail/"} <= seen_at_beta
+    assert f"/c/{PILE_CODE}01" in seen_at_beta
     assert digest("t_beta") == before
 
 

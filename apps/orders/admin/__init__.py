@@ -5,6 +5,7 @@ from apps.orders.admin import (  # noqa: F401 - they register themselves
     energy,
     orders,
     panels,
+    pile_orders,
     policy,
     records,
     refunds,

@@ -2,168 +2,56 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from django import forms
-from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
-from unfold.decorators import display
-from unfold.forms import BaseDialogForm
-from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminPasswordWidget,
-    UnfoldAdminSelectWidget,
-)
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
 from apps.backoffice import shown
-from apps.backoffice.admin import BackofficeAdmin, ReadOnlyInline
-from apps.backoffice.dialogs import dialog_button
+from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
-from apps.common.schema import current_schema
-from apps.piles import networks, services
+from apps.common.errors import DomainError
+from apps.piles import fleet, services
 from apps.piles.admin.cards import cards_line
-from apps.piles.admin.wall import GUN_TONES, guns_line
+from apps.piles.admin.importing import BatchPage, ImportPage
+from apps.piles.admin.pile_pages import qr_answer
+from apps.piles.admin.pile_parts import (
+    AllValuesFilter,
+    ClockFilter,
+    ConnectorInline,
+    GunStateFilter,
+    MoveForm,
+    PileChangeForm,
+    PileForm,
+    PileStateForm,
+)
+from apps.piles.admin.wall import guns_line
 from apps.piles.command_pages import BUTTONS, CARD_MENU, MENU, PileCommands
+from apps.piles.command_pages.selection import ask_for_selection
 from apps.piles.enums import PileState
 from apps.piles.models import Connector, Pile
-from apps.tenancy.selectors import routes
+from apps.piles.qr_sheets import Layout
+from apps.sites.models import Station
 
 PILE_TONES = {PileState.IN_SERVICE: "success", PileState.DISABLED: "warning", PileState.RETIRED: "neutral"}
 
 
-class ConnectorInline(ReadOnlyInline):
-    """The guns of a pile, on its page."""
-
-    model = Connector
-    fields = ["code", "state_shown", "power_shown", "energy_shown", "soc_shown", "reported_shown"]
-    readonly_fields = fields
-    show_change_link = True
-    tab = True
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Connector]:
-        """With the live state."""
-        return super().get_queryset(request).select_related("status")
-
-    @display(description=_("state"))
-    def state_shown(self, obj: Connector) -> str:
-        """As a label."""
-        return shown.state(obj.status, GUN_TONES)
-
-    @display(description=_("power now"))
-    def power_shown(self, obj: Connector) -> str:
-        """Present output."""
-        return f"{obj.status.power_kw:.1f} kW"
-
-    @display(description=_("energy"))
-    def energy_shown(self, obj: Connector) -> str:
-        """Of the running charge."""
-        return f"{obj.status.energy_kwh:.2f} " + pgettext("unit", "kWh")
-
-    @display(description=_("SOC"))
-    def soc_shown(self, obj: Connector) -> str:
-        """Charge of the battery."""
-        return f"{obj.status.soc_percent} %" if obj.status.soc_percent else shown.EMPTY
-
-    @display(description=_("reported at"))
-    def reported_shown(self, obj: Connector) -> str:
-        """Of the last word."""
-        return shown.moment(obj.status.reported_at)
-
-
-class PileForm(forms.ModelForm):
-    """Registers a pile, with its number of guns; later the code stays as it is."""
-
-    gun_count = forms.IntegerField(
-        label=_("number of guns"), min_value=1, max_value=99, initial=1, widget=UnfoldAdminIntegerFieldWidget
-    )
-
-    class Meta:
-        model = Pile
-        fields = ["pile_code", "name", "station", "kind", "power_kw", "brand", "model"]
-
-    def clean_pile_code(self) -> str:
-        """A code is one tenant's."""
-        code: str = self.cleaned_data["pile_code"]
-        owner = routes(services.ROUTE_KIND, [code]).get(code)
-        if owner is not None and owner != current_schema():
-            raise forms.ValidationError(_("This pile code is registered already."))
-        return code
-
-
-class PileChangeForm(forms.ModelForm):
-    """Changes a registered pile."""
-
-    class Meta:
-        model = Pile
-        fields = ["allowed_networks", "pinned_sim_no", "cipher_key"]  # beside those that the page names
-
-    cipher_key = forms.CharField(
-        label=_("cipher key"),
-        max_length=200,
-        required=False,
-        help_text=_("Hex digits or text. It is shown to nobody. Empty: it stays as it is."),
-        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.initial.pop("cipher_key", None)
-
-    def clean(self) -> dict[str, Any]:
-        """The key is written and never read: an empty field keeps it, a pile without a cipher has none."""
-        words: dict[str, Any] = super().clean() or self.cleaned_data
-        kept = words.get("cipher_key") or self.instance.cipher_key
-        words["cipher_key"] = kept if words.get("cipher") else ""
-        return words
-
-    def clean_allowed_networks(self) -> str:
-        """Networks that can be read, or none."""
-        text: str = self.cleaned_data["allowed_networks"]
-        try:
-            networks.parse(text)
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
-        return text
-
-    def clean_pinned_sim_no(self) -> str:
-        """An ICCID has 20 digits; some have hex digits in them."""
-        number: str = self.cleaned_data["pinned_sim_no"].strip().upper()
-        if number and not re.fullmatch(r"[0-9A-F]{20}", number):
-            raise forms.ValidationError(_("20 digits are needed."))
-        return number
-
-
-class ClockFilter(admin.SimpleListFilter):
-    """Piles whose clock is off."""
-
-    title = _("clock")
-    parameter_name = "clock"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Off by more than the limit, or by so much that there is an alarm."""
-        limits = (services.CLOCK_FLAG_S, services.CLOCK_ALARM_S)
-        return [(str(limit), _("off by more than %(limit)s s") % {"limit": limit}) for limit in limits]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Pile]) -> QuerySet[Pile]:
-        """On either side."""
-        value = self.value() or ""
-        if not value.isdecimal():
-            return queryset
-        limit = int(value)
-        return queryset.filter(Q(clock_offset_s__gt=limit) | Q(clock_offset_s__lt=-limit))
-
-
-class PileStateForm(BaseDialogForm):
-    """The state that a pile is put into."""
-
-    state = forms.ChoiceField(label=_("state"), choices=PileState, widget=UnfoldAdminSelectWidget)
+MOVING = _(
+    "Orders and records stay with the station where they were made. The new station's prices apply and are pushed."
+)
+RETIRING = _(
+    "It is in no list of drivers any more and gets no commands. Records that it still has are taken."
+)
 
 
 @admin.register(Pile, site=tenant_site)
@@ -187,19 +75,32 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         ("state", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         "is_online",
+        GunStateFilter,
+        ("brand", AllValuesFilter),
+        ("software_version", AllValuesFilter),
         ClockFilter,
     ]
-    search_fields = ["pile_code", "name", "station__name"]
-    search_help_text = _("Pile code, name or station")
+    search_fields = ["pile_code", "name", "station__name", "serial_no", "sim_no"]
+    search_help_text = _("Pile code, name, station, serial number or SIM card")
+    actions_list = ["batch_page", "import_page", *BackofficeAdmin.actions_list]
     inlines = [ConnectorInline]
     actions_detail = [
         "refresh_state",
         "sync_clock",
         MENU,
         {**CARD_MENU, "items": [*CARD_MENU["items"], "ask_cards"]},
-        "change_state",
+        {
+            "title": _("Manage"),
+            "icon": "tune",
+            "items": ["change_state", "move", "retire"],
+        },
     ]
-    actions = [f"selected_{button.method}" for button in BUTTONS]
+    actions = [
+        *(f"selected_{button.method}" for button in BUTTONS),
+        "selected_qr_sheet",
+        "selected_move",
+        "selected_retire",
+    ]
     export = [
         (_("pile code"), "pile_code"),
         (_("name"), "name"),
@@ -208,6 +109,8 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         (_("power (kW)"), "power_kw"),
         (_("brand"), "brand"),
         (_("model"), "model"),
+        (_("serial number"), "serial_no"),
+        (_("number of guns"), lambda row: len(row.connectors.all())),
         (_("state"), "get_state_display"),
         (_("online"), "is_online"),
         (_("last seen"), "last_seen_at"),
@@ -224,6 +127,8 @@ class PileAdmin(PileCommands, BackofficeAdmin):
                     ("station", "state_shown"),
                     ("kind", "power_kw"),
                     ("brand", "model"),
+                    ("serial_no", "produced_on"),
+                    ("maker_code", "unique_code"),
                 ],
             },
         ),
@@ -296,8 +201,8 @@ class PileAdmin(PileCommands, BackofficeAdmin):
         return self.inlines if obj else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The code of a registered pile stays."""
-        return [*self.readonly_fields, "pile_code"] if obj else ["state_shown"]
+        """The code of a registered pile stays, and another station is a button."""
+        return [*self.readonly_fields, "pile_code", "station"] if obj else ["state_shown"]
 
     def save_model(self, request: HttpRequest, obj: Pile, form: Any, change: bool) -> None:
         """A new pile goes through the service, which makes its guns and claims its code."""
@@ -329,6 +234,116 @@ class PileAdmin(PileCommands, BackofficeAdmin):
     def has_state_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may change the pile."""
         return self.allowed(request, "change_pile")
+
+    @dialog_button(
+        _("Move to another station"),
+        url="move",
+        icon="move_up",
+        permission="move",
+        text=MOVING,
+        form=MoveForm,
+    )
+    def move(self, request: HttpRequest, form: MoveForm, object_id: str) -> HttpResponse:
+        """Put it at another station."""
+        pile = self.row(request, object_id)
+        try:
+            self._move(request, [pile.pk], form)
+        except DomainError as error:
+            messages.error(request, str(error))
+        return self.back_to(request, pile)
+
+    @dialog_button(
+        _("Retire"),
+        url="retire",
+        icon="delete_sweep",
+        permission="retire",
+        text=RETIRING,
+        form=ReasonForm,
+        variant=ActionVariant.DANGER,
+    )
+    def retire(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
+        """Take it out of use for good."""
+        pile = self.row(request, object_id)
+        try:
+            self._retire(request, [pile.pk], form)
+        except DomainError as error:
+            messages.error(request, str(error))
+        return self.back_to(request, pile)
+
+    @admin.action(description=_("Move to another station"), permissions=["move"])
+    def selected_move(self, request: HttpRequest, queryset: QuerySet[Pile]) -> HttpResponse:
+        """Put the selected piles at another station: all of them or none."""
+        return ask_for_selection(
+            self,
+            request,
+            queryset,
+            name="selected_move",
+            form_class=MoveForm,
+            title=_("Move to another station"),
+            text=MOVING,
+            do=self._move,
+        )
+
+    @admin.action(description=_("Retire"), permissions=["retire"])
+    def selected_retire(self, request: HttpRequest, queryset: QuerySet[Pile]) -> HttpResponse:
+        """Take the selected piles out of use for good: all of them or none."""
+        return ask_for_selection(
+            self,
+            request,
+            queryset,
+            name="selected_retire",
+            form_class=ReasonForm,
+            title=_("Retire"),
+            text=RETIRING,
+            do=self._retire,
+        )
+
+    @admin.action(description=_("Sheet of QR codes (PDF)"), permissions=["view"])
+    def selected_qr_sheet(self, request: HttpRequest, queryset: QuerySet[Pile]) -> HttpResponse:
+        """The codes of the selected piles' guns, to print."""
+        guns = Connector.objects.filter(pile__in=queryset.order_by()).exclude(pile__state=PileState.RETIRED)
+        return qr_answer(self, request, guns, Layout.MEDIUM, str(self.opts.verbose_name_plural))
+
+    def _move(self, request: HttpRequest, pile_ids: list[int], form: MoveForm) -> None:
+        station, reason = form.cleaned_data["station"], form.cleaned_data["reason"]
+        names = dict(Station.objects.values_list("pk", "name"))
+        with transaction.atomic():
+            moved = fleet.move_piles(pile_ids=pile_ids, station=station, actor=staff_actor(request))
+            for pile in Pile.objects.filter(pk__in=moved).order_by("pk"):
+                before = names[moved[pile.pk][1]]
+                self.audit(request, "moved", pile, changes={"station": [before, station.name]}, reason=reason)
+        text = ngettext("%(count)s pile is moved.", "%(count)s piles are moved.", len(moved))
+        messages.success(request, text % {"count": len(moved)})
+
+    def _retire(self, request: HttpRequest, pile_ids: list[int], form: ReasonForm) -> None:
+        reason = form.cleaned_data["reason"]
+        with transaction.atomic():
+            retired = fleet.retire_piles(pile_ids=pile_ids, actor=staff_actor(request))
+            for pile in Pile.objects.filter(pk__in=retired).order_by("pk"):
+                changes = {"state": [retired[pile.pk][1], pile.state]}
+                self.audit(request, "state_changed", pile, changes=changes, reason=reason)
+        text = ngettext("%(count)s pile is retired.", "%(count)s piles are retired.", len(retired))
+        messages.success(request, text % {"count": len(retired)})
+
+    def has_move_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may move piles."""
+        return self.allowed(request, "move_pile")
+
+    def has_retire_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may retire piles."""
+        return self.allowed(request, "retire_pile")
+
+    # --- Registering many ---
+
+    @action(description=_("Register several"), url_path="batch", icon="playlist_add", permissions=["add"])
+    def batch_page(self, request: HttpRequest) -> Any:
+        """A page of its own."""
+        return BatchPage.as_view(model_admin=self)(request)
+
+    @action(description=_("Import"), url_path="import", icon="upload_file", permissions=["add"])
+    def import_page(self, request: HttpRequest) -> Any:
+        """A page of its own."""
+        return ImportPage.as_view(model_admin=self)(request)
 
     # --- Columns ---
 

@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.enums import ActionVariant
 
@@ -29,6 +28,7 @@ from apps.piles.command_pages.dialogs import (
     UpdateForm,
     WorkForm,
 )
+from apps.piles.command_pages.selection import asking_page
 from apps.piles.command_pages.sending import Commanding, batch_made, send_batch, send_from_page, to_dialog
 from apps.piles.commands import MoveLock
 from apps.piles.models import Connector, Pile
@@ -182,19 +182,15 @@ class PileCommands(CommandButtons, PileCardButtons):
                 self, request, lambda: form.commands(chosen), form, scope=bulk.scope_of(chosen)
             )
             return answer or HttpResponseRedirect(request.get_full_path())
-        context = {
-            **self.admin_site.each_context(request),
-            "title": button.title,
-            "text": button.text,
-            "form": form,
-            "opts": self.opts,
-            "count": queryset.count(),
-            "first": list(queryset[:10]),
-            "selected": request.POST.getlist(admin.helpers.ACTION_CHECKBOX_NAME),
-            "chosen_action": f"selected_{button.method}",
-            "select_across": request.POST.get("select_across", "0"),
-        }
-        return TemplateResponse(request, "backoffice/bulk_command.html", context)
+        return asking_page(
+            self,
+            request,
+            queryset,
+            name=f"selected_{button.method}",
+            form=form,
+            title=button.title,
+            text=button.text,
+        )
 
 
 class StationCommands(CommandButtons, CardButtons):

@@ -59,7 +59,7 @@ COUNTS = {
     "piles.connector": 7,
     "piles.newdevice": 5,
     "piles.offlinecard": 6,
-    "piles.pile": 8,
+    "piles.pile": 10,
     "piles.pilecommand": 4,
     "piles.updateserver": 5,
     "pricing.priceassignment": 7,
