@@ -82,6 +82,7 @@ def running_system(fleet: int) -> Iterator[LiveSystem]:
         "PORT": str(port),
         "YKC_PORT": str(ykc_port),
         "FLEET": str(fleet),
+        "BUILD_PAGES": "0",
     }
     with pytest.MonkeyPatch.context() as patch, log.open("wb") as console:
         for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
