@@ -194,7 +194,7 @@ def _values(company: int) -> dict[str, Any]:
     version = PriceVersion.objects.get()
     return {
         "version": version.pk,
-        "tariff": Jsonb(version.tariff),
+        "tariff": Jsonb(version.to_tariff().to_json()),
         "company": company,
         "now": now(),
     }
