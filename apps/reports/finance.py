@@ -243,18 +243,24 @@ def report(
     question: Question, *, sort: str = "", falling: bool = True, offset: int = 0, limit: int | None = None
 ) -> Report:
     """Answer a question. Rows come by `sort` (one of SORTS), else in the order of time or by what is due."""
-    rows = _rows(question)
-    total = _sums(rows.aggregate(**_AGGREGATES))
-    grouped = rows.order_by().annotate(key=_KEY[question.group]).values("key").annotate(**_AGGREGATES)
+    total = _sums(_rows(question, Grain.STATION).aggregate(**_AGGREGATES))  # the shortest way to the same
+    keyed = _rows(question, question.grain).order_by().annotate(key=_KEY[question.group]).values("key")
+    if sort in _SORT or question.group not in IN_TIME:
+        place = _SORT.get(sort, _SORT["due"])
+        order = [F("place").desc(nulls_last=True) if falling else F("place").asc(nulls_first=True), "key"]
+    else:
+        place, order = None, ["key"]
+    if question.grain == Grain.GUN and limit is not None:  # all figures only of the guns that are shown
+        keys = list(keyed.annotate(place=place).order_by(*order)[offset : offset + limit + 1])
+        shown = [row["key"] for row in keys]
+        nobody = Q(key=None) if None in shown else Q()
+        keyed, offset = keyed.filter(Q(key__in=[key for key in shown if key is not None]) | nobody), 0
+    grouped = keyed.annotate(**_AGGREGATES)
     if question.group in (Group.SOURCE, Group.CUSTOMER):
         grouped = grouped.exclude(key="", s_channel_fee=0)  # how long guns were there has no source
-    if sort in _SORT or question.group not in IN_TIME:
-        by = _SORT.get(sort, _SORT["due"])
-        grouped = grouped.annotate(place=by).order_by(
-            F("place").desc(nulls_last=True) if falling else F("place").asc(nulls_first=True), "key"
-        )
-    else:
-        grouped = grouped.order_by("key")
+    if place is not None:
+        grouped = grouped.annotate(place=place)
+    grouped = grouped.order_by(*order)
     found = list(grouped[offset : None if limit is None else offset + limit + 1])
     page = found if limit is None else found[:limit]
     names = _names(question.group, [row["key"] for row in page])
@@ -273,8 +279,8 @@ def _sums(row: dict[str, Any]) -> Sums:
     )
 
 
-def _rows(question: Question) -> QuerySet[Rollup]:
-    rows = Rollup.objects.filter(_periods(question), grain=question.grain)
+def _rows(question: Question, grain: Grain) -> QuerySet[Rollup]:
+    rows = Rollup.objects.filter(_periods(question), grain=grain)
     if question.stations is not None:
         rows = rows.filter(station__in=question.stations)
     if question.source:

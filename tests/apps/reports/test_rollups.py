@@ -194,6 +194,9 @@ def test_a_fee_that_no_payment_bears_is_nobodys_but_in_the_total(clock: Any) -> 
     assert clean()
     for group in Group:
         assert sum(sums.channel_fee for sums in by(group).values()) == yuan("0.31"), group
+    for group in (Group.PILE, Group.GUN):
+        page = finance.report(Question(DAY, DAY, group), limit=5)
+        assert {row.label: row.sums.channel_fee for row in page.rows}["未归属"] == yuan("0.31")
     assert by(Group.STATION)["未归属"].channel_fee == yuan("0.31")
     assert total(source="app").channel_fee == 0
 

@@ -262,7 +262,7 @@ ORDERS = _insert(
     {
         "id": "%(base)s + n",
         "order_no": "'L' || %(base)s + n",
-        "transaction_no": "lpad((%(base)s + n)::text, 32, '7')",
+        "transaction_no": "'7' || lpad((%(base)s + n)::text, 31, '0')",
         "request_key": "'l' || %(base)s + n",
         "source": "CASE WHEN n %% 10 < 8 THEN 'app' WHEN n %% 10 = 8 THEN 'card' ELSE 'vin' END",
         "customer_id": "driver_id",
@@ -297,7 +297,7 @@ ORDERS = _insert(
 LIVE = _insert(
     {
         "order_no": "'LIVE' || gun.id",
-        "transaction_no": "lpad(gun.id::text, 32, '8')",
+        "transaction_no": "'8' || lpad(gun.id::text, 31, '0')",
         "request_key": "'live' || gun.id",
         "customer_id": "driver.id",
         "station_id": "gun.station_id",
