@@ -196,6 +196,8 @@ def _values(company: int) -> dict[str, Any]:
         "version": version.pk,
         "tariff": Jsonb(version.to_tariff().to_json()),
         "company": company,
+        "guns": Connector.objects.count(),
+        "drivers": Customer.objects.count(),
         "now": now(),
     }
 
@@ -245,9 +247,9 @@ def _literal(field: models.Field, sample: Order) -> str:
 
 
 # Numbered guns and drivers: order n of a day takes them by arithmetic, always the same.
-_GUNS = """(SELECT c.id, p.station_id, row_number() OVER (ORDER BY c.id) - 1 AS place, count(*) OVER () AS total
+_GUNS = """(SELECT c.id, p.station_id, row_number() OVER (ORDER BY c.id) - 1 AS place
     FROM piles_connector c JOIN piles_pile p ON p.id = c.pile_id) gun"""
-_DRIVERS = """(SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS total
+_DRIVERS = """(SELECT id, row_number() OVER (ORDER BY id) - 1 AS place
     FROM customers_customer) driver"""
 _FLAT_KWH = "round(5 + 40 * ((n * 7919 + %(salt)s * 31) %% 9973) / 9973.0, 4)"
 _PEAK_KWH = "round(2 + 15 * ((n * 104729 + %(salt)s * 17) %% 9967) / 9967.0, 4)"
@@ -291,8 +293,8 @@ ORDERS = _insert(
             {_PEAK_KWH} AS peak_kwh, %(opened)s + (n + 1) * %(step)s AS ended,
             interval '1 minute' * (15 + (n * 31 + %(salt)s) %% 60) AS length
          FROM generate_series(0::bigint, %(count)s - 1) n
-         JOIN {_GUNS} ON gun.place = (n * 7919 + %(salt)s * 13) %% gun.total
-         JOIN {_DRIVERS} ON driver.place = (n * 3571 + %(salt)s * 7) %% driver.total ORDER BY n) made""",  # noqa: S608
+         JOIN {_GUNS} ON gun.place = (n * 7919 + %(salt)s * 13) %% %(guns)s
+         JOIN {_DRIVERS} ON driver.place = (n * 3571 + %(salt)s * 7) %% %(drivers)s ORDER BY n) made""",  # noqa: S608
 )
 LIVE = _insert(
     {
