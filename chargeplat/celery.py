@@ -37,6 +37,7 @@ app.conf.beat_schedule = {
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "accounts.purge": crontab(hour="4", minute="30"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
+        "reports.sample_online": crontab(minute="*/10"),
         # Asked every hour of the night: a call that no worker took is dropped, and what is done is not done again.
         "orders.close_books": crontab(hour="1-6", minute="20"),
     }.items()

@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from apps.backoffice import approvals, diff, scope, shown
+from apps.backoffice import approvals, diff, scope, shown, todo
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.enums import ApprovalRule, ApprovalState
 from apps.backoffice.models import Approval, ApprovalPolicy
@@ -416,3 +416,15 @@ class ApprovalPolicyAdmin(ReadOnlyAdmin):
     def updated_shown(self, obj: ApprovalPolicy) -> str:
         """To the minute."""
         return shown.moment(obj.updated_at)
+
+
+todo.add(
+    todo.Todo(
+        _("Approvals that wait for me"),
+        "backoffice.view_approval",
+        "admin:backoffice_approval_changelist",
+        lambda request: Approval.objects.filter(may_decide(request)),
+        "whose=mine",
+        follows_place=False,
+    )
+)

@@ -7,7 +7,7 @@ is closed until somebody has thought about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import reduce
 from operator import or_
 from typing import Any, TypeVar
@@ -76,6 +76,17 @@ def sees_station(user: Any, station_id: int | None) -> bool:
 def limited_models() -> list[type[Model]]:
     """Return the models of which a scope leaves rows out."""
     return [model for model, rule in _rules.items() if rule]
+
+
+def is_of_stations(model: type[Model]) -> bool:
+    """Return whether rows of `model` belong to stations (or people), so that a scope leaves some out."""
+    return _rules.get(model) is not None
+
+
+def at_stations(model: type[Model], user: Any, stations: Collection[int]) -> Q:
+    """Return which rows of a model of limited ones are seen by a person who looks at these stations only."""
+    rule = _rules[model]
+    return rule(user, frozenset(stations)) if rule else Q()
 
 
 def condition(model: type[Model], user: Any) -> Q | None:

@@ -7,4 +7,4 @@ class OrdersConfig(AppConfig):
     verbose_name = _("Orders")
 
     def ready(self) -> None:
-        from apps.orders import receivers, scopes  # noqa: F401 - they connect and register themselves
+        from apps.orders import receivers, scopes, todos  # noqa: F401 - they register themselves

@@ -7,4 +7,4 @@ class PilesConfig(AppConfig):
     verbose_name = _("Piles")
 
     def ready(self) -> None:
-        from apps.piles import scopes  # noqa: F401 - says what staff see
+        from apps.piles import scopes, todos  # noqa: F401 - they register themselves

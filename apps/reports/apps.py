@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class ReportsConfig(AppConfig):
     name = "apps.reports"
     verbose_name = _("Reports")
+
+    def ready(self) -> None:
+        from apps.reports import overview_pages
+
+        overview_pages.add_pages()

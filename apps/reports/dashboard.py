@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Count, Q
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.urls import reverse
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
-from apps.backoffice import scope
-from apps.backoffice.approval_pages import may_decide
-from apps.backoffice.models import Approval
+from apps.backoffice import todo
+from apps.backoffice.todo import Place
 from apps.common.schema import in_public
 from apps.common.time import business_day, now
 from apps.piles.enums import ConnectorState
-from apps.reports import selectors
+from apps.reports import places, selectors
+from apps.reports.places import Chosen, NoSuchPlace, States
+from apps.reports.samples import online_a_day_ago
+from apps.reports.selectors import Change, Sums
+from apps.sites.models import Station
 from apps.tenancy.models import Tenant, TenantState
 
 CHART_DAYS = 14
+HOUR_DAYS = 7
+COMPARED_DAYS = 60
+FIGURES_KEPT_S = 10
+HISTORY_KEPT_S = 60
+"""Everybody who looks at one place shares its figures for so long: pages that are open renew themselves."""
+
 GUN_TONES = (
     (ConnectorState.CHARGING, "info"),
     (ConnectorState.IDLE, "success"),
@@ -28,180 +41,253 @@ GUN_TONES = (
     (ConnectorState.FAULT, "danger"),
     (ConnectorState.OFFLINE, "neutral"),
 )
+_REMEMBERED = "overview_at"
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the overview to the context of a back office's first page; money and guns only to who may see them."""
+    """Add the overview to the context of a back office's first page; money and guns only to who may see them.
+
+    `?at=` chooses a place of the tree, which the session remembers; `?part=now` leaves out what is of earlier days.
+    """
     context["title"] = _("Overview")
     if in_public():
         return {**context, **platform_overview(request)}
-    moment = now()
-    overview: dict[str, Any] = {"overview_at": moment}
     can = request.user.has_perm  # type: ignore[union-attr]
-    seen = scope.stations_of(request.user)
+    moment = now()
+    chosen = _chosen(request) if can("sites.view_station") else Chosen()
+    seen = places.stations_seen(request.user)
+    here = here_of(chosen, seen)
+    states = places.guns_by_station([station.pk for station in seen]) if can("piles.view_connector") else {}
+    overview: dict[str, Any] = {
+        "overview_at": moment,
+        "chosen": chosen,
+        "figures": [],
+        "todo": todo.waiting(request, chosen.place),
+    }
     if can("orders.view_order"):
-        overview |= {
-            "figures": figures(selectors.today(at=moment, station_ids=seen)),
-            "days": days(moment, seen),
-            "stations": selectors.stations(at=moment, station_ids=seen),
-        }
+        overview["figures"] = business(moment, here)
     if can("piles.view_connector"):
-        overview |= guns(seen)
-    overview["todo"] = todo(request)
+        overview |= guns(moment, here, states_at(here, states), is_everywhere=chosen.place.is_everywhere)
+    if can("sites.view_station"):
+        overview["tree"] = places.tree(seen, states, chosen)
+        overview["tree_states"] = {station.pk: _tree_states(states.get(station.pk, {})) for station in seen}
+        if chosen.station and can("piles.view_connector"):
+            overview["open_piles"] = places.piles_of(chosen.station, request.user)
+    if can("orders.view_order") and request.GET.get("part") != "now":
+        overview |= history(moment, here)
+        shown = [station for station in seen if station.pk in (here.stations or ())]
+        overview["stations"] = selectors.station_lines(
+            shown, states, selectors.by_station(at=moment, place=here)
+        )
     return {**context, **overview}
 
 
-def figures(today: selectors.Today) -> list[dict[str, Any]]:
-    """Return the three figures of the day as tiles."""
+def _chosen(request: HttpRequest) -> Chosen:
+    """The place that was asked for, or the one of last time as long as it is there."""
+    asked = request.GET.get("at")
+    try:
+        found = places.choose(request.session.get(_REMEMBERED, "") if asked is None else asked, request.user)
+    except NoSuchPlace:
+        if asked is not None:
+            raise Http404 from None
+        found = Chosen()
+    if request.GET.get("part") != "now" and found.key != request.session.get(_REMEMBERED, ""):
+        request.session[_REMEMBERED] = found.key
+    return found
+
+
+def here_of(chosen: Chosen, seen: Sequence[Station]) -> Place:
+    """The place with its stations by name, which is what the figures' indexes go by."""
+    if chosen.place.is_everywhere:
+        return Place(frozenset(station.pk for station in seen))
+    return chosen.place
+
+
+def states_at(here: Place, states: Mapping[int, States]) -> States:
+    """Return the guns of a place by state, from those of its stations."""
+    if here.pile:
+        return selectors.gun_states(place=here)
+    stations = here.stations or frozenset()
+    return {
+        state: sum(states.get(station, {}).get(state, 0) for station in stations) for state in ConnectorState
+    }
+
+
+def _tree_states(states: States) -> list[Any]:
+    """Charging, guns, tone: what the tree shows of a station."""
+    return [
+        states.get(ConnectorState.CHARGING, 0),
+        sum(states.values()),
+        places.tone_of(states),
+    ]
+
+
+def business(moment: datetime, here: Place) -> list[dict[str, Any]]:
+    """Return the tiles of money and energy, against yesterday until the same time of day."""
+    return _kept("today", moment, here, FIGURES_KEPT_S, _business)  # type: ignore[no-any-return]
+
+
+def _business(moment: datetime, here: Place) -> list[dict[str, Any]]:
+    today = selectors.today(at=moment, place=here)
+    starts = selectors.start_rate(at=moment, place=here)
     return [
         _tile(_("Energy today"), f"{today.energy.today:.1f}", pgettext("unit", "kWh"), today.energy),
         _tile(_("Income today"), f"{today.income.today:.2f}", pgettext("unit", "yuan"), today.income),
         _tile(_("Orders today"), str(today.orders.today), pgettext("unit", "orders"), today.orders),
+        _rate_tile(_("Starts that succeeded"), starts, reverse("admin:orders_order_changelist")),
     ]
 
 
-def _tile(title: str, value: str, unit: str, change: selectors.Change) -> dict[str, Any]:
+def _tile(title: str, value: str, unit: str, change: Change) -> dict[str, Any]:
     percent = change.percent
-    tone = "neutral" if not percent else "success" if percent > 0 else "danger"
     sign = f"{percent:+}%" if percent is not None else ""
-    return {"title": title, "value": value, "unit": unit, "change": sign, "tone": tone}
+    return {"title": title, "value": value, "unit": unit, "change": sign, "tone": _tone(percent)}
 
 
-def days(moment: Any, station_ids: selectors.Stations = None) -> dict[str, Any]:
-    """Return the last days as rows of a table and as the series of its chart (numbers as text until drawn)."""
-    rows = selectors.by_day(last=business_day(moment), days=CHART_DAYS, station_ids=station_ids)
+def _rate_tile(title: str, rate: Change, link: str, note: str = "") -> dict[str, Any]:
+    value = "–" if rate.today is None else f"{rate.today:.1f}"
+    points = rate.points
+    change = _("%(points)s points") % {"points": f"{points:+}"} if points is not None else ""
     return {
-        "rows": [{"day": day, "sums": sums} for day, sums in reversed(rows)],
-        "chart": {
-            "days": [f"{day:%m-%d}" for day, _sums in rows],
-            "electricity": [str(sums.electricity_fee) for _day, sums in rows],
-            "service": [str(sums.service_fee) for _day, sums in rows],
-            "energy": [str(sums.energy_kwh) for _day, sums in rows],
-            "names": {
-                "electricity": _("electricity fee"),
-                "service": _("service fee"),
-                "energy": _("energy"),
-                "yuan": pgettext("unit", "yuan"),
-                "kwh": pgettext("unit", "kWh"),
-            },
-        },
+        "title": title,
+        "value": value,
+        "unit": "" if rate.today is None else "%",
+        "change": change,
+        "tone": _tone(points),
+        "link": link,
+        "note": note,
     }
 
 
-def guns(station_ids: selectors.Stations = None) -> dict[str, Any]:
+def _tone(change: Decimal | None) -> str:
+    return "neutral" if not change else "success" if change > 0 else "danger"
+
+
+def guns(moment: datetime, here: Place, states: States, *, is_everywhere: bool) -> dict[str, Any]:
     """Return the online rate and the guns by state, each with a link to the gun wall."""
-    states = selectors.gun_states(station_ids=station_ids)
     total = sum(states.values())
-    online = total - states[ConnectorState.OFFLINE]
+    online = total - states.get(ConnectorState.OFFLINE, 0)
     wall = reverse("admin:piles_connector_changelist")
+    where = "" if is_everywhere else f"&{todo.station_query('pile__station', here.stations or ())}"
+    before = None if here.pile else online_a_day_ago(moment, here.stations)
+    rate = Change(
+        Decimal(online) * 100 / total if total else None,
+        Decimal(before[0]) * 100 / before[1] if before else None,
+    )
+    note = _("%(online)s of %(total)s") % {"online": online, "total": total}
     return {
-        "online": {
-            "percent": f"{Decimal(online) * 100 / total:.1f}" if total else "–",
-            "online": online,
-            "total": total,
-            "link": f"{wall}?status__state__exact={ConnectorState.OFFLINE.value}",
-        },
+        "online": _rate_tile(
+            _("Guns online"), rate, f"{wall}?status__state__exact={ConnectorState.OFFLINE.value}{where}", note
+        ),
         "gun_states": [
             {
                 "label": state.label,
                 "tone": tone,
-                "count": states[state],
-                "link": f"{wall}?status__state__exact={state.value}",
+                "count": states.get(state, 0),
+                "link": f"{wall}?status__state__exact={state.value}{where}",
             }
             for state, tone in GUN_TONES
         ],
     }
 
 
-def todo(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return what waits for a person, of what this person may see: work first, with links to the lists."""
-    person: Any = request.user
-    waiting = selectors.todo(
-        seen=lambda rows: scope.narrow(rows, person), station_ids=scope.stations_of(person)
+def history(moment: datetime, here: Place) -> dict[str, Any]:
+    """Return the last days and the hours of the day as rows of tables and series of charts, and 7 and 30 days compared.
+
+    Numbers are text until they are drawn. Today counts as far as it is; comparisons end with yesterday.
+    """
+    return _kept("history", moment, here, HISTORY_KEPT_S, _history)
+
+
+def _history(moment: datetime, here: Place) -> dict[str, Any]:
+    today = business_day(moment)
+    sums = dict(selectors.by_day(last=today, days=COMPARED_DAYS + 1, place=here))
+    return {
+        "days": days([(day, sums[day]) for day in sorted(sums)[-CHART_DAYS:]]),
+        "hours": hours(today, here),
+        "spans": [_span(one) for one in selectors.spans(sums, last=today - timedelta(days=1))],
+    }
+
+
+def _kept(name: str, moment: datetime, here: Place, seconds: int, work_out: Callable[..., Any]) -> Any:
+    """Return what `work_out` says of a place, the same to everybody for so many seconds; in the reader's language."""
+    where = repr((sorted(here.stations or ()), here.pile, here.gun))
+    digest = sha256(where.encode()).hexdigest()[:32]
+    key = f"overview:{name}:{business_day(moment)}:{get_language()}:{digest}"
+    found = cache.get(key)
+    if found is None:
+        found = work_out(moment, here)
+        cache.set(key, found, seconds)
+    return found
+
+
+def days(rows: Sequence[tuple[date, Sums]]) -> dict[str, Any]:
+    """Return days as rows of a table, newest first, and as the series of its chart."""
+    return {
+        "rows": [{"day": day, "sums": sums} for day, sums in reversed(rows)],
+        "chart": {
+            "labels": [f"{day:%m-%d}" for day, _sums in rows],
+            "series": _series([sums for _day, sums in rows]),
+            "names": _names(),
+        },
+    }
+
+
+def hours(today: date, here: Place) -> dict[str, Any]:
+    """Return the hours of the day in which charges began, on average of the last full days."""
+    sums = selectors.by_hour(
+        first=today - timedelta(days=HOUR_DAYS), last=today - timedelta(days=1), place=here
     )
-    items = [
-        (
-            "piles.view_connector",
-            _("Faulty guns"),
-            waiting.faults,
-            "piles_connector",
-            "status__state__exact=fault",
-        ),
-        (
-            "orders.view_abnormalorder",
-            _("Abnormal orders"),
-            waiting.abnormal,
-            "orders_abnormalorder",
-            "",
-        ),
-        (
-            "orders.view_transactionrecord",
-            _("Quarantined records"),
-            waiting.quarantined,
-            "orders_transactionrecord",
-            "state__exact=quarantined",
-        ),
-        (
-            "wallet.view_channelday",
-            _("Channel differences"),
-            waiting.channel_differences,
-            "wallet_channeldifference",
-            "state__exact=open",
-        ),
-        (
-            "orders.view_energyday",
-            _("Energy differences"),
-            waiting.energy_differences,
-            "orders_energydifference",
-            "state__exact=open",
-        ),
-        (
-            "orders.view_orderrefund",
-            _("Order refunds to review"),
-            waiting.order_refunds,
-            "orders_orderrefund",
-            "state__exact=applied",
-        ),
-        (
-            "wallet.view_walletrefund",
-            _("Wallet refunds to review"),
-            waiting.wallet_refunds,
-            "wallet_walletrefund",
-            "open=review",
-        ),
-        (
-            "wallet.view_walletrefundpart",
-            _("Refunds to transfer by hand"),
-            waiting.transfers,
-            "wallet_walletrefundpart",
-            "state__exact=manual",
-        ),
-        ("piles.view_alarm", _("Open alarms"), waiting.alarms, "piles_alarm", "open=1"),
-        (
-            "backoffice.view_approval",
-            _("Approvals that wait for me"),
-            scope.narrow(Approval.objects.filter(may_decide(request)), person).count(),
-            "backoffice_approval",
-            "whose=mine",
-        ),
-        (
-            "wallet.view_ledgercheck",
-            _("Ledger differences"),
-            waiting.ledger_differences,
-            "wallet_ledgercheck",
-            "",
-        ),
-    ]
-    found = [
+    rows = [
         {
-            "label": label,
-            "count": count,
-            "link": reverse(f"admin:{page}_changelist") + (f"?{query}" if query else ""),
+            "hour": f"{hour:02d}:00",
+            "orders": f"{Decimal(one.orders) / HOUR_DAYS:.1f}",
+            "energy": f"{one.energy_kwh / HOUR_DAYS:.1f}",
         }
-        for permission, label, count, page, query in items
-        if request.user.has_perm(permission)  # type: ignore[union-attr]
+        for hour, one in enumerate(sums)
     ]
-    return sorted(found, key=lambda item: not item["count"])
+    return {
+        "rows": rows,
+        "chart": {
+            "labels": [row["hour"] for row in rows],
+            "series": {"orders": [row["orders"] for row in rows], "energy": [row["energy"] for row in rows]},
+            "names": _names(),
+        },
+    }
+
+
+def _series(sums: Sequence[Sums]) -> dict[str, list[str]]:
+    return {
+        "electricity": [str(one.electricity_fee) for one in sums],
+        "service": [str(one.service_fee) for one in sums],
+        "energy": [str(one.energy_kwh) for one in sums],
+    }
+
+
+def _names() -> dict[str, str]:
+    return {
+        "electricity": _("electricity fee"),
+        "service": _("service fee"),
+        "energy": _("energy"),
+        "orders": _("orders"),
+        "yuan": pgettext("unit", "yuan"),
+        "kwh": pgettext("unit", "kWh"),
+    }
+
+
+def _span(span: selectors.Span) -> dict[str, Any]:
+    pairs = (
+        (_("Energy"), pgettext("unit", "kWh"), span.now.energy_kwh, span.before.energy_kwh, "{:.1f}"),
+        (_("Income"), pgettext("unit", "yuan"), span.now.income, span.before.income, "{:.2f}"),
+        (_("Orders"), pgettext("unit", "orders"), span.now.orders, span.before.orders, "{}"),
+    )
+    return {
+        "days": span.days,
+        "rows": [
+            {**_tile(title, form.format(now_), unit, Change(now_, before)), "before": form.format(before)}
+            for title, unit, now_, before, form in pairs
+        ],
+    }
 
 
 def platform_overview(request: HttpRequest) -> dict[str, Any]:

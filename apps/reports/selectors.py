@@ -1,61 +1,81 @@
-"""Figures of the overview. Days are those of Asia/Shanghai; an order counts on the day it was settled."""
+"""Figures of the overview. Days are those of Asia/Shanghai; an order counts on the day it was settled.
+
+Days that are over are read from the rollups. The running day, and days that nobody has summed up since they ended, are
+read from the orders themselves, which an index finds by time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce, ExtractHour, TruncDate
 
-from apps.common.differences import DifferenceState
+from apps.backoffice.todo import EVERYWHERE, Place
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI, business_day, day_bounds
-from apps.orders.enums import OrderRefundState, OrderState, RecordState
-from apps.orders.models import EnergyDifference, Order, OrderRefund, TransactionRecord
+from apps.orders.enums import OrderState, StopReason
+from apps.orders.models import Order
 from apps.piles.enums import ConnectorState, PileState
-from apps.piles.models import Alarm, ConnectorStatus
+from apps.piles.models import ConnectorStatus
+from apps.reports.enums import Grain, Period
+from apps.reports.models import RolledPeriod, Rollup
+from apps.reports.places import States
 from apps.sites.models import Station
-from apps.wallet.enums import PartState, RefundState
-from apps.wallet.models import ChannelDifference, LedgerCheck, WalletRefund, WalletRefundPart
 
 NO_ENERGY = Decimal("0.0000")
-Stations = Collection[int] | None
-"""Ids of the stations that figures are of; None for all."""
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Sums of settled orders: energy kWh, fees yuan (before anything is paid from bonus)."""
 
-    orders: int
-    energy_kwh: Decimal
-    electricity_fee: Decimal
-    service_fee: Decimal
+    orders: int = 0
+    energy_kwh: Decimal = NO_ENERGY
+    electricity_fee: Decimal = ZERO
+    service_fee: Decimal = ZERO
 
     @property
     def income(self) -> Decimal:
         """Electricity and service fee, yuan."""
         return self.electricity_fee + self.service_fee
 
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(
+            self.orders + other.orders,
+            self.energy_kwh + other.energy_kwh,
+            self.electricity_fee + other.electricity_fee,
+            self.service_fee + other.service_fee,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A figure of today and the same figure of yesterday until this time of day."""
+    """A figure and the one that it is compared with; None where nothing is known."""
 
-    today: Decimal | int
-    before: Decimal | int
+    today: Decimal | int | None
+    before: Decimal | int | None
 
     @property
     def percent(self) -> Decimal | None:
-        """By how much today is more (+) or less (−), one place; None without a figure to compare with."""
-        if not self.before:
+        """By how much it is more (+) or less (−), per cent, one place; None without a figure to compare with."""
+        if not self.before or self.today is None:
             return None
         ratio = (Decimal(self.today) - Decimal(self.before)) / Decimal(self.before) * 100
         return ratio.quantize(Decimal("0.1"))
+
+    @property
+    def points(self) -> Decimal | None:
+        """The difference of two rates, in points; None if one is unknown."""
+        if self.before is None or self.today is None:
+            return None
+        return (Decimal(self.today) - Decimal(self.before)).quantize(Decimal("0.1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +88,43 @@ class Today:
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
-    """What waits for a person."""
+class Span:
+    """A number of days up to yesterday, against as many before."""
 
-    faults: int
-    abnormal: int
-    quarantined: int
-    channel_differences: int
-    energy_differences: int
-    alarms: int
-    ledger_differences: int
-    order_refunds: int
-    wallet_refunds: int
-    transfers: int
+    days: int
+    now: Sums
+    before: Sums
 
 
 @dataclass(frozen=True, slots=True)
 class StationLine:
-    """A station with its guns and its figures of today."""
+    """A station with its guns by state and its figures of today."""
 
     station: Station
-    guns: int
-    charging: int
-    faults: int
+    states: States
     sums: Sums
 
+    @property
+    def guns(self) -> int:
+        """How many are in service."""
+        return sum(self.states.values())
 
-def today(*, at: datetime, station_ids: Stations = None) -> Today:
+    @property
+    def charging(self) -> int:
+        """How many of them charge."""
+        return self.states.get(ConnectorState.CHARGING, 0)
+
+    @property
+    def faults(self) -> int:
+        """How many of them have a fault."""
+        return self.states.get(ConnectorState.FAULT, 0)
+
+
+def today(*, at: datetime, place: Place = EVERYWHERE) -> Today:
     """Return the figures of the business day of `at` until `at`, and of the day before until the same time."""
     start, _end = day_bounds(business_day(at))
-    now_sums = settled_between(start, at, station_ids=station_ids)
-    day = timedelta(days=1)
-    then_sums = settled_between(start - day, at - day, station_ids=station_ids)
+    now_sums = settled_between(start, at, place=place)
+    then_sums = settled_between(start - DAY, at - DAY, place=place)
     return Today(
         energy=Change(now_sums.energy_kwh, then_sums.energy_kwh),
         income=Change(now_sums.income, then_sums.income),
@@ -107,83 +132,148 @@ def today(*, at: datetime, station_ids: Stations = None) -> Today:
     )
 
 
-def settled_between(start: datetime, end: datetime, *, station_ids: Stations = None) -> Sums:
+def settled_between(start: datetime, end: datetime, *, place: Place = EVERYWHERE) -> Sums:
     """Return the sums of orders settled from `start` until before `end`."""
-    return _sums(_settled(start, end, station_ids).aggregate(**_AGGREGATES))
+    return _sums(_settled(start, end, place).aggregate(**_AGGREGATES))
 
 
-def by_day(*, last: date, days: int = 14, station_ids: Stations = None) -> list[tuple[date, Sums]]:
+def by_day(*, last: date, days: int = 14, place: Place = EVERYWHERE) -> list[tuple[date, Sums]]:
     """Return the sums of each of `days` business days up to `last`, oldest first, days without orders as zeros."""
     first = last - timedelta(days=days - 1)
-    start, _end = day_bounds(first)
-    _start, end = day_bounds(last)
-    rows = (
-        _settled(start, end, station_ids)
-        .annotate(day=TruncDate("settled_at", tzinfo=SHANGHAI))
-        .order_by()
-        .values("day")
-        .annotate(**_AGGREGATES)
+    found = _summed(first, last, place, Grain.STATION)
+    return [(day, found.get(day, Sums())) for day in (first + timedelta(days=n) for n in range(days))]
+
+
+def by_hour(*, first: date, last: date, place: Place = EVERYWHERE) -> list[Sums]:
+    """Return the sums for each hour of the day (24) in which charges began, of orders settled on these days."""
+    if place.pile or place.gun:  # the rollups have no hours of guns; one pile's orders are few
+        found = _from_orders(first, last, place, _HOUR)
+    else:
+        found = _summed(first, last, place, Grain.HOUR)
+    return [found.get(hour, Sums()) for hour in range(24)]
+
+
+def _summed(first: date, last: date, place: Place, grain: Grain) -> dict[Any, Sums]:
+    """Return sums by day or hour (`grain`): of days that were rolled up from the rollups, of others from orders."""
+    key, of_order = _KEYS[grain]
+    asked = RolledPeriod.objects.filter(period=Period.DAY, day__range=(first, last))
+    rolled = {day for day, at in asked.values_list("day", "rolled_at") if at >= day_bounds(day)[1]}
+    rows = Rollup.objects.filter(period=Period.DAY, day__range=(first, last), rolled_day__in=rolled)
+    if place.gun:
+        rows = rows.filter(grain=Grain.GUN, connector=place.gun)
+    elif place.pile:
+        rows = rows.filter(grain=Grain.GUN, connector__pile=place.pile)
+    else:
+        rows = rows.filter(grain=grain)
+        if place.stations is not None:
+            rows = rows.filter(station__in=place.stations)
+    found = {}
+    if rolled:
+        for row in rows.order_by().values(key).annotate(**_ROLLED):
+            found[row[key]] = Sums(row["o"], row["e"], row["ef"], row["sf"])
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    for _is_rolled, run in groupby(days, key=lambda day: day in rolled):
+        missing = list(run)
+        if _is_rolled:
+            continue
+        for value, sums in _from_orders(missing[0], missing[-1], place, of_order).items():
+            found[value] = found.get(value, Sums()) + sums
+    return found
+
+
+def _from_orders(first: date, last: date, place: Place, key: Any) -> dict[Any, Sums]:
+    start, end = day_bounds(first)[0], day_bounds(last)[1]
+    rows = _settled(start, end, place).annotate(key=key).order_by().values("key").annotate(**_AGGREGATES)
+    return {row["key"]: _sums(dict(row)) for row in rows}
+
+
+def spans(days: Mapping[date, Sums], *, last: date, lengths: tuple[int, ...] = (7, 30)) -> list[Span]:
+    """Return the last 7 and 30 days up to `last`, each against as many days before, from sums by day."""
+
+    def total(end: date, length: int) -> Sums:
+        return sum((days.get(end - timedelta(days=n), Sums()) for n in range(length)), Sums())
+
+    return [
+        Span(length, total(last, length), total(last - timedelta(days=length), length)) for length in lengths
+    ]
+
+
+def start_rate(*, at: datetime, place: Place = EVERYWHERE) -> Change:
+    """Return how many of the starts of the day until `at` led to a charge, per cent, and of yesterday until then.
+
+    Left out are starts that are still open and those that the driver cancelled; None without any start.
+    """
+    start, _end = day_bounds(business_day(at))
+    return Change(_start_rate(start, at, place), _start_rate(start - DAY, at - DAY, place))
+
+
+def _start_rate(start: datetime, end: datetime, place: Place) -> Decimal | None:
+    orders = _at(Order.objects.filter(created_at__gte=start, created_at__lt=end), place)
+    decided = orders.exclude(state__in=[OrderState.PENDING, OrderState.STARTING]).exclude(
+        fail_reason=StopReason.CANCELLED
     )
-    found = {row["day"]: _sums(dict(row)) for row in rows}
-    none = Sums(0, NO_ENERGY, ZERO, ZERO)
-    return [(day, found.get(day, none)) for day in (first + timedelta(days=n) for n in range(days))]
+    counts = decided.aggregate(
+        all=Count("pk"), failed=Count("pk", filter=Q(state=OrderState.FAILED) | ~Q(fail_reason=""))
+    )
+    if not counts["all"]:
+        return None
+    return Decimal(counts["all"] - counts["failed"]) * 100 / counts["all"]
 
 
-def gun_states(*, station_ids: Stations = None) -> dict[ConnectorState, int]:
+def gun_states(*, place: Place = EVERYWHERE) -> States:
     """Return how many guns of piles in service are in each state."""
     guns = ConnectorStatus.objects.filter(connector__pile__state=PileState.IN_SERVICE)
-    if station_ids is not None:
-        guns = guns.filter(connector__pile__station_id__in=station_ids)
+    if place.gun:
+        guns = guns.filter(connector=place.gun)
+    elif place.pile:
+        guns = guns.filter(connector__pile=place.pile)
+    elif place.stations is not None:
+        guns = guns.filter(connector__pile__station_id__in=list(place.stations))
     counts = dict(guns.order_by().values_list("state").annotate(Count("pk")))
     return {state: counts.get(state.value, 0) for state in ConnectorState}
 
 
-def todo(*, seen: Callable[[QuerySet], QuerySet] = lambda rows: rows, station_ids: Stations = None) -> Todo:
-    """Return what waits for a person; `seen` leaves of rows those that the person may see."""
-    return Todo(
-        faults=gun_states(station_ids=station_ids)[ConnectorState.FAULT],
-        abnormal=seen(Order.objects.filter(state=OrderState.ABNORMAL)).count(),
-        quarantined=seen(TransactionRecord.objects.filter(state=RecordState.QUARANTINED)).count(),
-        channel_differences=ChannelDifference.objects.filter(state=DifferenceState.OPEN).count(),
-        energy_differences=seen(EnergyDifference.objects.filter(state=DifferenceState.OPEN)).count(),
-        alarms=seen(Alarm.objects.filter(closed_at=None)).count(),
-        ledger_differences=LedgerCheck.objects.values_list("differences", flat=True).first() or 0,
-        order_refunds=seen(OrderRefund.objects.filter(state=OrderRefundState.APPLIED)).count(),
-        wallet_refunds=WalletRefund.objects.filter(
-            state__in=[RefundState.APPLIED, RefundState.RETURNED]
-        ).count(),
-        transfers=WalletRefundPart.objects.filter(
-            state=PartState.MANUAL, refund__state=RefundState.EXECUTING
-        ).count(),
+def power_now(*, place: Place = EVERYWHERE) -> Decimal:
+    """Return the present output of all guns that charge, kW."""
+    guns = ConnectorStatus.objects.filter(
+        connector__pile__state=PileState.IN_SERVICE, state=ConnectorState.CHARGING
     )
+    if place.stations is not None:
+        guns = guns.filter(connector__pile__station_id__in=list(place.stations))
+    found = guns.aggregate(watts=Sum(F("voltage_v") * F("current_a")))["watts"]
+    return Decimal(found or 0) / 1000
 
 
-def stations(*, at: datetime, limit: int = 12, station_ids: Stations = None) -> list[StationLine]:
-    """Return stations by today's income, with guns and figures, in three queries."""
+def by_station(*, at: datetime, place: Place = EVERYWHERE) -> dict[int, Sums]:
+    """Return today's sums until `at` by station id; stations without orders are left out."""
     start, _end = day_bounds(business_day(at))
-    rows = {row["station_id"]: _sums(row) for row in _by_station(start, at, station_ids)}
-    in_service = ConnectorStatus.objects.filter(connector__pile__state=PileState.IN_SERVICE).order_by()
-    guns = {
-        row["connector__pile__station_id"]: row
-        for row in in_service.values("connector__pile__station_id").annotate(
-            guns=Count("pk"),
-            charging=Count("pk", filter=Q(state=ConnectorState.CHARGING)),
-            faults=Count("pk", filter=Q(state=ConnectorState.FAULT)),
-        )
-    }
-    none = Sums(0, NO_ENERGY, ZERO, ZERO)
-    lines = []
-    shown = Station.objects.all() if station_ids is None else Station.objects.filter(pk__in=station_ids)
-    for station in shown:
-        row: Mapping[str, Any] = guns.get(station.pk, {})
-        sums = rows.get(station.pk, none)
-        lines.append(
-            StationLine(station, row.get("guns", 0), row.get("charging", 0), row.get("faults", 0), sums)
-        )
+    rows = _settled(start, at, place).order_by().values("station_id").annotate(**_AGGREGATES)
+    return {row["station_id"]: _sums(dict(row)) for row in rows}
+
+
+def station_lines(
+    stations: list[Station], states: Mapping[int, States], sums: Mapping[int, Sums], *, limit: int = 12
+) -> list[StationLine]:
+    """Return stations by today's income, then by how many guns charge."""
+    lines = [
+        StationLine(station, states.get(station.pk, {}), sums.get(station.pk, Sums())) for station in stations
+    ]
     lines.sort(key=lambda line: (-line.sums.income, -line.charging, line.station.station_no))
     return lines[:limit]
 
 
+_HOUR = ExtractHour(Coalesce("charging_at", "started_at", "created_at"), tzinfo=SHANGHAI)
+_KEYS: dict[Grain, tuple[str, Any]] = {
+    Grain.STATION: ("day", TruncDate("settled_at", tzinfo=SHANGHAI)),
+    Grain.HOUR: ("hour", _HOUR),
+}
+"""By what is summed up: the rollups' column, and the same of an order."""
+_ROLLED = {
+    "o": Sum("orders"),
+    "e": Sum("energy_kwh"),
+    "ef": Sum("electricity_fee"),
+    "sf": Sum("service_fee"),
+}
 _AGGREGATES = {
     "orders": Count("pk"),
     "energy": Sum("energy_kwh"),
@@ -192,14 +282,18 @@ _AGGREGATES = {
 }
 
 
-def _settled(start: datetime, end: datetime, station_ids: Stations) -> QuerySet[Order]:
+def _settled(start: datetime, end: datetime, place: Place) -> QuerySet[Order]:
     orders = Order.objects.filter(state=OrderState.COMPLETED, settled_at__gte=start, settled_at__lt=end)
-    return orders if station_ids is None else orders.filter(station__in=station_ids)
+    return _at(orders, place)
 
 
-def _by_station(start: datetime, end: datetime, station_ids: Stations) -> QuerySet[Order, dict[str, object]]:
-    return _settled(start, end, station_ids).order_by().values("station_id").annotate(**_AGGREGATES)  # type: ignore[return-value]
+def _at(orders: QuerySet[Order], place: Place) -> QuerySet[Order]:
+    if place.gun:
+        return orders.filter(connector=place.gun)
+    if place.pile:
+        return orders.filter(connector__pile=place.pile)
+    return orders if place.stations is None else orders.filter(station__in=place.stations)
 
 
-def _sums(row: dict[str, object]) -> Sums:
-    return Sums(row["orders"], row["energy"] or NO_ENERGY, row["electricity"] or ZERO, row["service"] or ZERO)  # type: ignore[arg-type]
+def _sums(row: Mapping[str, Any]) -> Sums:
+    return Sums(row["orders"], row["energy"] or NO_ENERGY, row["electricity"] or ZERO, row["service"] or ZERO)

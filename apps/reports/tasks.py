@@ -19,3 +19,11 @@ def roll_again(first: str, last: str) -> None:
     from apps.reports import rollups
 
     rollups.roll(first=date.fromisoformat(first), last=date.fromisoformat(last))
+
+
+@shared_task(name="reports.sample_online")
+def sample_online() -> None:
+    """Note how many guns are online."""
+    from apps.reports import samples
+
+    samples.sample_online()

@@ -7,4 +7,4 @@ class WalletConfig(AppConfig):
     verbose_name = _("Wallet")
 
     def ready(self) -> None:
-        from apps.wallet import scopes  # noqa: F401 - says what staff see
+        from apps.wallet import scopes, todos  # noqa: F401 - they register themselves

@@ -43,8 +43,8 @@ def test_a_day_at_the_desk(browser: Browser, base: str) -> None:
         for title in ("今日电量", "今日营收", "今日订单", "枪在线率", "充电枪状态", "待处理", "今日各站"):
             assert title in words(page), title
         page.locator("#days-chart svg").wait_for()
-        page.get_by_text("查看数据表").click()
-        rows = page.locator(".bo-details table tbody tr")
+        page.get_by_text("查看数据表").first.click()
+        rows = page.locator("section:has(#days-chart) tbody tr")
         assert rows.count() == 14
         assert english(page) == []
 

@@ -65,6 +65,9 @@ class TransactionRecord(models.Model):
             models.Index(
                 fields=["received_at"], condition=Q(state=RecordState.STORED), name="record_waiting"
             ),
+            models.Index(
+                fields=["received_at"], condition=Q(state=RecordState.QUARANTINED), name="record_quarantined"
+            ),
             models.Index(fields=["pile_code", "id"], name="record_of_pile"),
             # A day's records: rows come in the order of this column, so a few pages hold the whole index.
             BrinIndex(fields=["received_at"], name="record_received", autosummarize=True),

@@ -430,9 +430,7 @@ def test_the_overview_counts_what_waits_for_the_person(tenant: Any) -> None:
     reader = signed_in(a_user("backoffice.view_approval"))
     todo = {
         client: [
-            item["count"]
-            for item in client.get("/admin/").context["todo"]
-            if item["link"] == f"{PAGE}?whose=mine"
+            item.count for item in client.get("/admin/").context["todo"] if item.link == f"{PAGE}?whose=mine"
         ]
         for client in (decider, reader)
     }
