@@ -13,6 +13,9 @@ from django.utils.translation import gettext as _
 Item = tuple[Any, str, str]
 """Title, icon, and where to: model as `app.model` (its list), the name of an URL, or `permission@name of an URL`."""
 
+Group = tuple[Any, Any, list[Item]]
+"""Section ("" for none; groups of one section stand together under its heading), title, entries."""
+
 
 def subheader(request: HttpRequest) -> str:
     """Return whose back office this is: the tenant's name, or the platform."""
@@ -30,30 +33,41 @@ def favicon(request: HttpRequest) -> str:
 
 
 def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar of a tenant's back office."""
-    groups: list[tuple[str, list[Item]]] = [
+    """Return the sidebar of a tenant's back office: what both platforms share, then each of them, then the company."""
+    infrastructure, users, company = _("Infrastructure platform"), _("User platform"), _("Company")
+    groups: list[Group] = [
         (
+            "",
             _("Operations"),
             [
                 (_("Overview"), "dashboard", "admin:index"),
-                (_("Gun wall"), "electric_car", "piles.connector"),
-                (_("Alarms"), "notifications", "piles.alarm"),
+                (_("Wall display"), "tv", "orders.view_order@admin:wall_display"),
+                (_("Finance reports"), "finance_mode", "reports.financereport"),
                 (_("Approvals"), "approval", "backoffice.approval"),
                 (_("Downloads"), "download", "admin:files_exportjob_changelist"),
             ],
         ),
         (
+            infrastructure,
+            _("Monitoring"),
+            [
+                (_("Gun wall"), "electric_car", "piles.connector"),
+                (_("Alarms"), "notifications", "piles.alarm"),
+            ],
+        ),
+        (
+            infrastructure,
             _("Assets"),
             [
                 (_("Stations"), "location_on", "sites.station"),
                 (_("Piles"), "ev_station", "piles.pile"),
                 (_("New devices"), "new_releases", "piles.newdevice"),
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
-                (_("Retail prices"), "sell", "pricing.retailprice"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
             ],
         ),
         (
+            infrastructure,
             _("Maintenance"),
             [
                 (_("Pile commands"), "settings_remote", "piles.pilecommand"),
@@ -64,19 +78,48 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
-            _("Trade"),
+            infrastructure,
+            _("Orders"),
             [
                 (_("Charging orders"), "receipt_long", "orders.order"),
                 (_("Abnormal orders"), "running_with_errors", "orders.abnormalorder"),
                 (_("Transaction records"), "description", "orders.transactionrecord"),
-                (_("Order refunds"), "undo", "orders.orderrefund"),
+                (_("Energy reconciliation"), "electric_meter", "orders.energyday"),
+                (_("Energy differences"), "offline_bolt", "orders.energydifference"),
+            ],
+        ),
+        (
+            users,
+            _("Sales"),
+            [
+                (_("Piles for drivers"), "charger", "piles.offeredpile"),
+                (_("Retail prices"), "sell", "pricing.retailprice"),
+            ],
+        ),
+        (
+            users,
+            _("Recharges and refunds"),
+            [
                 (_("Recharge orders"), "add_card", "wallet.recharge"),
+                (_("Order refunds"), "undo", "orders.orderrefund"),
                 (_("Wallet refunds"), "currency_exchange", "wallet.walletrefund"),
                 (_("Refund payouts"), "send_money", "wallet.walletrefundpart"),
                 (_("Debts"), "money_off", "wallet.debt"),
             ],
         ),
         (
+            users,
+            _("Customers"),
+            [
+                (_("Customers"), "person", "customers.customer"),
+                (_("Enterprises"), "business_center", "customers.enterprise"),
+                (_("Enterprise members"), "groups", "customers.enterprisemember"),
+                (_("Charging cards"), "credit_card", "customers.card"),
+                (_("Vehicles"), "directions_car", "customers.vehicle"),
+            ],
+        ),
+        (
+            users,
             _("Marketing"),
             [
                 (_("Bonus tiers"), "redeem", "wallet.bonustier"),
@@ -85,6 +128,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            company,
             _("Books"),
             [
                 (_("Wallets"), "account_balance_wallet", "wallet.wallet"),
@@ -98,28 +142,17 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            company,
             _("Reconciliation"),
             [
-                (_("Finance reports"), "finance_mode", "reports.financereport"),
                 (_("Channel reconciliation"), "account_balance", "wallet.channelday"),
                 (_("Channel differences"), "difference", "wallet.channeldifference"),
                 (_("Channels' bills"), "receipt", "wallet.channelbillrow"),
                 (_("Payment notices"), "mark_email_read", "wallet.paymentnotice"),
-                (_("Energy reconciliation"), "electric_meter", "orders.energyday"),
-                (_("Energy differences"), "offline_bolt", "orders.energydifference"),
             ],
         ),
         (
-            _("Customers"),
-            [
-                (_("Customers"), "person", "customers.customer"),
-                (_("Enterprises"), "business_center", "customers.enterprise"),
-                (_("Enterprise members"), "groups", "customers.enterprisemember"),
-                (_("Charging cards"), "credit_card", "customers.card"),
-                (_("Vehicles"), "directions_car", "customers.vehicle"),
-            ],
-        ),
-        (
+            company,
             _("Staff and security"),
             [
                 (_("Staff"), "badge", "accounts.user"),
@@ -133,6 +166,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            company,
             _("Settings"),
             [
                 (_("Billing policy"), "tune", "orders.billingpolicy"),
@@ -147,8 +181,9 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar of the platform's back office."""
-    groups: list[tuple[str, list[Item]]] = [
+    groups: list[Group] = [
         (
+            "",
             _("Platform"),
             [
                 (_("Overview"), "dashboard", "admin:index"),
@@ -159,6 +194,7 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            "",
             _("Staff and security"),
             [
                 (_("Staff"), "badge", "accounts.user"),
@@ -174,12 +210,12 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return _visible(request, groups)
 
 
-def _visible(request: HttpRequest, groups: list[tuple[str, list[Item]]]) -> list[dict[str, Any]]:
+def _visible(request: HttpRequest, groups: list[Group]) -> list[dict[str, Any]]:
     shown = []
-    for title, items in groups:
+    for section, title, items in groups:
         entries = [entry for item in items if (entry := _entry(request, item))]
         if entries:
-            shown.append({"title": title, "collapsible": True, "separator": True, "items": entries})
+            shown.append({"section": section, "title": title, "items": entries})
     _mark_where_we_are(request.path, [entry for group in shown for entry in group["items"]])
     return shown
 

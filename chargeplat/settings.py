@@ -374,14 +374,21 @@ UNFOLD = {
     **_UNFOLD,
     "SITE_TITLE": _("Charging operations"),
     "SITE_HEADER": _("Charging operations"),
-    "COMMAND": {"search_models": True},
-    "SIDEBAR": {"show_search": True, "navigation": "chargeplat.menus.tenant_navigation"},
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "navigation": "chargeplat.menus.tenant_navigation",
+    },
 }
 UNFOLD_PLATFORM = {
     **_UNFOLD,
     "SITE_TITLE": _("Platform"),
     "SITE_HEADER": _("Platform"),
-    "SIDEBAR": {"show_search": True, "navigation": "chargeplat.menus.platform_navigation"},
+    "SIDEBAR": {
+        "show_search": True,
+        "command_search": True,
+        "navigation": "chargeplat.menus.platform_navigation",
+    },
 }
 
 # --- Logs -------------------------------------------------------------------------------------------------

@@ -132,6 +132,7 @@ ROLES = (
         pgettext_lazy("role", "customer service"),
         (
             *MACHINES,
+            "piles.view_offeredpile",
             "pricing.view_retailprice",
             "orders.view_*",
             "!orders.view_energy*",

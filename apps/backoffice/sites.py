@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from functools import partial, update_wrapper, wraps
-from typing import Any
+from typing import Any, ClassVar
 
+from django.apps import apps
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
+from unfold.dataclasses import SearchResult
 from unfold.sites import UnfoldAdminSite
+
+ROWS_OF_EACH = 5
+"""Rows of one model that the command search offers: whoever wants more opens the list."""
 
 View = Callable[..., HttpResponse]
 Guard = Callable[[HttpRequest, str], HttpResponse | None]
@@ -26,7 +35,15 @@ def guard_by(function: Guard) -> None:
 
 
 class BackofficeSite(UnfoldAdminSite):
-    """A back office with pages that belong to no model. Signing in is the layer's that knows staff."""
+    """A back office with pages that belong to no model, and a search that finds entries of its menu and rows.
+
+    Signing in is the layer's that knows staff.
+    """
+
+    searched: ClassVar[tuple[str, ...]] = ()
+    """Models ("app.model") whose rows the command search finds: few, since each is asked."""
+    by_number: ClassVar[frozenset[str]] = frozenset()
+    """Those of them that grow without end: asked for what looks like a number, never for words."""
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -63,6 +80,70 @@ class BackofficeSite(UnfoldAdminSite):
 
         return guarded
 
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Answer the search of the sidebar (entries of the menu) and the command search (Ctrl + K: rows as well).
+
+        The theme's own would read every matching row of every model, and keep answers after permissions changed.
+        """
+        began = time.monotonic()
+        words = request.GET.get("s", "").replace("\0", "").strip()[:100]
+        if not words:
+            return HttpResponse()
+        extended = "extended" in request.GET
+        found = self._entries(request, words.lower())
+        if extended:
+            found += self._rows(request, words)
+        pages_of_results = Paginator(found, max(1, len(found)))
+        return TemplateResponse(
+            request,
+            "unfold/helpers/command_results.html" if extended else "unfold/helpers/search_results.html",
+            {
+                "page_obj": pages_of_results,
+                "results": pages_of_results.page(1),
+                "page_counter": 0,
+                "execution_time": time.monotonic() - began,
+            },
+            headers={"HX-Trigger": "search"},
+        )
+
+    def _entries(self, request: HttpRequest, words: str) -> list[SearchResult]:
+        """What the person's sidebar has under these words, a group's own words finding all of it."""
+        return [
+            SearchResult(
+                title=str(item["title"]),
+                description=str(group["title"]),
+                link=item["link"],
+                icon=item["icon"],
+            )
+            for group in self.get_sidebar_list(request)
+            for item in group["items"]
+            if words in str(item["title"]).lower() or words in str(group["title"]).lower()
+        ]
+
+    def _rows(self, request: HttpRequest, words: str) -> list[SearchResult]:
+        """A few rows of each model, of those that the person may see, as the model's own list finds them."""
+        found = []
+        is_number = re.fullmatch(r"[A-Za-z]?\d{6,}", words) is not None
+        for label in self.searched:
+            if label in self.by_number and not is_number:
+                continue
+            model = apps.get_model(label)
+            page = self._registry.get(model)
+            if page is None or not page.has_view_permission(request):
+                continue
+            rows, _many = page.get_search_results(request, page.get_queryset(request), words)
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+            found += [
+                SearchResult(
+                    title=str(row),
+                    description=str(model._meta.verbose_name),
+                    link=reverse(name, args=[row.pk]),
+                    icon="search",
+                )
+                for row in dict.fromkeys(rows[:ROWS_OF_EACH])
+            ]
+        return found
+
 
 def _place(request: HttpRequest) -> str:
     route = request.resolver_match.route if request.resolver_match else ""
@@ -73,12 +154,24 @@ class TenantSite(BackofficeSite):
     """A tenant's back office."""
 
     settings_name = "UNFOLD"
+    searched = (
+        "orders.order",
+        "piles.pile",
+        "piles.connector",
+        "sites.station",
+        "customers.customer",
+        "customers.enterprise",
+        "wallet.recharge",
+        "accounts.user",
+    )
+    by_number = frozenset({"orders.order", "wallet.recharge"})
 
 
 class PlatformSite(BackofficeSite):
     """The platform owner's back office, in the public schema."""
 
     settings_name = "UNFOLD_PLATFORM"
+    searched = ("tenancy.tenant", "tenancy.domain", "tenancy.inboundroute", "accounts.user")
 
 
 # Both carry the name "admin", because the theme's templates reverse "admin:…".

@@ -110,6 +110,25 @@ class Pile(TimeStamped):
         return self.name or self.pile_code
 
 
+class OfferedPiles(models.Manager["OfferedPile"]):
+    """Piles that are not retired: retired ones are nobody's choice any more."""
+
+    def get_queryset(self) -> models.QuerySet[OfferedPile]:
+        """See the class."""
+        return super().get_queryset().exclude(state=PileState.RETIRED)
+
+
+class OfferedPile(Pile):
+    """A pile as the user platform sells it: whether a driver can charge there now, and if not, why."""
+
+    objects = OfferedPiles()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("pile for drivers")
+        verbose_name_plural = _("piles for drivers")
+
+
 class Connector(models.Model):
     """A gun (充电枪) of a pile. Its full code, pile code + connector number, is what drivers scan."""
 

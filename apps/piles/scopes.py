@@ -12,6 +12,7 @@ from apps.piles.models import (
     CommandBatch,
     Connector,
     NewDevice,
+    OfferedPile,
     OfflineCard,
     Pile,
     PileCommand,
@@ -40,6 +41,7 @@ def _new_devices(_person: Any, _stations: frozenset[int]) -> Q:
 
 
 scope.by_station(Pile, "station")
+scope.by_station(OfferedPile, "station")
 scope.by_station(Connector, "pile__station")
 scope.by_station(PileCommand, "pile__station")
 scope.by_station(OfflineCard, "pile__station")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -33,12 +34,12 @@ from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import SHANGHAI, now
-from apps.piles.models import Pile
+from apps.piles.models import OfferedPile, Pile
 from apps.pricing import changes, services
 from apps.pricing.bar import CLASS_NAMES, bar
 from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
 from apps.pricing.retail_pages import RetailPriceAdmin
-from apps.pricing.selectors import retail_prices, station_versions
+from apps.pricing.selectors import effective_versions, retail_prices, station_versions
 from apps.pricing.tariff import SLOTS_PER_DAY, ClassPrice, RateClass, Tariff, TariffError
 from apps.sites.models import Station
 
@@ -488,21 +489,36 @@ def station_prices(stations: Sequence[Station]) -> dict[int, SafeString | str]:
     ids = [station.pk for station in stations]
     found = station_versions(station_ids=ids, at=moment)
     retail = retail_prices(station_ids=ids, at=moment)
-    cells: dict[int, SafeString | str] = {}
-    for station in stations:
-        version = found.get(station.pk)
-        if version is None:
-            cells[station.pk] = shown.label(gettext("no price"), "danger")
-            continue
-        tariff = version.to_tariff().sold_at(retail.get(station.pk, {}))
-        rate_class = tariff.class_at(moment)
-        cells[station.pk] = format_html(
-            '<i class="bo-swatch bo-rate-{}"></i>{} <b>{}</b>',
-            rate_class.value,
-            CLASS_NAMES[rate_class],
-            shown.price(tariff.prices[rate_class].total),
-        )
-    return cells
+    return {
+        station.pk: price_cell(found.get(station.pk), retail.get(station.pk, {}), moment)
+        for station in stations
+    }
+
+
+def pile_prices(piles: Sequence[OfferedPile]) -> dict[int, SafeString | str]:
+    """Return what a driver pays at each pile at this moment, electricity and service together."""
+    moment = now()
+    found = effective_versions(places=[(pile.pk, pile.station_id) for pile in piles], at=moment)
+    retail = retail_prices(station_ids=[pile.station_id for pile in piles], at=moment)
+    return {
+        pile.pk: price_cell(found.get(pile.pk), retail.get(pile.station_id, {}), moment) for pile in piles
+    }
+
+
+def price_cell(
+    version: PriceVersion | None, retail: Mapping[RateClass, ClassPrice], moment: datetime
+) -> SafeString:
+    """Return the price of a moment with its rate class, or that there is none."""
+    if version is None:
+        return shown.label(gettext("no price"), "danger")
+    tariff = version.to_tariff().sold_at(retail)
+    rate_class = tariff.class_at(moment)
+    return format_html(
+        '<i class="bo-swatch bo-rate-{}"></i>{} <b>{}</b>',
+        rate_class.value,
+        CLASS_NAMES[rate_class],
+        shown.price(tariff.prices[rate_class].total),
+    )
 
 
 def station_panel(request: HttpRequest, station: Station) -> dict[str, Any]:
@@ -520,6 +536,7 @@ def station_panel(request: HttpRequest, station: Station) -> dict[str, Any]:
 
 
 pages.add_column(Station, pages.Column("price_now", _("price now (yuan/kWh)"), station_prices))
+pages.add_column(OfferedPile, pages.Column("price_now", _("price now (yuan/kWh)"), pile_prices))
 pages.add_panel(
     Station,
     pages.Panel(

@@ -44,7 +44,7 @@ def test_every_string_is_translated_and_compiled() -> None:
 def test_the_catalogue_has_the_strings_of_python_of_templates_and_of_the_theme() -> None:
     found = {key[1]: path for key, path in collect(BASE).items()}
     assert found["Settled"] == "apps/orders/wording.py"
-    assert found["Guns online"] == "templates/admin/index.html"
+    assert found["Stations today"] == "templates/admin/index.html"
     assert found["Apply Filters"].startswith("unfold/")
     assert "Filters" not in found  # Django says it in Chinese already
 

@@ -61,6 +61,8 @@ def main() -> None:
             wallet = first_link(page, "/admin/wallet/wallet/")
             wide = {
                 "overview": "/admin/",
+                "wall-display": "/admin/display/",
+                "piles-for-drivers": "/admin/piles/offeredpile/",
                 "stations": "/admin/sites/station/",
                 "station": station,
                 "piles": "/admin/piles/pile/",

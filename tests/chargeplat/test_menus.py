@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -25,6 +26,8 @@ def menu(user: Any) -> list[dict[str, Any]]:
 
 def test_groups_are_short_and_each_list_has_one_entry(tenant: Any) -> None:
     groups = menu(a_user(superuser=True))
+    sections = [section for section, _groups in groupby(group["section"] for group in groups)]
+    assert sections == ["", "基础设施平台", "用户平台", "企业管理"]
     assert {group["title"]: len(group["items"]) for group in groups if len(group["items"]) > 8} == {}
     entries = [entry for group in groups for entry in group["items"]]
     for key in ("link", "title"):
@@ -42,7 +45,11 @@ def test_groups_are_short_and_each_list_has_one_entry(tenant: Any) -> None:
 
 def test_a_person_sees_what_they_may_see(tenant: Any) -> None:
     assert [
-        (group["title"], [entry["title"] for entry in group["items"]])
+        (group["section"], group["title"], [entry["title"] for entry in group["items"]])
         for group in menu(a_user("wallet.view_debt", "coupons.view_coupon"))
-    ] == [("运营", ["工作台", "下载中心"]), ("交易", ["欠费"]), ("营销", ["优惠券"])]
+    ] == [
+        ("", "运营", ["工作台", "下载中心"]),
+        ("用户平台", "充值与退款", ["欠费"]),
+        ("用户平台", "营销", ["优惠券"]),
+    ]
     assert [group["title"] for group in menu(AnonymousUser())] == ["运营"]

@@ -35,6 +35,7 @@ from tests.wall.test_tenant_wall import (
     STANDARD,
     STATION_TABS,
     TENANT_MODELS,
+    TENANT_PAGES,
     filled_in,
     object_pages,
     shown,
@@ -202,13 +203,20 @@ def test_no_list_search_export_or_figure_tells_of_rows_out_of_scope(
         for page in STANDARD | TENANT_MODELS[model]
         if "<" not in page
     }
-    for path in sorted(paths | {"/admin/"}):
+    own = {
+        "/admin/",
+        *(f"/{path}" for path in TENANT_PAGES.values()),
+        "/admin/display/",
+        "/admin/display/data/",
+    }
+    own.add("/admin/overview/tree/?q=BETA")
+    for path in sorted(paths | own):
         answer = client.get(path, follow=True)
         assert answer.status_code in {200, 403, 404, 405}, (path, answer.status_code)
         assert shown(answer, foreign) == [], path
         if shown(everybody.get(path, follow=True), foreign):
             seen.add(path)
-    assert {"/admin/", *(f"/admin/{model}/" for model in closed)} - seen == set()
+    assert (own | {f"/admin/{model}/" for model in closed}) - seen == set()
     order, pile = foreign.settled, foreign.settled.connector.pile
     for words, link in (
         (order.order_no, f"/admin/orders/order/{order.pk}/"),

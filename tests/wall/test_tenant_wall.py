@@ -124,6 +124,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         "<path:object_id>/timeline/export/",
     },
     "piles/newdevice": {"<path:object_id>/approve/"},
+    "piles/offeredpile": set(),
     "piles/offlinecard": set(),
     "piles/pilecommand": set(),
     "piles/updateserver": set(),
@@ -197,6 +198,13 @@ SITE_PAGES = {
     "admin/(?P<url>.*)$": "admin/no-such-page",
 }
 """Pages of a back office as such → the address to ask; logging out would end the probing."""
+
+TENANT_PAGES = {
+    "admin/overview/tree/": "admin/overview/tree/?station=900001",
+    "admin/display/": "admin/display/?at=station:900001",
+    "admin/display/data/": "admin/display/data/?at=station:900001",
+}
+"""Pages of a tenant's back office that belong to no model → the address to ask."""
 
 NOTICES = "notices/<slug:code>/<slug:channel>/<int:merchant_id>/"
 FILES = {
@@ -285,6 +293,7 @@ TASKS = {
     "pricing.push_due_prices",
     "reports.roll",
     "reports.roll_again",
+    "reports.sample_online",
     "tenancy.fan_out",
     "wallet.reconcile",
     "wallet.check_recharge",
@@ -317,9 +326,8 @@ def known(models: dict[str, set[str]]) -> set[str]:
 
 
 def test_every_url_is_known_here() -> None:
-    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | set(FILES) | set(
-        GUN_PAGE
-    ) | SAME_FOR_ALL | {f"api/v1/{path}" for path in API}
+    tenants = {*TENANT_PAGES, *FILES, *GUN_PAGE, *(f"api/v1/{path}" for path in API)}
+    assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | tenants | SAME_FOR_ALL
     assert patterns(settings.PUBLIC_SCHEMA_URLCONF) == known(PLATFORM_MODELS)
 
 
@@ -461,8 +469,8 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
         for page in sorted(STANDARD | extra)
         if "<" not in page
     ]
-    others = [*SITE_PAGES.values(), *OTHER_PAGES.values(), *FILES.values(), *GUN_PAGE.values()]
-    paths += [f"/{path}" for path in others if path]
+    groups = (SITE_PAGES, TENANT_PAGES, OTHER_PAGES, FILES, GUN_PAGE)
+    paths += [f"/{path}" for group in groups for path in group.values() if path]
     seen_at_beta = set()
     for path in paths:
         response = staff.get(path, follow=True)
@@ -474,6 +482,7 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
     blind = {f"/admin/{model}/" for model in TENANT_MODELS} - seen_at_beta
     assert blind == set()
     assert {"/admin/search/?s=990101&extended=1", "/admin/orders/order/export/"} <= seen_at_beta
+    assert {f"/{path}" for path in TENANT_PAGES.values()} <= seen_at_beta
     assert {f"/files/{FILE_NUMBER}/", f"/files/{FILE_NUMBER}/thumbnail/"} <= seen_at_beta
     assert f"/c/{PILE_CODE}01" in seen_at_beta
     assert digest("t_beta") == before
