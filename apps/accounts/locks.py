@@ -38,6 +38,12 @@ def wait_s(*guards: Window) -> int:
     return max(limits.locked_for_s(guard, at=at) for guard in guards)
 
 
+def is_new(*guards: Window) -> bool:
+    """Return whether somebody at these locked doors was not noted within the last minute: no flood fills the log."""
+    notes = [Window(f"{guard.name}-noted", guard.subject, 60, 1) for guard in guards]
+    return limits.take(notes, at=now()) is None
+
+
 def failed(*guards: Window) -> None:
     """Count one failure; the one that fills the window locks."""
     at, lock_s = now(), policy.current().lock_minutes * 60

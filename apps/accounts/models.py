@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.accounts import agents
 from apps.accounts.enums import Method, Outcome, Provider, Scope, SecondFactorRule, SessionEnd
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
@@ -235,6 +236,11 @@ class SignInRecord(models.Model):
     def __str__(self) -> str:
         return f"{self.name} {self.get_outcome_display()}"
 
+    @property
+    def device(self) -> str:
+        """Browser and machine, in words."""
+        return agents.words(self.agent)
+
 
 class StaffSession(models.Model):
     """Where somebody is signed in. Ending it takes the session itself away; the key is shown to nobody."""
@@ -258,6 +264,11 @@ class StaffSession(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+    @property
+    def device(self) -> str:
+        """Browser and machine, in words."""
+        return agents.words(self.agent)
 
 
 class LoginProvider(TimeStamped):

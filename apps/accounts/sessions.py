@@ -7,7 +7,7 @@ from importlib import import_module
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts import policy
@@ -61,9 +61,10 @@ def living(rows: QuerySet[StaffSession]) -> QuerySet[StaffSession]:
 
 
 def with_state(rows: QuerySet[StaffSession]) -> QuerySet[StaffSession]:
-    """Say of each row whether it lives: not ended, and Django's session neither gone nor too old."""
+    """Say of each row whether it lives: Django's session neither gone nor too old, the account not disabled."""
     kept = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=now())
-    return rows.annotate(lives=Exists(kept))
+    lives = Q(Exists(kept)) & Q(user__is_active=True)
+    return rows.annotate(lives=ExpressionWrapper(lives, output_field=BooleanField()))
 
 
 def end(rows: QuerySet[StaffSession], because: str) -> int:

@@ -132,7 +132,8 @@ def _person_of(phone: str) -> User | None:
 def _check_lock(request: HttpRequest, method: str, name: str, *guards: Any) -> None:
     wait_s = locks.wait_s(*guards)
     if wait_s:
-        note(request, Outcome.LOCKED, method=method, name=name)
+        if locks.is_new(*guards):
+            note(request, Outcome.LOCKED, method=method, name=name)
         raise Locked(minutes=locks.minutes(wait_s))
 
 
@@ -256,5 +257,7 @@ def _check_second(request: HttpRequest, user: User, method: str, code: str, *, f
         factors.check(user, method=method, code=code, allowed=factors.ways(user, first))
     except DomainError as error:
         outcome = Outcome.LOCKED if isinstance(error, Locked) else Outcome.WRONG_CODE
+        if outcome == Outcome.LOCKED and not locks.is_new(locks.second_factor(user)):
+            raise
         note(request, outcome, method=method if method in Method.values else Method.OTHER, user=user)
         raise

@@ -62,10 +62,12 @@ def test_a_new_member_of_staff_signs_in(browser: Browser, base: str) -> None:
 
     with person(browser, base) as (page, watch):
         page.goto("/admin/login/")
-        assert faults(page) == []
-        page.keyboard.type("xiaolin")  # the field has the focus
+        page.wait_for_function("document.activeElement.name === 'username'")
+        page.keyboard.type("xiaolin")
         page.keyboard.press("Tab")
         page.keyboard.type(GIVEN)
+        assert faults(page) == []
+        page.focus("input[name=password]")
         page.keyboard.press("Enter")
         page.wait_for_url("**/sign-in/password/")
         assert faults(page) == []

@@ -33,7 +33,7 @@ TONES = {
 class SignInRecordAdmin(ReadOnlyAdmin):
     """The sign-in log."""
 
-    list_display = ["at_shown", "who_shown", "outcome_shown", "method", "address", "agent"]
+    list_display = ["at_shown", "who_shown", "outcome_shown", "method", "address", "device_shown"]
     list_select_related = ["user"]
     list_filter = [("at", RangeDateTimeFilter), "outcome", "method"]
     search_fields = ["name__startswith", "user__display_name__startswith", "address__startswith"]
@@ -59,6 +59,11 @@ class SignInRecordAdmin(ReadOnlyAdmin):
         """The person, or the name that was typed."""
         return str(obj.user) if obj.user else obj.name or shown.EMPTY
 
+    @display(description=_("device"))
+    def device_shown(self, obj: SignInRecord) -> str:
+        """Browser and machine."""
+        return obj.device
+
     @display(description=_("outcome"))
     def outcome_shown(self, obj: SignInRecord) -> str:
         """As a label."""
@@ -68,7 +73,15 @@ class SignInRecordAdmin(ReadOnlyAdmin):
 class StaffSessionAdmin(ReadOnlyAdmin):
     """Where staff are signed in, newest use first."""
 
-    list_display = ["who_shown", "state_shown", "seen_shown", "started_shown", "method", "address", "agent"]
+    list_display = [
+        "who_shown",
+        "state_shown",
+        "seen_shown",
+        "started_shown",
+        "method",
+        "address",
+        "device_shown",
+    ]
     list_select_related = ["user"]
     list_filter = [("seen_at", RangeDateTimeFilter), "method", "ended_because"]
     search_fields = ["user__username__startswith", "user__display_name__startswith", "address__startswith"]
@@ -129,6 +142,11 @@ class StaffSessionAdmin(ReadOnlyAdmin):
         return shown.label(
             obj.get_ended_because_display() or pgettext_lazy("sign-in", "over, not used"), "neutral"
         )
+
+    @display(description=_("device"))
+    def device_shown(self, obj: StaffSession) -> str:
+        """Browser and machine."""
+        return obj.device
 
     @display(description=_("last used"), ordering="seen_at")
     def seen_shown(self, obj: StaffSession) -> str:

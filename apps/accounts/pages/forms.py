@@ -18,6 +18,9 @@ from apps.accounts.models import User
 
 
 def _text(**attributes: Any) -> Any:
+    if attributes.get("autofocus"):
+        # The theme hides the page while the browser looks for whom to focus.
+        attributes["x-init"] = "setTimeout(() => $el.focus())"
     return UnfoldAdminTextInputWidget(attrs=attributes)
 
 
