@@ -36,7 +36,8 @@
   function put(at, move) {
     if (marker) marker.setLatLng(at);
     else {
-      marker = L.marker(at, { icon, draggable: !fixed, keyboard: !fixed, autoPan: true, alt: box.getAttribute("aria-label") }).addTo(map);
+      marker = L.marker(at, { icon, draggable: !fixed, keyboard: !fixed, autoPan: true }).addTo(map);
+      marker.getElement().setAttribute("aria-label", box.getAttribute("aria-label")); // it is a button to screen readers
       marker.on("dragend", () => write(marker.getLatLng()));
     }
     if (move) map.panTo(at);
