@@ -52,9 +52,9 @@
 
   const start = read();
   if (start) {
+    map.setView(start, 15); // before the marker: without a view it is not drawn yet
     put(start, false);
-    map.setView(start, 15);
-  } else if (dots.length) map.fitBounds(L.latLngBounds(dots.map((dot) => dot.getLatLng())).pad(0.3), { maxZoom: 13 });
+  } else if (dots.length) map.setView(dots[0].getLatLng(), 10);
   else map.setView([34.5, 108.9], 4); // the middle of China
 
   if (!fixed) {
