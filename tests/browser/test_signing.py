@@ -89,7 +89,7 @@ def test_a_new_member_of_staff_signs_in(browser: Browser, base: str) -> None:
         page.get_by_role("button", name="设置", exact=True).click()
         recovery = page.locator("#recovery-codes li").all_inner_texts()
         assert len(recovery) == 10
-        page.get_by_role("button", name="我已妥善保存").click()
+        page.get_by_role("link", name="我已妥善保存").click()
         page.wait_for_url("**/admin/me/")
         assert watch.faults == []
 
