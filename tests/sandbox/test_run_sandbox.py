@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from apps.common.time import now
+from apps.notifications.channels.robots import Robot
 from apps.wallet.channels.alipay import Alipay, AlipayCredentials
 from apps.wallet.channels.base import PaymentOrder, TradeState
 from apps.wallet.channels.wechatpay import WechatPay, WechatPayCredentials
@@ -53,12 +54,15 @@ def test_credentials_outlive_a_restart(provider: str, tmp_path: Path) -> None:
         expires_at=now() + timedelta(minutes=10),
     )
     with running(keys, "demo") as kept:
-        issued = kept["merchants"]["demo"][provider]
+        issued, carried = kept["merchants"]["demo"][provider], kept["accounts"]["demo"]
+        _write_into_chat(kept)
         assert _channel(provider, kept).create(order).out_trade_no == "RC00000001"
         assert keys.stat().st_mode & 0o777 == 0o600
     with running(keys, "demo", "second") as kept:
         assert kept["merchants"]["demo"][provider] == issued
         assert set(kept["merchants"]) == {"demo", "second"}
+        assert kept["accounts"]["demo"] == carried
+        _write_into_chat(kept)
         channel = _channel(provider, kept)
         assert channel.query("RC00000001").state == TradeState.NOT_FOUND
         channel.create(order)
@@ -69,3 +73,10 @@ def _channel(provider: str, kept: dict[str, Any]) -> WechatPay | Alipay:
     if provider == "wechatpay":
         return WechatPay(WechatPayCredentials(**issued), base_url=url)
     return Alipay(AlipayCredentials(**issued), base_url=url)
+
+
+def _write_into_chat(kept: dict[str, Any]) -> None:
+    issued, url = kept["accounts"]["demo"]["feishu"], kept["carrier_urls"]["feishu"]
+    hosts = [url.split("/")[2]]
+    robot = Robot("feishu", url + issued["path"], issued["secret"], hosts, (5.0, 20.0))
+    robot.send(title="告警", text="一号站")

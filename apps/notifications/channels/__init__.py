@@ -1,1 +1,1 @@
-"""Ways out: one module for each provider."""
+"""Ways out: one module for each provider. They know no tables; `apps.notifications.accounts` makes them of rows."""

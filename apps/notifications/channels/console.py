@@ -11,7 +11,7 @@ from django.conf import settings
 class ConsoleSms:
     """Appends `phone code`, or `phone name=value …` for other templates, to settings.SMS_LOG. Nothing is sent."""
 
-    def send(self, *, phone: str, template: str, params: Mapping[str, str]) -> None:
+    def send(self, *, phone: str, template: str, params: Mapping[str, str], out_id: str = "") -> str:
         """Write one line in one call, so that the lines of several processes never mix."""
         text = params["code"] if template == "code" else " ".join(f"{k}={v}" for k, v in params.items())
         settings.SMS_LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -20,3 +20,4 @@ class ConsoleSms:
             os.write(log, f"{phone} {text}\n".encode())
         finally:
             os.close(log)
+        return ""

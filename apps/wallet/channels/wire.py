@@ -3,109 +3,34 @@
 from __future__ import annotations
 
 import base64
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urlsplit
 
-import requests
-import structlog
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from requests.structures import CaseInsensitiveDict
 
+from apps.common import wire
+from apps.common.wire import Answer
 from apps.wallet.channels.base import NotConfigured, Unknown
 
-log = structlog.get_logger(__name__)
-
-ANSWER_LIMIT = 1 << 20
 MINIMUM_KEY_BITS = 2048
-USER_AGENT = "chargeplat"
-
-Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer, read whole. Header names are looked up without regard to case."""
+class Wire(wire.Wire):
+    """HTTP to one payment provider; what nobody answered is an unknown outcome."""
 
-    status: int
-    headers: CaseInsensitiveDict[str]
-    body: bytes
+    event = "payment_call"
 
-
-class Wire:
-    """HTTP to one provider. Never follows redirects, keeps no cookies, logs each call without its secrets."""
-
-    def __init__(self, channel: str, timeout: tuple[float, float]) -> None:
-        self._channel = channel
-        self._timeout = timeout
-        self._session = requests.Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # identity: a signature covers the bytes that are read
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept-Encoding": "identity"})
-
-    def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        operation: str,
-        number: str = "",
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        sign: Signer | None = None,
-        limit: int = ANSWER_LIMIT,
-    ) -> Answer:
-        """Send once and return the answer, whatever its status. `operation` and `number` are for the log.
-
-        `sign` sees the request as it will be sent. Raises Unknown: timeout, connection, too_long.
-        """
-        started = time.monotonic()
-        outcome: str | int = "connection"
+    def send(self, method: str, url: str, **options: Any) -> Answer:
+        """As the base does. Raises Unknown: timeout, connection, too_long."""
         try:
-            with self._session.request(
-                method,
-                url,
-                data=body or None,
-                headers=headers,
-                # always given: requests would otherwise look for credentials in the user's ~/.netrc
-                auth=sign or _unsigned,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                content = bytearray()
-                for piece in response.iter_content(1 << 16):
-                    content += piece
-                    if len(content) > limit:
-                        outcome = "too_long"
-                        raise Unknown(outcome)
-                outcome = response.status_code
-                return Answer(response.status_code, response.headers, bytes(content))
-        except requests.Timeout as error:
-            outcome = "timeout"
-            raise Unknown(outcome) from error
-        except requests.RequestException as error:
-            # A connection that breaks while the answer is read surfaces here too: the provider may have acted.
-            raise Unknown("connection") from error
-        finally:
-            log.info(
-                "payment_call",
-                channel=self._channel,
-                operation=operation,
-                number=number,
-                outcome=outcome,
-                elapsed_ms=round((time.monotonic() - started) * 1000),
-            )
-
-
-def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+            return super().send(method, url, **options)
+        except wire.NoAnswer as error:
+            raise Unknown(error.cause) from error
 
 
 def notify_url(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Run the sandboxes of payment and sign-in providers."""
+"""Run the sandboxes of those who take payments, sign people in and carry messages."""
 
 import json
 import pickle
@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 
 from sandbox.alipay import Alipay
 from sandbox.cashier import Cashier
+from sandbox.messaging import CARRIERS
 from sandbox.provider import Provider, Server
 from sandbox.wechat import Wechat
 from sandbox.wechatpay import WechatPay
@@ -22,7 +23,8 @@ SAVE_EVERY_S = 2
 class Command(BaseCommand):
     help = (
         "Serve WeChat Pay below /wechatpay, Alipay (payments and sign-in) below /alipay and WeChat's sign-in below "
-        "/wechat, until interrupted. Keys and merchants are kept "
+        "/wechat, and below /aliyun-sms, /tencent-sms, /wecom, /dingtalk and /feishu those who carry messages, until "
+        "interrupted. Keys and merchants are kept "
         "in a file, which also tells each merchant's credentials; orders are forgotten at the end, unless --orders "
         "names a file for them. The start page is a cashier where open orders can be paid by hand."
     )
@@ -48,13 +50,14 @@ class Command(BaseCommand):
             "alipay": Alipay(),
             "wechat": Wechat(),
         }
+        carriers: dict[str, Any] = {name: carrier() for name, carrier in CARRIERS.items()}
         server = Server(
-            {f"/{name}": provider for name, provider in providers.items()},
+            {f"/{name}": provider for name, provider in (providers | carriers).items()},
             host=options["host"],
             port=options["port"],
             otherwise=Cashier(providers),
         )
-        prepare(options["keys"], options["merchant"], providers, server.url)
+        prepare(options["keys"], options["merchant"], providers, server.url, carriers)
         providers["wechatpay"].settings["instant_refunds"] = not options["slow_refunds"]
         providers["alipay"].settings["slow_refunds"] = options["slow_refunds"]
         stop = threading.Event()
@@ -94,10 +97,13 @@ class Memory:
             self._saved = kept
 
 
-def prepare(path: Path, names: list[str], providers: dict[str, Any], url: str) -> None:
+def prepare(
+    path: Path, names: list[str], providers: dict[str, Any], url: str, carriers: dict[str, Any] | None = None
+) -> None:
     """Restore keys and merchants from the file, issue what is missing, and write everything back.
 
-    The file holds {"providers": …, "merchants": {name: {provider: credentials}}, "base_urls": {provider: URL}}.
+    The file holds {"providers": …, "merchants": {name: {provider: credentials}}, "base_urls": {provider: URL}}, and
+    of those who carry messages {"carriers": …, "accounts": {name: {carrier: credentials}}, "carrier_urls": …}.
     """
     kept: dict[str, Any] = (
         json.loads(path.read_text()) if path.exists() else {"providers": {}, "merchants": {}}
@@ -111,6 +117,16 @@ def prepare(path: Path, names: list[str], providers: dict[str, Any], url: str) -
                 issued[key] = provider.issue()
     kept["providers"] = {name: provider.keep() for name, provider in providers.items()}
     kept["base_urls"] = {"wechatpay": f"{url}/wechatpay", "alipay": f"{url}/alipay/gateway.do"}
+    carriers = carriers or {}
+    for name, carrier in carriers.items():
+        carrier.restore(kept.get("carriers", {}).get(name, {}))
+    accounts = kept.setdefault("accounts", {})
+    for name in names:
+        for key, carrier in carriers.items():
+            if key not in accounts.setdefault(name, {}):
+                accounts[name][key] = carrier.issue()
+    kept["carriers"] = {name: carrier.keep() for name, carrier in carriers.items()}
+    kept["carrier_urls"] = {name: f"{url}/{name}" for name in carriers}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.touch(mode=0o600)
