@@ -11,13 +11,13 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()
 
 from apps.common.http import refuse_unknown_charsets  # noqa: E402 - needs the app registry
-from apps.miniapp.routing import websocket_urlpatterns  # noqa: E402 - needs the app registry
+from chargeplat.sockets import websocket_urlpatterns  # noqa: E402 - needs the app registry
 from ykc_server.consumer import PileConsumer  # noqa: E402 - needs the app registry
 
 application = ProtocolTypeRouter(
     {
         "http": refuse_unknown_charsets(django_application),
-        # Drivers' sockets authenticate by token, not by cookie, so no Origin check applies to them.
+        # Drivers' sockets authenticate by token, so no Origin check applies to them; the back office's check their own.
         "websocket": URLRouter(websocket_urlpatterns),
         "ykc": PileConsumer.as_asgi(),
     }

@@ -27,6 +27,11 @@ def stylesheet(request: HttpRequest) -> str:
     return static("backoffice/admin.css")
 
 
+def badges_script(request: HttpRequest) -> str:
+    """Return the address of the script that puts numbers beside the menu's entries."""
+    return static("backoffice/badges.js")
+
+
 def favicon(request: HttpRequest) -> str:
     """Return the address of the icon in the browser's tab."""
     return static("backoffice/favicon.svg")
@@ -51,8 +56,10 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             infrastructure,
             _("Monitoring"),
             [
-                (_("Gun wall"), "electric_car", "piles.connector"),
+                (_("Gun wall"), "electric_car", "piles.view_connector@admin:piles_gun_wall"),
                 (_("Alarms"), "notifications", "piles.alarm"),
+                (_("Alarm rules"), "rule", "piles.alarmrule"),
+                (_("Notification rules"), "campaign", "piles.notificationrule"),
             ],
         ),
         (
@@ -163,6 +170,16 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Sessions"), "devices", "accounts.staffsession"),
                 (_("Sign-in log"), "login", "accounts.signinrecord"),
                 (_("Operation log"), "history", "backoffice.auditentry"),
+            ],
+        ),
+        (
+            company,
+            _("Notifications"),
+            [
+                (_("Messages"), "outgoing_mail", "notifications.message"),
+                (_("SMS accounts"), "sms", "notifications.smsaccount"),
+                (_("Mailboxes"), "mail", "notifications.mailaccount"),
+                (_("Chat robots"), "smart_toy", "notifications.robot"),
             ],
         ),
         (

@@ -320,6 +320,29 @@ NOTICE_BASE_URL = env.str("NOTICE_BASE_URL", default="") or (
 )
 PAYMENT_TIMEOUT_S = (3.0, 10.0)  # to connect, and for the answer
 
+# --- Messages to staff and drivers: what tenants set themselves comes first (back office: Notifications) ----
+SMS_ALIYUN_URL = env.str("SMS_ALIYUN_URL", default="https://dysmsapi.aliyuncs.com/")
+SMS_TENCENT_URL = env.str("SMS_TENCENT_URL", default="https://sms.tencentcloudapi.com/")
+ROBOT_HOSTS = env.list("ROBOT_HOSTS", default=[])  # beside those of WeCom, DingTalk and Feishu; with port
+OUTGOING_PRIVATE_HOSTS = env.list(
+    "OUTGOING_PRIVATE_HOSTS", default=["127.0.0.1", "localhost"] if EMBEDDED else []
+)  # mail servers of our own network that tenants may name
+MESSAGE_TIMEOUT_S = (3.0, 10.0)  # to connect, and for the answer
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("MAIL_FROM", default="chargeplat@localhost")
+EMAIL_TIMEOUT = 10
+EMAIL_URL = env.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    _mail = env.email_url_config(EMAIL_URL)
+    EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_BACKEND"], _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+    EMAIL_USE_TLS = _mail.get("EMAIL_USE_TLS", False)
+    EMAIL_USE_SSL = _mail.get("EMAIL_USE_SSL", False)
+elif EMBEDDED:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = STATE_DIR / "mail"
+else:
+    EMAIL_BACKEND = ""  # no mail but from tenants' own mailboxes
+
 # --- Piles ------------------------------------------------------------------------------------------------
 PILE_DRIVERS = {"ykc": "apps.piles.drivers.ChannelDriver"}
 YKC_HEARTBEAT_TIMEOUT_S = 35  # three missed heartbeats of 10 s, with room for a slow network (YKC V1.6, 7.1)
@@ -372,6 +395,7 @@ _UNFOLD = {
 }
 UNFOLD = {
     **_UNFOLD,
+    "SCRIPTS": ["chargeplat.menus.badges_script"],
     "SITE_TITLE": _("Charging operations"),
     "SITE_HEADER": _("Charging operations"),
     "SIDEBAR": {

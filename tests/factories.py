@@ -22,13 +22,14 @@ from apps.customers.models import Customer, Enterprise
 from apps.files import kinds
 from apps.files import services as files
 from apps.files.models import ExportJob, StoredFile
+from apps.notifications.models import MailAccount, Message, Robot, SmsAccount
 from apps.orders import services as orders
 from apps.orders import settling
 from apps.orders.models import EnergyDay, EnergyDifference, Order, TransactionRecord
 from apps.orders.settlement import settle
 from apps.piles import services as piles
 from apps.piles.enums import ConnectorState
-from apps.piles.models import Connector, ConnectorStatus, Pile
+from apps.piles.models import AlarmRule, Connector, ConnectorStatus, NotificationRule, Pile
 from apps.piles.reports import PeriodReport, StartAnswer, TransactionReport
 from apps.pricing import services as pricing
 from apps.pricing.models import PriceVersion
@@ -387,6 +388,20 @@ def a_picture(*, size: tuple[int, int] = (8, 6), owner: Actor = SYSTEM, **fields
         setattr(stored, name, value)
     stored.save()
     return stored
+
+
+def messaging(name: str, station: Station | None = None) -> NotificationRule:
+    """An account of each kind, a chat robot, a message that waits, an alarm rule, and who is told; called `name`."""
+    SmsAccount.objects.create(name=name, provider="console")
+    MailAccount.objects.create(name=name, host="127.0.0.1", from_address="post@alpha.test")
+    robot = Robot.objects.create(name=name, kind="wecom", url="https://qyapi.weixin.qq.com/?key=1")
+    Message.objects.create(medium="mail", to="boss@alpha.test", name=name, subject=name, text=name)
+    rule = AlarmRule.objects.create(kind="silent_gun")
+    told = NotificationRule.objects.create(name=name)
+    told.robots.add(robot)
+    for one in (rule, told):
+        one.stations.set([station] if station else [])
+    return told
 
 
 def an_export(**fields: object) -> ExportJob:

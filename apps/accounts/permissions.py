@@ -28,7 +28,6 @@ BUTTONS = frozenset(
         "customers.change_enterprisemember",
         "piles.add_pile",
         "piles.add_pilecommand",
-        "piles.change_alarm",
         "piles.change_pile",
         "pricing.add_priceassignment",
         "pricing.add_priceversion",
@@ -41,7 +40,6 @@ BUTTONS = frozenset(
 
 IN_WORDS = {
     "add_pilecommand": pgettext_lazy("permission", "ask piles for their state and set their clock"),
-    "change_alarm": pgettext_lazy("permission", "close alarms"),
 }
 """Ordinary permissions whose "add" and "change" would say little."""
 

@@ -19,6 +19,8 @@ from django.views.decorators.cache import never_cache
 from unfold.dataclasses import SearchResult
 from unfold.sites import UnfoldAdminSite
 
+from apps.backoffice import badges
+
 ROWS_OF_EACH = 5
 """Rows of one model that the command search offers: whoever wants more opens the list."""
 
@@ -177,3 +179,4 @@ class PlatformSite(BackofficeSite):
 # Both carry the name "admin", because the theme's templates reverse "admin:…".
 tenant_site = TenantSite(name="admin")
 platform_site = PlatformSite(name="admin")
+tenant_site.add_page("badges/", badges.view, "badges")

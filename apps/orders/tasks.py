@@ -19,6 +19,14 @@ def watch_orders() -> None:
     watchdog.watch_orders()
 
 
+@shared_task(name="orders.watch_starts")
+def watch_starts() -> None:
+    """Find guns at which one start after another fails."""
+    from apps.orders import start_failures
+
+    start_failures.watch_starts()
+
+
 @shared_task(name="orders.connector_changed")
 def connector_changed(
     transaction_no: str, connector_code: str, state: str, energy_kwh: str, reported_at: str

@@ -119,3 +119,49 @@ class AlarmKind(models.TextChoices):
     WRONG_ADDRESS = "wrong_address", _("login from an address that is not allowed")
     LOCK_FAULT = "lock_fault", _("ground lock fault")
     BATTERY = "battery", _("battery reported a fault")
+    OVER_TEMPERATURE = "over_temperature", _("battery too hot")
+    START_FAILURES = "start_failures", _("starts fail one after another")
+    SILENT_GUN = "silent_gun", _("gun has gone silent")
+
+
+class AlarmLevel(models.TextChoices):
+    URGENT = "urgent", pgettext_lazy("alarm", "urgent")
+    IMPORTANT = "important", pgettext_lazy("alarm", "important")
+    MINOR = "minor", pgettext_lazy("alarm", "minor")
+
+
+class AlarmState(models.TextChoices):
+    """What staff have done with an alarm. It is closed by them, or because its cause has gone."""
+
+    OPEN = "open", pgettext_lazy("alarm", "open")
+    ACKNOWLEDGED = "acknowledged", pgettext_lazy("alarm", "acknowledged")
+    ASSIGNED = "assigned", pgettext_lazy("alarm", "assigned")
+    CLOSED = "closed", pgettext_lazy("alarm", "closed")
+
+
+class AlarmDeed(models.TextChoices):
+    ACKNOWLEDGED = "acknowledged", pgettext_lazy("alarm", "acknowledged")
+    ASSIGNED = "assigned", pgettext_lazy("alarm", "assigned")
+    NOTED = "noted", pgettext_lazy("alarm", "note")
+    CLOSED = "closed", pgettext_lazy("alarm", "closed")
+
+
+FAULT_BITS = {
+    0x0001: _("emergency stop button"),
+    0x0002: _("no usable rectifier module"),
+    0x0004: _("air outlet too hot"),
+    0x0008: _("AC surge protection"),
+    0x0010: _("module DC20 does not answer"),
+    0x0020: _("insulation monitor FC08 does not answer"),
+    0x0040: _("energy meter does not answer"),
+    0x0080: _("card reader does not answer"),
+    0x0100: _("RC10 does not answer"),
+    0x0200: _("fan speed board"),
+    0x0400: _("DC fuse"),
+    0x0800: _("high-voltage contactor"),
+    0x1000: _("door open"),
+}
+"""What the fault bits of a gun mean (YKC V1.6, hardware faults of 0x13).
+
+Drivers of other protocols translate to them.
+"""

@@ -77,3 +77,18 @@ class PowerCapTooLow(DomainError):
     code = "piles.power_cap_too_low"
     message = _("These piles together cannot be limited below %(least)s kW.")
     status = 409
+
+
+class AlarmClosed(DomainError):
+    """Somebody or something has closed an alarm meanwhile."""
+
+    code = "piles.alarm_closed"
+    message = _("The alarm is closed already.")
+    status = 409
+
+
+class NotOfThisStation(DomainError):
+    """An alarm was to be given to somebody who does not see its station."""
+
+    code = "piles.not_of_this_station"
+    message = _("%(person)s does not see this station. Choose somebody else or change their stations.")

@@ -10,8 +10,8 @@ from apps.common.crypto import EncryptedTextField
 from apps.common.fields import DeviceAmountField, EnergyField
 from apps.common.models import TimeStamped
 from apps.common.schema import current_schema
+from apps.piles.alarms.models import Alarm, AlarmEvent, AlarmNotice, AlarmRule, NotificationRule
 from apps.piles.enums import (
-    AlarmKind,
     AuxPower,
     CardOnPile,
     CommandKind,
@@ -26,6 +26,27 @@ from apps.piles.enums import (
 )
 from apps.sites.models import Station
 from apps.tenancy.models import Newcomer
+
+__all__ = [
+    "Alarm",
+    "AlarmEvent",
+    "AlarmNotice",
+    "AlarmRule",
+    "CommandBatch",
+    "Connector",
+    "ConnectorStatus",
+    "GroundLock",
+    "NewDevice",
+    "NotificationRule",
+    "OfferedPile",
+    "OfflineCard",
+    "Pile",
+    "PileCommand",
+    "RawFrame",
+    "Telemetry",
+    "TelemetryKind",
+    "UpdateServer",
+]
 
 
 class Pile(TimeStamped):
@@ -282,33 +303,6 @@ class PileCommand(TimeStamped):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.pile_id}{self.connector_no}"
-
-
-class Alarm(TimeStamped):
-    """Something staff must look at. An open alarm of the same kind, pile and subject is not raised twice."""
-
-    kind = models.CharField(_("kind"), max_length=32, choices=AlarmKind)
-    pile_code = models.CharField(_("pile code"), max_length=14, blank=True, db_index=True)
-    connector_no = models.CharField(_("connector number"), max_length=2, blank=True)
-    subject = models.CharField(_("subject"), max_length=64, blank=True)
-    detail = models.JSONField(_("detail"), default=dict, blank=True)
-    count = models.PositiveIntegerField(_("times"), default=1)
-    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("alarm")
-        verbose_name_plural = _("alarms")
-        ordering = ["-id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "pile_code", "connector_no", "subject"],
-                condition=models.Q(closed_at=None),
-                name="alarm_open_unique",
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.pile_code}"
 
 
 class GroundLock(models.Model):

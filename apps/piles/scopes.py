@@ -9,9 +9,11 @@ from django.db.models import Exists, OuterRef, Q
 from apps.backoffice import scope
 from apps.piles.models import (
     Alarm,
+    AlarmRule,
     CommandBatch,
     Connector,
     NewDevice,
+    NotificationRule,
     OfferedPile,
     OfflineCard,
     Pile,
@@ -35,6 +37,16 @@ def _batches(_person: Any, stations: frozenset[int]) -> Q:
     return Q(Exists(commands)) & ~Q(Exists(commands.exclude(pile__station__in=stations)))
 
 
+def _rules(model: type[AlarmRule | NotificationRule]) -> scope.Rule:
+    """Rules of stations that one sees, and of no others; those for all stations are of who sees all."""
+
+    def rule(_person: Any, stations: frozenset[int]) -> Q:
+        links = model.stations.through.objects.filter(**{f"{model._meta.model_name}_id": OuterRef("pk")})
+        return Q(Exists(links)) & ~Q(Exists(links.exclude(station__in=stations)))
+
+    return rule
+
+
 def _new_devices(_person: Any, _stations: frozenset[int]) -> Q:
     """They have no station yet."""
     return scope.NOTHING
@@ -46,6 +58,8 @@ scope.by_station(Connector, "pile__station")
 scope.by_station(PileCommand, "pile__station")
 scope.by_station(OfflineCard, "pile__station")
 scope.by_rule(Alarm, _alarms)
+scope.by_rule(AlarmRule, _rules(AlarmRule))
+scope.by_rule(NotificationRule, _rules(NotificationRule))
 scope.by_rule(CommandBatch, _batches)
 scope.by_rule(NewDevice, _new_devices)
 scope.by_permission(UpdateServer)

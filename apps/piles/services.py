@@ -1,9 +1,8 @@
-"""Every write to piles, their connectors, commands and alarms."""
+"""Every write to piles, their connectors and commands; alarms are raised and closed from here as well."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -16,15 +15,24 @@ from apps.common.bulk import to_json
 from apps.common.ids import Actor
 from apps.common.time import now
 from apps.piles import fleet, signals
+from apps.piles.alarms.raising import close_alarm, close_alarms, raise_alarm, raise_alarms
+from apps.piles.alarms.rules import THRESHOLDS, Rules
 from apps.piles.enums import AlarmKind, CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import PileCodesTaken, PileCodeTaken
-from apps.piles.models import Alarm, Connector, GroundLock, NewDevice, Pile, PileCommand
+from apps.piles.models import Connector, GroundLock, NewDevice, Pile, PileCommand
 from apps.piles.reports import ConnectorReport, LockReport
 from apps.sites.models import Station
 from apps.tenancy.errors import NewcomerGone
 from apps.tenancy.services import claim_routes, drop_newcomer
 
 log = structlog.get_logger(__name__)
+
+__all__ = [
+    "close_alarm",
+    "close_alarms",
+    "raise_alarm",
+    "raise_alarms",
+]
 
 ROUTE_KIND = fleet.ROUTE_KIND
 BATCH = 1_000
@@ -213,15 +221,15 @@ def locks_reported(reports: list[LockReport]) -> None:
                 close_alarm(kind=AlarmKind.LOCK_FAULT, **place)
 
 
-CLOCK_ALARM_S = 180
+CLOCK_ALARM_S = THRESHOLDS[AlarmKind.CLOCK_DRIFT].usual
 CLOCK_FLAG_S = 5
 
 
 def clock_reported(*, pile_code: str, offset_s: Decimal, measured_at: datetime | None = None) -> None:
     """Keep how far a pile's clock is ahead (+) or behind (−), in seconds, as 0x55 or a record says, and since when.
 
-    Beyond CLOCK_ALARM_S an alarm is open until the clock is good again. An older measurement than the one that is
-    kept changes nothing.
+    Beyond the threshold of its station's alarm rule (CLOCK_ALARM_S without one) an alarm is open until the clock is
+    good again. An older measurement than the one that is kept changes nothing.
     """
     clocks_reported([(pile_code, offset_s, measured_at or now())])
 
@@ -251,13 +259,27 @@ def clocks_reported(measured: Sequence[tuple[str, Decimal, datetime]]) -> None:
             [to_json(rows)],
         )
         taken = sorted(pile_code for (pile_code,) in cursor.fetchall())
-        good = [pile_code for pile_code in taken if abs(newest[pile_code][0]) <= CLOCK_ALARM_S]
+        limits = _clock_limits([pile_code for pile_code in taken if abs(newest[pile_code][0]) > CLOCK_FLAG_S])
+        good = [
+            pile_code
+            for pile_code in taken
+            if abs(newest[pile_code][0]) <= limits.get(pile_code, CLOCK_FLAG_S)
+        ]
         close_alarms(kind=AlarmKind.CLOCK_DRIFT, places=[(pile_code, "", "") for pile_code in good])
         for pile_code in taken:
             offset_s = newest[pile_code][0]
-            if abs(offset_s) > CLOCK_ALARM_S:
+            if pile_code not in good:
                 detail = {"offset_s": f"{offset_s:+}"}
                 raise_alarm(kind=AlarmKind.CLOCK_DRIFT, pile_code=pile_code, detail=detail)
+
+
+def _clock_limits(pile_codes: Sequence[str]) -> dict[str, int]:
+    """Return {pile code: seconds from which its clock is an alarm}; nothing is asked for clocks that are right."""
+    if not pile_codes:
+        return {}
+    rules = Rules.load()
+    stations = Pile.objects.filter(pile_code__in=pile_codes).values_list("pile_code", "station_id")
+    return {code: rules.of(AlarmKind.CLOCK_DRIFT, station).threshold for code, station in stations}
 
 
 def piles_seen(ids: Sequence[int], *, at: datetime) -> None:
@@ -417,69 +439,3 @@ def expire_commands(*, at: datetime | None = None) -> int:
     return PileCommand.objects.filter(state__in=OPEN_COMMANDS, deadline__lt=moment).update(
         state=CommandState.EXPIRED, answered_at=moment
     )
-
-
-# --- Alarms -----------------------------------------------------------------------------------------------
-
-
-def raise_alarm(
-    *,
-    kind: AlarmKind,
-    pile_code: str = "",
-    connector_no: str = "",
-    subject: str = "",
-    detail: dict[str, Any] | None = None,
-) -> None:
-    """Open an alarm, or count it again, with its latest detail, when the same one is open."""
-    raise_alarms(kind=kind, pile_codes=[pile_code], connector_no=connector_no, subject=subject, detail=detail)
-
-
-def raise_alarms(
-    *,
-    kind: AlarmKind,
-    pile_codes: Iterable[str],
-    connector_no: str = "",
-    subject: str = "",
-    detail: dict[str, Any] | None = None,
-) -> None:
-    """Do for each of several piles what `raise_alarm` does, in one statement."""
-    moment = now()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO piles_alarm (kind, pile_code, connector_no, subject, detail, count, created_at, updated_at)
-            SELECT %s, pile_code, %s, %s, %s::jsonb, 1, %s, %s FROM unnest(%s::text[]) AS pile_code ORDER BY pile_code
-                ON CONFLICT (kind, pile_code, connector_no, subject) WHERE closed_at IS NULL
-                DO UPDATE SET count = piles_alarm.count + 1, updated_at = excluded.updated_at,
-                   detail = CASE excluded.detail WHEN '{}' THEN piles_alarm.detail ELSE excluded.detail END
-            """,
-            [
-                str(kind),
-                connector_no,
-                subject,
-                json.dumps(detail or {}),
-                moment,
-                moment,
-                list(set(pile_codes)),
-            ],
-        )
-
-
-def close_alarm(*, kind: AlarmKind, pile_code: str = "", connector_no: str = "", subject: str = "") -> None:
-    """Close the open alarm of this kind, pile and subject, if there is one."""
-    close_alarms(kind=kind, places=[(pile_code, connector_no, subject)])
-
-
-def close_alarms(*, kind: AlarmKind, places: Iterable[tuple[str, str, str]]) -> None:
-    """Close the open alarms of this kind at several places: pile, connector number, subject."""
-    wanted = set(places)
-    if not wanted:
-        return
-    open_ones = Alarm.objects.filter(kind=kind, pile_code__in={place[0] for place in wanted}, closed_at=None)
-    rows = open_ones.values_list("pk", "pile_code", "connector_no", "subject")
-    found = [pk for pk, *place in rows if tuple(place) in wanted]
-    if found:
-        with transaction.atomic():
-            # Locked always in the same order: two of us would deadlock otherwise.
-            list(open_ones.filter(pk__in=found).select_for_update().order_by("pk").values_list("pk"))
-            open_ones.filter(pk__in=found).update(closed_at=now())

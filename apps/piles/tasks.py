@@ -52,3 +52,11 @@ def sync_clocks() -> None:
     from apps.piles import clocks
 
     clocks.sync_clocks()
+
+
+@shared_task(name="piles.watch_alarms")
+def watch_alarms() -> None:
+    """Find what nobody reports, sort alarms by the rules, tell people."""
+    from apps.piles.alarms import watch
+
+    watch.watch_alarms()

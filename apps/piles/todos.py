@@ -36,7 +36,7 @@ todo.add(
         _("Open alarms"),
         "piles.view_alarm",
         "admin:piles_alarm_changelist",
-        lambda _request: Alarm.objects.filter(closed_at=None),
+        lambda _request: Alarm.objects.filter(closed_at=None, is_muted=False),
         "open=1",
         at=_alarms,
     ),

@@ -129,7 +129,7 @@ def wall(request: HttpRequest) -> dict[str, Any]:
         for line in selectors.station_lines(shown_stations, states, sums, limit=WALL_STATIONS)
     ]
     if person.has_perm("piles.view_alarm"):
-        alarms = scope.narrow(Alarm.objects.filter(closed_at=None), person)
+        alarms = scope.narrow(Alarm.objects.filter(closed_at=None, is_muted=False), person)
         if not chosen.place.is_everywhere:
             alarms = alarms.filter(scope.at_stations(Alarm, person, here.stations or ()))
         found["alarms"] = [

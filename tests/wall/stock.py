@@ -176,6 +176,7 @@ def stock() -> Stock:
     WalletPolicy.objects.update(id=FIRST_ID, note=SECRET)
     picture = factories.a_picture(name="BETA0001.png", number=FILE_NUMBER)
     assert picture.thumbnail_key
+    factories.messaging(SECRET, station)
     export = factories.an_export(actor_id="1", actor_name=SECRET)
     return Stock(
         driver,

@@ -25,10 +25,10 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from django_tenants.utils import schema_context
 
+from apps.accounts.models import User
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.customers.models import Customer
 from apps.miniapp.authentication import ticket_for, token_for
-from apps.miniapp.routing import websocket_urlpatterns
 from apps.orders.models import Order, TransactionRecord
 from apps.piles import drivers
 from apps.piles.models import Pile, UpdateServer
@@ -38,6 +38,7 @@ from apps.tenancy.errors import RouteTaken
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import routes
 from apps.wallet.models import PaymentNotice, Recharge
+from chargeplat.sockets import websocket_urlpatterns
 from tests import factories
 from tests.staff import boss
 from tests.wall.stock import FILE_NUMBER, PILE_CODE, SECRET, Stock, digest, id_of, stock
@@ -97,6 +98,10 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/enterprisemember": {"<path:object_id>/end/"},
     "customers/vehicle": set(),
     "files/exportjob": set(),
+    "notifications/mailaccount": {f"<path:object_id>/{page}/" for page in ("test", "switch")},
+    "notifications/message": {"<path:object_id>/again/"},
+    "notifications/robot": {"<path:object_id>/test/"},
+    "notifications/smsaccount": {f"<path:object_id>/{page}/" for page in ("test", "switch")},
     "orders/energyday": {"reconcile/", "<path:object_id>/again/"},
     "orders/energydifference": {"<path:object_id>/resolve/"},
     "orders/abnormalorder": {
@@ -106,9 +111,14 @@ TENANT_MODELS: dict[str, set[str]] = {
     "orders/order": {f"<path:object_id>/{page}/" for page in ("stop", "force-end", "refund")},
     "orders/orderrefund": {"<path:object_id>/approve/", "<path:object_id>/reject/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
-    "piles/alarm": {"<path:object_id>/close/"},
+    "piles/alarm": {f"<path:object_id>/{page}/" for page in ("acknowledge", "assign", "note", "close")},
+    "piles/alarmrule": set(),
     "piles/commandbatch": {"<path:object_id>/retry/"},
-    "piles/connector": {f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")},
+    "piles/connector": {
+        *(f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")),
+        "wall/",
+    },
+    "piles/notificationrule": {"<path:object_id>/test/"},
     "piles/pile": {
         *(
             f"<path:object_id>/{page}/"
@@ -200,6 +210,7 @@ SITE_PAGES = {
 """Pages of a back office as such → the address to ask; logging out would end the probing."""
 
 TENANT_PAGES = {
+    "admin/badges/": "admin/badges/",
     "admin/overview/tree/": "admin/overview/tree/?station=900001",
     "admin/display/": "admin/display/?at=station:900001",
     "admin/display/data/": "admin/display/data/?at=station:900001",
@@ -264,7 +275,11 @@ API: dict[str, tuple[str, str]] = {
 }
 """Paths of the driver API → what they are, and the path that asks for beta's thing."""
 
-SOCKETS = {r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$", ""}
+SOCKETS = {
+    r"^ws/admin/guns/(?P<station_id>[0-9]{1,18})/$",
+    r"^ws/v1/charges/(?P<order_no>[0-9A-Za-z_-]{1,32})/$",
+    "",
+}
 
 TASKS = {
     "accounts.purge",
@@ -272,6 +287,8 @@ TASKS = {
     "files.find_exports",
     "files.purge",
     "files.run_export",
+    "notifications.deliver_due",
+    "notifications.purge",
     "orders.check_books",
     "orders.check_meter",
     "orders.close_books",
@@ -283,12 +300,14 @@ TASKS = {
     "orders.store_missing_curves",
     "orders.watch_orders",
     "orders.watch_retail",
+    "orders.watch_starts",
     "orders.watch_unbilled",
     "piles.deliver_batch",
     "piles.expire_commands",
     "piles.keep_partitions",
     "piles.sync_cards",
     "piles.sync_clocks",
+    "piles.watch_alarms",
     "piles.watch_silent_piles",
     "pricing.push_due_prices",
     "reports.roll",
@@ -406,6 +425,13 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
     commands |= {"amount": "0.01", "transfer_no": "x", "transfer_to": "x"}
+    to = "13900001111" if model == "notifications/smsaccount" else "nobody@alpha.test"
+    commands |= {
+        "to": to,
+        "template": "code",
+        "note": "x",
+        "person": User.objects.values_list("pk", flat=True)[0],
+    }
     dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
     return {**dialog, **commands}
 
@@ -655,6 +681,41 @@ def test_a_socket_opens_for_its_own_tenant_only(committed: Tenant, other_tenant:
     # And where it belongs.
     assert close_code(BETA, tickets[2]) is None
     assert close_code(BETA, path, token) is None
+
+
+def test_a_gun_wall_opens_for_its_own_tenants_staff_only(committed: Tenant, other_tenant: Tenant) -> None:
+    from chargeplat.asgi import application
+
+    homes = {}
+    for schema, host in (("t_alpha", ALPHA), ("t_beta", BETA)):
+        with schema_context(schema):
+            session = boss(host).cookies[settings.SESSION_COOKIE_NAME].value
+            homes[host] = session
+    with schema_context("t_beta"):
+        station = factories.a_station(name=SECRET)
+        gun = factories.a_pile(station=station).connectors.get()
+
+    def opened(host: str, session: str, station_id: int) -> int | str:
+        async def go() -> int | str:
+            cookie = f"{settings.SESSION_COOKIE_NAME}={session}"
+            headers = [(b"host", host.encode()), (b"origin", f"http://{host}".encode())]
+            path = f"/ws/admin/guns/{station_id}/"
+            socket = WebsocketCommunicator(application, path, [*headers, (b"cookie", cookie.encode())])
+            try:
+                assert await socket.connect(timeout=10) == (True, None)
+                message = await socket.receive_output(timeout=10)
+                return message["code"] if message["type"] == "websocket.close" else message["text"]
+            finally:
+                await socket.disconnect(timeout=10)
+
+        return asyncio.run(go())
+
+    assert opened(ALPHA, homes[ALPHA], station.pk) == 4404
+    assert opened(ALPHA, homes[BETA], station.pk) == 4401
+    assert opened(BETA, homes[ALPHA], station.pk) == 4401
+    assert opened(PLATFORM, homes[BETA], station.pk) == 4401
+    assert opened("nobody.test", homes[BETA], station.pk) == 4401
+    assert f"gun-{gun.pk}" in str(opened(BETA, homes[BETA], station.pk))
 
 
 def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:

@@ -36,7 +36,7 @@ def station_guns(stations: Sequence[Station]) -> dict[int, SafeString]:
 
 def station_panel(request: HttpRequest, station: Station) -> dict[str, Any]:
     """Return the guns of a station by state, and where their wall and their piles are."""
-    wall = f"{reverse('admin:piles_connector_changelist')}?pile__station__id__exact={station.pk}"
+    wall = f"{reverse('admin:piles_gun_wall')}?station={station.pk}"
     piles = f"{reverse('admin:piles_pile_changelist')}?station__id__exact={station.pk}"
     return {"guns": station_guns([station])[station.pk], "wall": wall, "piles": piles}
 

@@ -31,6 +31,9 @@ ADMINISTRATORS_ONLY = {
     "backoffice.set_approvalpolicy",
     "piles.view_frame_secrets",
     "wallet.switch_merchantaccount",
+    "notifications.resend_message",
+    "notifications.switch_mailaccount",
+    "notifications.switch_smsaccount",
 }
 
 

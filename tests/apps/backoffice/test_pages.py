@@ -54,6 +54,7 @@ def business(tenant: Any) -> Any:
     order.refresh_from_db()
     factories.an_energy_difference(order)
     factories.an_export()
+    factories.messaging("值班")
     factories.a_channel_difference()
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
@@ -167,6 +168,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "customers.customer",
         "customers.enterprisemember",
         "files.exportjob",
+        "notifications.message",
         "orders.abnormalorder",
         "orders.energyday",
         "orders.energydifference",

@@ -47,6 +47,10 @@ COUNTS = {
     "customers.enterprisemember": 6,
     "customers.vehicle": 5,
     "files.exportjob": 4,
+    "notifications.mailaccount": 5,
+    "notifications.message": 3,
+    "notifications.robot": 5,
+    "notifications.smsaccount": 5,
     "orders.abnormalorder": 6,
     "orders.billingpolicy": 5,
     "orders.energyday": 6,
@@ -54,10 +58,12 @@ COUNTS = {
     "orders.order": 5,
     "orders.orderrefund": 8,
     "orders.transactionrecord": 5,
-    "piles.alarm": 5,
+    "piles.alarm": 6,
+    "piles.alarmrule": 5,
     "piles.commandbatch": 6,
     "piles.connector": 7,
     "piles.newdevice": 5,
+    "piles.notificationrule": 5,
     "piles.offlinecard": 6,
     "piles.pile": 10,
     "piles.pilecommand": 4,
@@ -126,6 +132,7 @@ def a_business(tenant: Any, number: int) -> None:
     factories.a_notice(merchant=merchant)
     factories.an_energy_difference(order)
     factories.an_export()
+    factories.messaging(f"messages {number}", order.station)
     factories.a_channel_difference()
 
 

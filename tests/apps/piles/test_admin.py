@@ -136,4 +136,4 @@ def test_a_stations_pages_show_guns_and_the_price_now(tenant: Any) -> None:
     assert "空闲 <b>1</b>" in row
     page = client.get(f"/admin/sites/station/{gun.pile.station_id}/change/").content.decode()
     assert "今日电价" in page
-    assert f"?pile__station__id__exact={gun.pile.station_id}" in page
+    assert f"/admin/piles/connector/wall/?station={gun.pile.station_id}" in page
