@@ -182,6 +182,7 @@ class Supervisor:
             "ALIPAY_GATEWAY_URL": f"{url}/alipay/gateway.do",
         }.items():
             os.environ.setdefault(variable, address)
+        os.environ.setdefault("ROBOT_HOSTS", f"127.0.0.1:{self.sandbox_port}")
         command = [
             *MANAGE,
             "run_sandbox",
@@ -353,9 +354,10 @@ class Supervisor:
             "Mini-program": f"{site}/h5/ (its pages for browsers, built in the background)",
             "Piles dial in": f"127.0.0.1:{self.ykc_port}",
             "Pay top-ups": f"{os.environ['SANDBOX_URL']}/ (instead of WeChat and Alipay on the phone)",
-            "Sandbox API": f"{os.environ['SANDBOX_URL']}/wechatpay/_sandbox/state, /alipay/_sandbox/state",
+            "Sandbox API": f"{os.environ['SANDBOX_URL']}/wechatpay/_sandbox/state, /alipay/…, /dingtalk/…",
             **demo,
             "SMS codes": f"{self.state / 'sms.log'}",
+            "Mails": f"{self.state / 'mail'}",
             "Logs": f"{self.logs}",
         }
         width = max(len(key) for key in rows)

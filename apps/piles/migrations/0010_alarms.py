@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('notifications', '0001_messages'),
         ('piles', '0009_piles_for_drivers'),
-        ('sites', '0004_department_and_keeper'),
+        ('sites', '0005_station_master_data'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
