@@ -75,7 +75,7 @@ class AlarmsPage(ObjectPage):
         """The newest ones; the list has them all."""
         alarms = Alarm.objects.filter(pile_code=self.object.pile_code)
         found = alarms.order_by(F("closed_at").desc(nulls_first=True), "-id")[:ROWS]
-        everything = f"{reverse('admin:piles_alarm_changelist')}?q={self.object.pile_code}"
+        everything = f"{reverse('admin:piles_alarm_changelist')}?open=all&q={self.object.pile_code}"
         return super().get_context_data(rows=found, everything=everything, **kwargs)
 
 
