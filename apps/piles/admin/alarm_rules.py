@@ -175,7 +175,7 @@ class RuleAdmin(BackofficeAdmin):
         return field
 
     @display(description=_("stations"))
-    def stations_shown(self, obj: Any) -> Any:
+    def where_shown(self, obj: Any) -> Any:
         """Their names, of the first ones, or all."""
         if not obj.station_names:
             return _("all")
@@ -206,7 +206,7 @@ class AlarmRuleAdmin(RuleAdmin):
     form = AlarmRuleForm
     list_display = [
         "kind",
-        "stations_shown",
+        "where_shown",
         "level_shown",
         "threshold_shown",
         "wait_minutes",
@@ -290,7 +290,7 @@ class NotificationRuleAdmin(RuleAdmin):
     list_display = [
         "name",
         "level_shown",
-        "stations_shown",
+        "where_shown",
         "people_shown",
         "ways_shown",
         "delay_minutes",
