@@ -10,7 +10,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -22,15 +21,19 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTe
 
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
-from apps.backoffice.people import staff_actor
+from apps.backoffice.enums import ApprovalState
+from apps.backoffice.errors import ReasonMissing
+from apps.backoffice.models import Approval
+from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.common.errors import DomainError
 from apps.common.money import round_fen
 from apps.common.time import now
-from apps.pricing import services
+from apps.pricing import retail_changes
 from apps.pricing.bar import CLASS_NAMES
+from apps.pricing.errors import NoPrice
 from apps.pricing.models import RetailPrice
-from apps.pricing.selectors import retail_prices, station_versions
-from apps.pricing.tariff import ClassPrice, RateClass, Tariff, pile_balance, prices_to_json
+from apps.pricing.tariff import ClassPrice, RateClass, Tariff, pile_balance
 from apps.sites.models import Station
 
 INPUT = " ".join(INPUT_CLASSES)
@@ -156,6 +159,14 @@ def prices_words(row: RetailPrice) -> str:
     )
 
 
+def waits_words(approval: Approval) -> str:
+    """Return that a change of prices is too large for one person."""
+    percent = gettext("a price that was zero") if approval.amount is None else f"{approval.amount} %"
+    return gettext(
+        "This changes prices by more than your rule allows one person (%(percent)s): it waits for a second."
+    ) % {"percent": percent}
+
+
 @admin.register(RetailPrice, site=tenant_site)
 class RetailPriceAdmin(ReadOnlyAdmin):
     """What drivers pay where from when. Rows are added with a preview and never change."""
@@ -208,32 +219,35 @@ class RetailPriceAdmin(ReadOnlyAdmin):
         if form.is_valid():
             station, moment = form.cleaned_data["station"], now()
             starts_at = form.cleaned_data["starts_at"] or moment
-            if "save" in request.POST:
-                return self._save(request, form, station, starts_at)
-            version = station_versions(station_ids=[station.pk], at=starts_at).get(station.pk)
-            if version is None:
-                form.add_error("station", _("No price applies here yet. Assign a price template first."))
-            else:
-                tariff = version.to_tariff()
-                before = retail_prices(station_ids=[station.pk], at=moment).get(station.pk, {})
+            try:
+                if "save" in request.POST:
+                    return self._save(request, form, station, starts_at)
+                tariff, before = retail_changes.sold_before(station=station, at=max(starts_at, moment))
                 context["preview"] = preview(tariff, tariff.sold_at(before), tariff.sold_at(form.prices))
+            except NoPrice:
+                form.add_error("station", _("No price applies here yet. Assign a price template first."))
+            except ReasonMissing as error:
+                form.add_error("note", str(error))
+            except DomainError as error:
+                form.add_error(None, str(error))
         return TemplateResponse(request, "backoffice/retail_editor.html", context)
 
     def _save(
         self, request: HttpRequest, form: RetailForm, station: Station, starts_at: datetime
     ) -> HttpResponse:
-        before = retail_prices(station_ids=[station.pk], at=now()).get(station.pk, {})
-        with transaction.atomic():
-            made = services.set_retail_price(
-                station=station,
-                prices=form.prices,
-                starts_at=starts_at,
-                actor=staff_actor(request),
-                note=form.cleaned_data["note"],
-            )
-            changes = {"prices": [prices_to_json(before), made.prices], "starts_at": [None, made.starts_at]}
-            self.audit(request, "added", made, changes=changes)
-        messages.success(request, gettext("The retail prices of %s are set.") % station)
+        """Set the prices, or ask a second person to. Raises what `retail_changes.request_retail` raises."""
+        approval = retail_changes.request_retail(
+            station=station,
+            prices=form.prices,
+            starts_at=starts_at,
+            actor=staff_actor(request),
+            note=form.cleaned_data["note"],
+            address=client_address(request),
+        )
+        if approval.state == ApprovalState.PENDING:
+            messages.warning(request, waits_words(approval))
+        else:
+            messages.success(request, gettext("The retail prices of %s are set.") % station)
         return HttpResponseRedirect(reverse("admin:pricing_retailprice_changelist"))
 
     @display(description=_("starts at"), ordering="starts_at")

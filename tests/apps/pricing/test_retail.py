@@ -6,8 +6,11 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from apps.backoffice.models import AuditEntry
-from apps.common.ids import SYSTEM
+from apps.backoffice.approvals import approve
+from apps.backoffice.enums import ApprovalState
+from apps.backoffice.errors import ObjectChanged, SamePerson
+from apps.backoffice.models import Approval, AuditEntry
+from apps.common.ids import SYSTEM, Actor
 from apps.common.time import SHANGHAI, now
 from apps.pricing.models import RetailPrice
 from apps.pricing.selectors import effective_prices, retail_prices
@@ -115,14 +118,60 @@ def test_the_preview_shows_bills_and_margins_and_saves_nothing(tenant):
 
 def test_saving_writes_the_row_and_the_audit_log(tenant):
     pile = factories.a_pile()
-    answer = boss().post(NEW, {**form(pile.station), "save": ""})
+    answer = boss().post(NEW, {**form(pile.station, peak_service="0.7"), "save": ""})
     assert answer.status_code == 302
     row = RetailPrice.objects.get()
-    assert row.prices == {"peak": {"electricity": "1.20000", "service": "0.90000"}}
+    assert row.prices == {"peak": {"electricity": "1.20000", "service": "0.70000"}}
     entry = AuditEntry.objects.get(action="pricing.retailprice_added")
     assert entry.changes["prices"] == [{}, row.prices]
-    assert "峰 1.20+0.90" in boss().get("/admin/pricing/retailprice/").content.decode()
+    assert "峰 1.20+0.70" in boss().get("/admin/pricing/retailprice/").content.decode()
     assert "零售价" in boss().get(f"/admin/sites/station/{pile.station_id}/change/").content.decode()
+
+
+def test_a_large_change_waits_for_a_second_person(tenant):
+    """0.60 → 0.90 yuan of service is 50 %, more than the 20 % that one person may change."""
+    station = factories.a_pile().station
+    seller = a_user("pricing.add_retailprice", "pricing.view_retailprice", "backoffice.view_approval")
+    page = signed_in(seller)
+    unexplained = page.post(NEW, {**form(station, note=""), "save": ""})
+    assert "note" in unexplained.context_data["form"].errors
+    answer = page.post(NEW, {**form(station), "save": ""}, follow=True)
+    assert "50.00 %" in answer.content.decode()
+    assert RetailPrice.objects.count() == 0
+
+    waiting = Approval.objects.get(operation="pricing.retail", state=ApprovalState.PENDING)
+    assert waiting.amount == Decimal("50.00")
+    before, after = waiting.changes["prices (yuan/kWh)"]
+    assert (before["peak"]["service"], after["peak"]["service"]) == ("0.60000", "0.90000")
+    assert before["flat"] == after["flat"]
+    with pytest.raises(SamePerson):
+        approve(waiting.pk, Actor("staff", str(seller.pk), str(seller)))
+    again = page.post(NEW, {**form(station, peak_service="0.95"), "save": ""})
+    assert again.context_data["form"].non_field_errors()
+
+    asked_at = now()
+    approve(waiting.pk, Actor("staff", "9002", "王芳"))
+    row = RetailPrice.objects.get()
+    assert row.prices["peak"]["service"] == "0.90000"
+    assert (row.starts_at >= asked_at, row.created_by, row.note) == (True, waiting.requested_by_name, "节日")
+    assert AuditEntry.objects.get(action="pricing.retailprice_added").actor_name == "王芳"
+
+
+def test_a_request_is_void_once_other_prices_apply(tenant):
+    station = factories.a_pile().station
+    boss().post(NEW, {**form(station), "save": ""})
+    waiting = Approval.objects.get(operation="pricing.retail")
+    set_retail_price(station=station, prices={}, starts_at=now(), actor=SYSTEM)
+    with pytest.raises(ObjectChanged):
+        approve(waiting.pk, Actor("staff", "9002", "王芳"))
+    assert not RetailPrice.objects.exclude(prices={}).exists()
+
+
+def test_a_station_without_a_price_sells_nothing(tenant):
+    station = factories.a_station()
+    answer = boss().post(NEW, {**form(station), "save": ""})
+    assert "station" in answer.context_data["form"].errors
+    assert RetailPrice.objects.count() == 0
 
 
 @pytest.mark.parametrize(
