@@ -14,11 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.backoffice import approvals, diff, scope, shown, todo
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import NoteForm, ReasonForm
 from apps.backoffice.enums import ApprovalRule, ApprovalState
 from apps.backoffice.models import Approval, ApprovalPolicy
 from apps.backoffice.people import client_address, staff_actor
@@ -84,20 +84,6 @@ class WhoseFilter(admin.SimpleListFilter):
         if self.value() == "asked":
             return queryset.filter(requested_by_kind="staff", requested_by_id=str(request.user.pk))
         return queryset
-
-
-class DecisionForm(BaseDialogForm):
-    """What the second person adds."""
-
-    reason = forms.CharField(
-        label=_("note"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
-    )
-
-
-class RejectionForm(BaseDialogForm):
-    """Why not."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 @admin.register(Approval, site=tenant_site)
@@ -171,11 +157,11 @@ class ApprovalAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Approve this?"),
             "description": _("It is carried out at once, under both names. It cannot be undone here."),
-            "form_class": DecisionForm,
+            "form_class": NoteForm,
             "form_submit_text": _("Approve and carry out"),
         },
     )
-    def approve(self, request: HttpRequest, form: DecisionForm, object_id: str) -> HttpResponse:
+    def approve(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         """Decide as the second person: yes."""
         row = self.row(request, object_id)
         try:
@@ -202,11 +188,11 @@ class ApprovalAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Reject this?"),
             "description": _("Nothing is carried out. Your name and reason are kept."),
-            "form_class": RejectionForm,
+            "form_class": ReasonForm,
             "form_submit_text": _("Reject"),
         },
     )
-    def reject(self, request: HttpRequest, form: RejectionForm, object_id: str) -> HttpResponse:
+    def reject(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Decide as the second person: no."""
         row = self.row(request, object_id)
         try:
@@ -229,11 +215,11 @@ class ApprovalAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Withdraw your request?"),
             "description": _("Nothing is carried out."),
-            "form_class": DecisionForm,
+            "form_class": NoteForm,
             "form_submit_text": _("Withdraw"),
         },
     )
-    def withdraw(self, request: HttpRequest, form: DecisionForm, object_id: str) -> HttpResponse:
+    def withdraw(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         """Take one's own request back."""
         row = self.row(request, object_id)
         try:
@@ -297,7 +283,7 @@ def settable() -> list[tuple[str, Any]]:
     return [(one.code, one.title) for one in approvals.operations() if not one.fixed]
 
 
-class PolicyForm(BaseDialogForm):
+class PolicyForm(ReasonForm):
     """When one operation needs a second person."""
 
     operation = forms.ChoiceField(label=_("operation"), choices=settable, widget=UnfoldAdminSelectWidget)
@@ -313,7 +299,6 @@ class PolicyForm(BaseDialogForm):
         help_text=_("Only for “above a threshold”: yuan or per cent, as the table says."),
         widget=UnfoldAdminTextInputWidget,
     )
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
     def clean(self) -> dict[str, Any]:
         """A threshold where the rule needs one; otherwise it is dropped."""

@@ -161,6 +161,15 @@ def check_reviewer(code: str, applied_by: Actor, reviewer: Actor, amount: Decima
         raise SamePerson
 
 
+def may_review(code: str, applied_by: Actor, reviewer: Actor, amount: Decimal | None = None) -> bool:
+    """Return whether `check_reviewer` lets a reviewer decide."""
+    try:
+        check_reviewer(code, applied_by, reviewer, amount)
+    except (SamePerson, NotAPerson):
+        return False
+    return True
+
+
 def set_policy(
     *,
     code: str,

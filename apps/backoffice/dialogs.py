@@ -13,6 +13,18 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 
+class ConfirmForm(BaseDialogForm):
+    """A dialog that only asks whether."""
+
+
+class NoteForm(BaseDialogForm):
+    """A word of who decides, if there is one."""
+
+    reason = forms.CharField(
+        label=_("note"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
+    )
+
+
 class ReasonForm(BaseDialogForm):
     """Why it is done; fields of subclasses stand before it."""
 

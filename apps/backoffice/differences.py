@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Case, Count, IntegerField, Q, QuerySet, When
@@ -17,11 +16,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm
 from apps.common.differences import Difference, DifferenceState
 from apps.common.errors import DomainError
 
@@ -32,12 +30,6 @@ TONES = {
 }
 ROWS = 200
 """Differences on a day's page at most; the list of differences has them all."""
-
-
-class ReasonForm(BaseDialogForm):
-    """Why."""
-
-    reason = forms.CharField(label=gettext_lazy("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 @dataclass(frozen=True, slots=True)

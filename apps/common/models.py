@@ -40,6 +40,11 @@ class Reviewed(TimeStamped):
         """Who asked for it."""
         return Actor(self.applied_by_kind, self.applied_by_id, self.applied_by)
 
+    @property
+    def reviewer(self) -> Actor:
+        """Who decided; without a kind, nobody yet."""
+        return Actor(self.reviewed_by_kind, self.reviewed_by_id, self.reviewed_by)
+
     def decided_by(self, reviewer: Actor, reason: str, at: datetime) -> None:
         """Note who decided, when and why; the caller saves the row."""
         self.reviewed_by_kind, self.reviewed_by_id = reviewer.kind, reviewer.id

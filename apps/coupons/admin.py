@@ -27,11 +27,11 @@ from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
 )
 
 from apps.backoffice import pages, shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -306,12 +306,6 @@ class CouponTemplateAdmin(BackofficeAdmin):
         return obj.is_active
 
 
-class VoidForm(BaseDialogForm):
-    """Why a coupon is taken away."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
-
-
 @admin.register(Coupon, site=tenant_site)
 class CouponAdmin(ReadOnlyAdmin):
     """Coupons of drivers."""
@@ -376,11 +370,11 @@ class CouponAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Make this coupon void?"),
             "description": _("The driver cannot use it any more. It cannot be undone."),
-            "form_class": VoidForm,
+            "form_class": ReasonForm,
             "form_submit_text": _("Make void"),
         },
     )
-    def void(self, request: HttpRequest, form: VoidForm, object_id: str) -> HttpResponse:
+    def void(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Take the coupon away."""
         coupon, reason = self.row(request, object_id), form.cleaned_data["reason"]
         try:

@@ -255,8 +255,7 @@ def mark_transferred(
             return part
         if part.state != PartState.MANUAL or refund.state != RefundState.EXECUTING:
             raise NotByHand
-        approver = Actor(refund.reviewed_by_kind, refund.reviewed_by_id, refund.reviewed_by)
-        for other in (approver, refund.applicant):
+        for other in (refund.reviewer, refund.applicant):
             approvals.check_reviewer(TRANSFER.code, other, actor, part.amount)
         used = WalletRefundPart.objects.filter(transfer_no=number).exclude(refund=refund)
         earlier = used.values_list("refund__refund_no", flat=True).first()
@@ -269,6 +268,12 @@ def mark_transferred(
         conclude(wallet, refund, moment, at)
     log.info("refund_transferred", out_refund_no=part.out_refund_no, amount=str(part.amount))
     return part
+
+
+def may_transfer(part: WalletRefundPart, actor: Actor) -> bool:
+    """Return whether `mark_transferred` lets this person book a part: neither applicant nor approver."""
+    others = (part.refund.reviewer, part.refund.applicant)
+    return all(approvals.may_review(TRANSFER.code, other, actor, part.amount) for other in others)
 
 
 def refund_reported(*, out_refund_no: str) -> None:

@@ -24,6 +24,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import approvals, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.models import Approval
 from apps.backoffice.people import client_address, staff_actor
@@ -31,7 +32,6 @@ from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.orders import abnormal
-from apps.orders.admin.force_end import ReasonForm
 from apps.orders.admin.orders import OrderAdmin
 from apps.orders.admin.rows import VERDICT_TONES, curve_panel, event_row, record_row
 from apps.orders.enums import OrderState

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
+from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
 from apps.common.errors import DomainError
 from apps.orders import abnormal
 from apps.orders.models import Order
-
-
-class ReasonForm(BaseDialogForm):
-    """Why it is done; the second person reads it."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 class ForceEndButton:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.one_row import OneRowAdmin
 from apps.backoffice.sites import tenant_site
 from apps.orders.models import BillingPolicy
 
 
 @admin.register(BillingPolicy, site=tenant_site)
-class BillingPolicyAdmin(BackofficeAdmin):
+class BillingPolicyAdmin(OneRowAdmin):
     """How the tenant bills, pays and audits."""
 
     list_display = ["energy_rule", "pay_order", "bonus_ratio", "note", "updated_at"]
@@ -44,7 +43,3 @@ class BillingPolicyAdmin(BackofficeAdmin):
         ),
         (None, {"fields": ["note"]}),
     ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """There is one row, which a tenant is made with."""
-        return False

@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -28,17 +28,10 @@ from apps.orders.models import TransactionRecord
 from apps.orders.wording import QUARANTINE, quarantine_words, unmatchable_words
 
 
-class MatchForm(BaseDialogForm):
+class MatchForm(ReasonForm):
     """Which order a record belongs to, and why."""
 
     order_no = forms.CharField(label=_("order number"), max_length=32, widget=UnfoldAdminTextInputWidget)
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
-
-
-class RejectForm(BaseDialogForm):
-    """Why a record is not billed."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -173,11 +166,11 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Reject this record"),
             "description": _("Nothing is billed. The record is kept, with your name and reason."),
-            "form_class": RejectForm,
+            "form_class": ReasonForm,
             "form_submit_text": _("Reject"),
         },
     )
-    def reject_record(self, request: HttpRequest, form: RejectForm, object_id: str) -> HttpResponse:
+    def reject_record(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Close the record without billing it."""
         record, reason = self.row(request, object_id), form.cleaned_data["reason"]
         try:

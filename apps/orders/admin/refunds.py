@@ -21,8 +21,10 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWidget
 
 from apps.backoffice import pages, scope, shown
-from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
+from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import NoteForm, ReasonForm
 from apps.backoffice.people import staff_actor
+from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.customers.admin import by_phone
@@ -66,20 +68,6 @@ class ApplyForm(BaseDialogForm):
         if order is not None:
             self.fields["electricity"].initial = order.refundable_electricity
             self.fields["service"].initial = order.refundable_service
-
-
-class ApproveForm(BaseDialogForm):
-    """A word of the reviewer, if there is one."""
-
-    reason = forms.CharField(
-        label=_("reason"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
-    )
-
-
-class RejectForm(BaseDialogForm):
-    """Why not; the driver reads it."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 class RefundButton(BackofficeAdmin):
@@ -131,8 +119,11 @@ class RefundButton(BackofficeAdmin):
 
 
 @admin.register(OrderRefund, site=tenant_site)
-class OrderRefundAdmin(ReadOnlyAdmin):
+class OrderRefundAdmin(ReviewAdmin):
     """Applications for refunds of orders, with approve and reject."""
+
+    operation = refunds.OPERATION.code
+    review_permission = "review_orderrefund"
 
     list_display = [
         "refund_no",
@@ -210,6 +201,7 @@ class OrderRefundAdmin(ReadOnlyAdmin):
             "refund": obj,
             "order": order,
             "state_label": shown.state(obj, REFUND_TONES),
+            "waits_for_another": obj.state == OrderRefundState.APPLIED and self.is_own(request, obj),
             "others": [
                 {"refund": other, "label": shown.state(other, REFUND_TONES)}
                 for other in order.refunds.exclude(pk=obj.pk)
@@ -230,14 +222,14 @@ class OrderRefundAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Approve this refund"),
             "description": _("The money goes back to the driver's wallet at once. It cannot be undone."),
-            "form_class": ApproveForm,
+            "form_class": NoteForm,
             "form_submit_text": _("Approve"),
         },
     )
-    def approve_refund(self, request: HttpRequest, form: ApproveForm, object_id: str) -> HttpResponse:
+    def approve_refund(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         """Give the money back."""
         reason = form.cleaned_data["reason"]
-        return self._decide(
+        return self.decide(
             request, object_id, refunds.approve, "approved", reason, _("The money is back in the wallet.")
         )
 
@@ -250,39 +242,20 @@ class OrderRefundAdmin(ReadOnlyAdmin):
         dialog={
             "title": _("Reject this refund"),
             "description": _("No money moves. The driver reads the reason."),
-            "form_class": RejectForm,
+            "form_class": ReasonForm,
             "form_submit_text": _("Reject"),
         },
     )
-    def reject_refund(self, request: HttpRequest, form: RejectForm, object_id: str) -> HttpResponse:
+    def reject_refund(self, request: HttpRequest, form: ReasonForm, object_id: str) -> HttpResponse:
         """Say no."""
         reason = form.cleaned_data["reason"]
-        return self._decide(
+        return self.decide(
             request, object_id, refunds.reject, "rejected", reason, _("The refund is rejected.")
         )
 
-    def _decide(  # noqa: PLR0917 - the two buttons differ in just these
-        self, request: HttpRequest, object_id: str, decide: Any, deed: str, reason: str, message: Any
-    ) -> HttpResponse:
-        refund = self.row(request, object_id)
-        try:
-            with transaction.atomic():
-                decided = decide(refund_no=refund.refund_no, reviewer=staff_actor(request), reason=reason)
-                changes = {"state": [refund.state, decided.state], "amount": [None, decided.amount]}
-                self.audit(request, deed, decided, changes=changes, reason=reason)
-        except DomainError as error:
-            messages.error(request, str(error))
-            return self.back_to(request, refund)
-        return self.back_to(request, refund, message)
-
     def has_review_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Who may review; the buttons show while there is something to decide."""
-        if not self.allowed(request, "review_orderrefund"):
-            return False
-        return (
-            object_id is None
-            or OrderRefund.objects.filter(pk=object_id, state=OrderRefundState.APPLIED).exists()
-        )
+        """Who may review; the buttons show while there is something that this person may decide."""
+        return self.reviewable(request, object_id, Q(state=OrderRefundState.APPLIED))
 
     @display(description=_("created at"), ordering="id")
     def created_shown(self, obj: OrderRefund) -> str:

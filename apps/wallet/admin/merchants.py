@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import ConfirmForm, ReasonForm
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.wallet import merchants
@@ -151,16 +151,6 @@ class MerchantForm(forms.ModelForm):
             name = FIELD_OF.get(stored, {}).get(channel, stored)
             self.add_error(name if name in self.fields else None, str(error))
         return words
-
-
-class ReasonForm(BaseDialogForm):
-    """Why."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
-
-
-class ConfirmForm(BaseDialogForm):
-    """A dialog that only asks whether."""
 
 
 @admin.register(MerchantAccount, site=tenant_site)

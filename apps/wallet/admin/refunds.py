@@ -22,7 +22,10 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWi
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.dialogs import NoteForm, ReasonForm
+from apps.backoffice.one_row import OneRowAdmin
 from apps.backoffice.people import staff_actor
+from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import now
@@ -58,6 +61,7 @@ PART_TONES = {
     PartState.FAILED: "danger",
     PartState.ABNORMAL: "danger",
 }
+TO_REVIEW = (RefundState.APPLIED, RefundState.RETURNED)
 UNCLEAR_FOR = timedelta(hours=1)
 """A part without a clear answer for this long is shown as an alarm."""
 
@@ -86,20 +90,6 @@ class ApplyForm(BaseDialogForm):
         if str(self.object_id).isdigit():
             principal = Wallet.objects.filter(pk=self.object_id).values_list("principal", flat=True).first()
             self.fields["amount"].initial = principal
-
-
-class ApproveForm(BaseDialogForm):
-    """A word of the reviewer, if there is one."""
-
-    reason = forms.CharField(
-        label=_("reason"), max_length=200, required=False, widget=UnfoldAdminTextInputWidget
-    )
-
-
-class ReasonForm(BaseDialogForm):
-    """Why."""
-
-    reason = forms.CharField(label=_("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
 class TransferForm(BaseDialogForm):
@@ -169,14 +159,15 @@ class ReviewFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Those."""
-        waiting = [RefundState.APPLIED, RefundState.RETURNED]
-        return queryset.filter(state__in=waiting) if self.value() == "review" else queryset
+        return queryset.filter(state__in=TO_REVIEW) if self.value() == "review" else queryset
 
 
 @admin.register(WalletRefund, site=tenant_site)
-class WalletRefundAdmin(OfCustomer):
+class WalletRefundAdmin(OfCustomer, ReviewAdmin):
     """Refunds of wallets, with the review."""
 
+    operation = refunds.REFUND.code
+    review_permission = "review_walletrefund"
     number_field = "refund_no"
     list_display = [
         "refund_no",
@@ -263,6 +254,7 @@ class WalletRefundAdmin(OfCustomer):
             "refund": refund,
             "wallet": refund.wallet,
             "state_label": shown.state(refund, REFUND_TONES),
+            "waits_for_another": refund.state in TO_REVIEW and self.is_own(request, refund),
             "parts": parts,
             "is_short": any(row["part"].state == PartState.SHORT for row in parts),
             "events": [
@@ -293,14 +285,14 @@ class WalletRefundAdmin(OfCustomer):
                 "The money is sent to the payments it came from. What the channel refused before is sent again; what "
                 "the driver's account did not accept is asked about again."
             ),
-            "form_class": ApproveForm,
+            "form_class": NoteForm,
             "form_submit_text": _("Approve"),
         },
     )
-    def approve_refund(self, request: HttpRequest, form: ApproveForm, object_id: str) -> HttpResponse:
+    def approve_refund(self, request: HttpRequest, form: NoteForm, object_id: str) -> HttpResponse:
         """Let it be paid."""
         reason = form.cleaned_data["reason"]
-        return self._decide(
+        return self.decide(
             request, object_id, refunds.approve, "approved", reason, _("The refund is being paid.")
         )
 
@@ -322,7 +314,7 @@ class WalletRefundAdmin(OfCustomer):
         """Put the refused parts on the list."""
         reason = form.cleaned_data["reason"]
         message = _("The refused parts are on the list of transfers by hand.")
-        return self._decide(request, object_id, refunds.transfer_by_hand, "by_hand", reason, message)
+        return self.decide(request, object_id, refunds.transfer_by_hand, "by_hand", reason, message)
 
     @action(
         description=_("Reject"),
@@ -341,41 +333,20 @@ class WalletRefundAdmin(OfCustomer):
         """Give back what was not paid."""
         reason = form.cleaned_data["reason"]
         message = _("The money is back in the wallet.")
-        return self._decide(request, object_id, refunds.reject, "rejected", reason, message)
-
-    def _decide(  # noqa: PLR0917 - the buttons differ in just these
-        self, request: HttpRequest, object_id: str, decide: Any, deed: str, reason: str, message: Any
-    ) -> HttpResponse:
-        refund = self.row(request, object_id)
-        try:
-            with transaction.atomic():
-                decided = decide(refund_no=refund.refund_no, reviewer=staff_actor(request), reason=reason)
-                changes = {"state": [refund.state, decided.state], "amount": [None, decided.amount]}
-                self.audit(request, deed, decided, changes=changes, reason=reason)
-        except DomainError as error:
-            messages.error(request, str(error))
-            return self.back_to(request, refund)
-        return self.back_to(request, refund, message)
-
-    def _reviewable(self, request: HttpRequest, object_id: Any, wanted: Q) -> bool:
-        if not self.allowed(request, "review_walletrefund"):
-            return False
-        return object_id is None or WalletRefund.objects.filter(wanted, pk=object_id).exists()
+        return self.decide(request, object_id, refunds.reject, "rejected", reason, message)
 
     def has_review_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may review; the button shows while there is something to decide."""
-        return self._reviewable(request, object_id, Q(state__in=[RefundState.APPLIED, RefundState.RETURNED]))
+        return self.reviewable(request, object_id, Q(state__in=TO_REVIEW))
 
     def has_failed_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may review, where the channel refused a part."""
-        return self._reviewable(request, object_id, Q(state=RefundState.RETURNED))
+        return self.reviewable(request, object_id, Q(state=RefundState.RETURNED))
 
     def has_reject_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may review, also while parts wait for a transfer by hand."""
         by_hand = Q(state=RefundState.EXECUTING, parts__state=PartState.MANUAL)
-        return self._reviewable(
-            request, object_id, Q(state__in=[RefundState.APPLIED, RefundState.RETURNED]) | by_hand
-        )
+        return self.reviewable(request, object_id, Q(state__in=TO_REVIEW) | by_hand)
 
     @display(description=_("state"), ordering="state")
     def state_shown(self, obj: WalletRefund) -> str:
@@ -537,11 +508,14 @@ class WalletRefundPartAdmin(OfCustomer):
         return self.back_to(request, part, _("The transfer is booked."))
 
     def has_transfer_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Who may mark transfers; the button shows while one is waiting."""
+        """Who may mark transfers; the button shows while one waits for somebody who neither applied nor approved."""
         if not self.allowed(request, "transfer_part"):
             return False
+        if object_id is None:
+            return True
         rows = WalletRefundPart.objects.filter(state=PartState.MANUAL, refund__state=RefundState.EXECUTING)
-        return object_id is None or rows.filter(pk=object_id).exists()
+        part = rows.select_related("refund").filter(pk=object_id).first()
+        return part is not None and refunds.may_transfer(part, staff_actor(request))
 
     @display(description=_("customer"), ordering="refund__wallet__customer")
     def customer_shown(self, obj: WalletRefundPart) -> str:
@@ -585,12 +559,8 @@ class WalletRefundPartAdmin(OfCustomer):
 
 
 @admin.register(WalletPolicy, site=tenant_site)
-class WalletPolicyAdmin(BackofficeAdmin):
+class WalletPolicyAdmin(OneRowAdmin):
     """The tenant's rules for wallets."""
 
     list_display = ["__str__", "bonus_on_refund", "note"]
     fields = ["bonus_on_refund", "note"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """There is one row."""
-        return False
