@@ -71,6 +71,13 @@ def settle_late(recharge: Recharge) -> None:
     recharge.save(update_fields=["bonus_rule", "bonus", "updated_at"])
 
 
+def drop(recharge: Recharge) -> None:
+    """Take the bonus from a top-up that was not paid as it was offered; the wallet is locked."""
+    BonusUse.objects.filter(recharge=recharge).delete()
+    recharge.bonus, recharge.bonus_rule = ZERO, []
+    recharge.save(update_fields=["bonus_rule", "bonus", "updated_at"])
+
+
 def _used(wallet: Wallet, tiers: Iterable[BonusTier]) -> dict[int, int]:
     """How often a wallet has used tiers: in top-ups that are paid or may still be."""
     rows = BonusUse.objects.filter(

@@ -113,6 +113,14 @@ class TradeKind(models.TextChoices):
     REFUND = "refund", pgettext_lazy("trade", "refund")
 
 
+class BillRowState(models.TextChoices):
+    """What a provider's bill says of one of its lines: a refund is listed when it is asked for, not when it is done."""
+
+    DONE = "done", _("done")
+    PROCESSING = "processing", _("under way")
+    FAILED = "failed", _("no money moved")
+
+
 class BillState(models.TextChoices):
     """Of a merchant account's day: whether its bill came, and was matched."""
 

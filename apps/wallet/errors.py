@@ -96,6 +96,12 @@ class RechargeClosed(DomainError):
     status = 409
 
 
+class NoWrongAmount(DomainError):
+    code = "wallet.no_wrong_amount"
+    message = _("The provider tells of no payment of this top-up with another amount. Query it instead.")
+    status = 409
+
+
 class NoticeNotFound(DomainError):
     code = "wallet.notice_not_found"
     message = _("Not found.")

@@ -247,6 +247,22 @@ def check_recharge(*, recharge_no: str) -> Recharge:
     return recharge
 
 
+def ask(recharge: Recharge) -> Trade:
+    """Return what the provider says of a top-up now; nothing follows from it.
+
+    Calls the provider: never inside a transaction. Raises ChannelNotAvailable, ChannelBusy, ChannelRefused.
+    """
+    channel = _channel(recharge)
+    try:
+        return channel.query(recharge.recharge_no)
+    except Unknown as error:
+        _look_for_keys(recharge, error)
+        raise ChannelBusy from error
+    except Refused as error:
+        log.error("recharge_query_refused", recharge_no=recharge.recharge_no, code=error.code)
+        raise ChannelRefused from error
+
+
 def accept_trade(*, recharge: Recharge, trade: Trade) -> Recharge:
     """Book a payment that the provider told of, if it is exactly this top-up's.
 
@@ -384,29 +400,41 @@ def recharge_paid(
         if recharge.state == RechargeState.PAID:
             return recharge
         late = recharge.state == RechargeState.CLOSED
-        if late:
-            bonus.settle_late(recharge)
-        recharge.state = RechargeState.PAID
-        recharge.channel_trade_no = channel_trade_no
-        recharge.paid_at = paid_at or at or now()
-        recharge.next_check_at, recharge.problem = None, ""
-        recharge.save(
-            update_fields=["state", "channel_trade_no", "paid_at", "next_check_at", "problem", "updated_at"]
-        )
-        ledger.post(
-            key=f"recharge:{recharge_no}",
-            kind=JournalKind.RECHARGE,
-            wallet=wallet,
-            reference=recharge_no,
-            lines=[
-                debit(AccountKind.CHANNEL_CLEARING, recharge.amount, recharge.channel),
-                credit(AccountKind.CUSTOMER_PRINCIPAL, recharge.amount),
-                debit(AccountKind.BONUS_EXPENSE, recharge.bonus),
-                credit(AccountKind.CUSTOMER_BONUS, recharge.bonus),
-            ],
-            at=at,
-        )
-        debts.recover(wallet, recharge_no, at)
-        transaction.on_commit(partial(signals.recharge_paid.send, sender=None, recharge_no=recharge_no))
+        book(recharge, channel_trade_no=channel_trade_no, paid_at=paid_at, at=at)
     log.info("recharge_paid", recharge_no=recharge_no, amount=str(amount), late=late)
     return recharge
+
+
+def book(
+    recharge: Recharge,
+    *,
+    channel_trade_no: str,
+    paid_at: datetime | None = None,
+    at: datetime | None = None,
+) -> None:
+    """Book a locked top-up that is not paid yet, with its locked wallet in `recharge.wallet`; see `recharge_paid`."""
+    wallet, recharge_no = recharge.wallet, recharge.recharge_no
+    if recharge.state == RechargeState.CLOSED:
+        bonus.settle_late(recharge)
+    recharge.state = RechargeState.PAID
+    recharge.channel_trade_no = channel_trade_no
+    recharge.paid_at = paid_at or at or now()
+    recharge.next_check_at, recharge.problem = None, ""
+    recharge.save(
+        update_fields=["state", "channel_trade_no", "paid_at", "next_check_at", "problem", "updated_at"]
+    )
+    ledger.post(
+        key=f"recharge:{recharge_no}",
+        kind=JournalKind.RECHARGE,
+        wallet=wallet,
+        reference=recharge_no,
+        lines=[
+            debit(AccountKind.CHANNEL_CLEARING, recharge.amount, recharge.channel),
+            credit(AccountKind.CUSTOMER_PRINCIPAL, recharge.amount),
+            debit(AccountKind.BONUS_EXPENSE, recharge.bonus),
+            credit(AccountKind.CUSTOMER_BONUS, recharge.bonus),
+        ],
+        at=at,
+    )
+    debts.recover(wallet, recharge_no, at)
+    transaction.on_commit(partial(signals.recharge_paid.send, sender=None, recharge_no=recharge_no))

@@ -39,8 +39,10 @@ from apps.wallet.channels.base import (
     Refused,
     UnknownBillLayout,
 )
+from apps.wallet.channels.base import RefundState as ChannelState
 from apps.wallet.enums import (
     AccountKind,
+    BillRowState,
     BillState,
     ChannelDifferenceKind,
     JournalKind,
@@ -72,6 +74,13 @@ ANALYZE_FROM = 1_000
 """Rows of a bill that the planner has to know of before they are matched; it would join them one by one."""
 _LOCK = 7_203_413  # any number that no other advisory lock of ours has
 KINDS = {BillKind.PAYMENT: TradeKind.PAYMENT, BillKind.REFUND: TradeKind.REFUND}
+STATES = {
+    ChannelState.DONE: BillRowState.DONE,
+    ChannelState.PROCESSING: BillRowState.PROCESSING,
+    ChannelState.ABNORMAL: BillRowState.PROCESSING,
+    ChannelState.CLOSED: BillRowState.FAILED,
+    ChannelState.NOT_FOUND: BillRowState.FAILED,
+}
 BY_HAND = "by_hand"
 """State of a refund, beside those of its part, whose money a person transferred."""
 
@@ -235,6 +244,7 @@ def _take_bill(row: ChannelDay, rows: Sequence[BillRow], at: datetime) -> None:
                 amount=one.amount,
                 fee=one.fee.quantize(PLACES),
                 at=one.at,
+                state=STATES[one.refund_state],
             )
             for one in rows
         ),
@@ -255,6 +265,10 @@ def _digest(rows: Sequence[BillRow]) -> str:
             row.kind.value, row.out_trade_no, row.channel_trade_no, f"{row.amount:.2f}", f"{row.fee:.5f}",
             row.at.isoformat(), row.out_refund_no, row.channel_refund_no,
         ]  # fmt: skip
+        if (
+            row.refund_state != ChannelState.DONE
+        ):  # else the digest is that of bills which were stored without it
+            parts.append(row.refund_state.value)
         digest.update(json.dumps(parts).encode() + b"\n")
     return digest.hexdigest()
 
@@ -310,6 +324,8 @@ SELECT 'only_ours', c.recharge_no, c.channel_trade_no, c.amount, NULL::numeric, 
  ORDER BY c.id
 """
 # A part that a person transferred, that was replaced or given back, and that the channel paid as well, went out twice.
+# A refund that failed at the channel is only wrong where we count it as paid; one that is under way there may be done
+# with us since, or still wait.
 REFUNDS = f"""{_THEIRS}
 SELECT CASE WHEN p.id IS NULL OR c.merchant_id IS DISTINCT FROM t.merchant_id OR t.copy > 1 THEN 'only_theirs'
             WHEN p.amount <> t.amount THEN 'amount_differs' ELSE 'state_differs' END,
@@ -318,7 +334,10 @@ SELECT CASE WHEN p.id IS NULL OR c.merchant_id IS DISTINCT FROM t.merchant_id OR
   FROM theirs t LEFT JOIN wallet_walletrefundpart p ON p.out_refund_no = t.out_no
        LEFT JOIN wallet_recharge c ON c.id = p.recharge_id
  WHERE t.kind = 'refund' AND NOT (p.id IS NOT NULL AND c.merchant_id = t.merchant_id AND p.amount = t.amount
-       AND p.state = 'done' AND NOT p.manual AND t.copy = 1)
+       AND p.state = 'done' AND NOT p.manual AND t.copy = 1 AND t.state <> 'failed')
+   AND NOT (t.state = 'failed' AND (p.id IS NULL OR p.state <> 'done' OR p.manual))
+   AND NOT (t.state = 'processing' AND t.copy = 1 AND p.id IS NOT NULL AND c.merchant_id = t.merchant_id
+            AND p.amount = t.amount AND p.state = ANY (%(at_channel)s))
  ORDER BY t.id
 """  # noqa: S608 - the text above
 REFUNDS_OURS = """
@@ -336,7 +355,13 @@ SELECT 'only_ours', p.out_refund_no, p.channel_refund_no, p.amount, NULL::numeri
 def _match(row: ChannelDay, at: datetime) -> ChannelRun:
     """Match a day that nobody else works on, keep its differences and sums."""
     start, end = day_bounds(row.day)
-    values = {"day_id": row.pk, "merchant_id": row.merchant_id, "start": start, "end": end}
+    values = {
+        "day_id": row.pk,
+        "merchant_id": row.merchant_id,
+        "start": start,
+        "end": end,
+        "at_channel": [state.value for state in (*AT_CHANNEL, PartState.ABNORMAL)],
+    }
     found = [
         *_found(TradeKind.PAYMENT, PAYMENTS, values),
         *_found(TradeKind.PAYMENT, PAYMENTS_OURS, values),
@@ -413,6 +438,7 @@ def _sum_up(row: ChannelDay, start: datetime, end: datetime) -> None:
     bill = {
         kind: (count, total or ZERO)
         for kind, count, total in ChannelBillRow.objects.filter(channel_day=row, superseded=False)
+        .exclude(state=BillRowState.FAILED)
         .order_by()
         .values_list("kind")
         .annotate(count=Count("pk"), total=Sum("amount"))
@@ -492,8 +518,8 @@ def request_resolution(
         amount=abs(difference.difference),
         changes={
             "ours": [None, difference.ours],
-            "the channel's": [None, difference.theirs],
-            "number": [None, difference.out_no],
+            "theirs": [None, difference.theirs],
+            "out_no": [None, difference.out_no],
         },
         address=address,
     )

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RangeNumericFilter
 from unfold.decorators import action, display
-from unfold.forms import BaseDialogForm
+from unfold.enums import ActionVariant
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin, ReadOnlyInline
+from apps.backoffice.dialogs import ConfirmForm, ReasonForm
+from apps.backoffice.enums import ApprovalState
+from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
-from apps.wallet import notices, recharges
+from apps.wallet import notices, recharges, wrong_amounts
 from apps.wallet.admin.common import OfCustomer
 from apps.wallet.channels.base import Mismatch
 from apps.wallet.enums import NoticeState, RechargeState
 from apps.wallet.models import PaymentNotice, Recharge
+from apps.wallet.wrong_amounts import Decision
 
 RECHARGE_TONES = {
     RechargeState.PAID: "success",
@@ -34,8 +41,12 @@ NOTICE_TONES = {
 }
 
 
-class ConfirmForm(BaseDialogForm):
-    """A dialog that only asks whether."""
+class WrongAmountForm(ReasonForm):
+    """What becomes of the money, and why."""
+
+    decision = forms.ChoiceField(
+        label=_("decision"), choices=Decision.choices, widget=UnfoldAdminSelectWidget
+    )
 
 
 class HasProblem(admin.SimpleListFilter):
@@ -106,7 +117,7 @@ class RechargeAdmin(OfCustomer):
         ("checked_shown", "checks"),
     ]
     inlines = [NoticeInline]
-    actions_detail = ["query_now"]
+    actions_detail = ["query_now", "wrong_amount"]
     export = [
         (_("recharge number"), "recharge_no"),
         (_("customer"), "wallet.customer"),
@@ -166,6 +177,50 @@ class RechargeAdmin(OfCustomer):
             recharge,
             _("The provider's answer: %(state)s.") % {"state": recharge.get_state_display()},
         )
+
+    @action(
+        description=_("Decide on the wrong amount"),
+        url_path="wrong-amount",
+        icon="gavel",
+        variant=ActionVariant.DANGER,
+        permissions=["wrong"],
+        dialog={
+            "title": _("A payment of another amount than this top-up"),
+            "description": _(
+                "The provider is asked what was paid. A second person approves it: then that amount is booked without "
+                "a bonus, or nothing is booked and you give the money back at the provider."
+            ),
+            "form_class": WrongAmountForm,
+            "form_submit_text": _("Ask for approval"),
+        },
+    )
+    def wrong_amount(self, request: HttpRequest, form: WrongAmountForm, object_id: str) -> HttpResponse:
+        """Propose what becomes of it."""
+        recharge, words = self.row(request, object_id), form.cleaned_data
+        try:
+            approval = wrong_amounts.request_decision(
+                recharge_no=recharge.recharge_no,
+                decision=Decision(words["decision"]),
+                actor=staff_actor(request),
+                reason=words["reason"],
+                address=client_address(request),
+            )
+        except DomainError as error:
+            messages.error(request, str(error))
+            return self.back_to(request, recharge)
+        changes = {"approval": [None, approval.pk], "amount": [recharge.amount, approval.amount]}
+        self.audit(request, "wrong_amount", recharge, changes=changes, reason=words["reason"])
+        if approval.state == ApprovalState.EXECUTED:
+            return self.back_to(request, recharge, _("It is decided."))
+        messages.warning(request, gettext("Asked for. It waits for a second person to approve it."))
+        return self.back_to(request, recharge)
+
+    def has_wrong_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may propose; the button shows where the provider told of another amount."""
+        if not self.allowed(request, "decide_wrong_amount"):
+            return False
+        rows = Recharge.objects.exclude(state=RechargeState.PAID).filter(problem__startswith="amount")
+        return object_id is None or rows.filter(pk=object_id).exists()
 
     def has_query_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may ask the provider."""

@@ -440,6 +440,7 @@ class ChannelBillRowAdmin(ReadOnlyAdmin):
         "out_no",
         "day_shown",
         "kind",
+        "state",
         "amount",
         "fee",
         "channel_trade_no",
@@ -450,6 +451,7 @@ class ChannelBillRowAdmin(ReadOnlyAdmin):
     list_select_related = ["channel_day__merchant"]
     list_filter = [
         ("kind", ChoicesDropdownFilter),
+        ("state", ChoicesDropdownFilter),
         ("merchant", RelatedDropdownFilter),
         ("channel_day__day", RangeDateFilter),
         "superseded",
@@ -461,13 +463,14 @@ class ChannelBillRowAdmin(ReadOnlyAdmin):
         ("day_shown", "at_shown"),
         ("out_trade_no", "channel_trade_no"),
         ("channel_refund_no", "amount"),
-        ("fee", "revision"),
-        "superseded",
+        ("fee", "state"),
+        ("revision", "superseded"),
     ]
     export = [
         (gettext_lazy("business day"), "channel_day.day"),
         (gettext_lazy("merchant account"), "channel_day.merchant.name"),
         (gettext_lazy("kind"), "get_kind_display"),
+        (gettext_lazy("state"), "get_state_display"),
         (gettext_lazy("our number"), "out_no"),
         (gettext_lazy("our number of the payment"), "out_trade_no"),
         (gettext_lazy("channel's trade number"), "channel_trade_no"),

@@ -212,6 +212,7 @@ class BillRow:
     """One line of the provider's own bill of a day. `amount` is never negative.
 
     `fee` is what the provider keeps, in yuan with up to five places; negative where a refund gives it back.
+    `refund_state` is what the bill says of a refund: done, still under way, or closed (no money moved).
     """
 
     kind: BillKind
@@ -222,6 +223,7 @@ class BillRow:
     at: datetime
     out_refund_no: str = ""
     channel_refund_no: str = ""
+    refund_state: RefundState = RefundState.DONE
 
 
 # --- The interface ------------------------------------------------------------------------------------------

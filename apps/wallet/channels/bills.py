@@ -16,14 +16,23 @@ from decimal import Decimal
 
 from apps.common.money import AmountError, parse_decimal
 from apps.common.time import SHANGHAI
-from apps.wallet.channels.base import BillKind, BillRow, Unknown, UnknownBillLayout
+from apps.wallet.channels.base import BillKind, BillRow, RefundState, Unknown, UnknownBillLayout
 
 BILL_LIMIT = 256 << 20
 
 _WECHATPAY_COLUMNS = {
     "交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "货币种类", "微信退款单号", "商户退款单号", "手续费",
-    "订单金额", "申请退款金额",
+    "订单金额", "申请退款金额", "退款状态",
 }  # fmt: skip
+_WECHATPAY_REFUNDS = {
+    "SUCCESS": RefundState.DONE,
+    "PROCESSING": RefundState.PROCESSING,
+    "ABNORMAL": RefundState.ABNORMAL,
+    "CHANGE": RefundState.ABNORMAL,
+    "FAIL": RefundState.CLOSED,
+    "CLOSED": RefundState.CLOSED,
+}
+"""退款状态 of a refund's line; a refund is listed on the day of its application, whatever became of it."""
 _WECHATPAY_SUMMARY = {"总交易单数", "申请退款总金额"}
 _ALIPAY_COLUMNS = {
     "支付宝交易号", "商户订单号", "业务类型", "完成时间", "订单金额（元）", "退款批次号/请求号", "服务费（元）",
@@ -95,6 +104,9 @@ def _wechatpay_row(cells: Mapping[str, str], number: int, merchant_no: str) -> B
     if kind is None:
         raise UnknownBillLayout(f"line {number} has state {cells['交易状态']}")
     refund = kind == BillKind.REFUND
+    refund_state = _WECHATPAY_REFUNDS.get(cells["退款状态"]) if refund else RefundState.DONE
+    if refund_state is None:
+        raise UnknownBillLayout(f"line {number} has a refund of state {cells['退款状态']}")
     try:
         at = datetime.strptime(cells["交易时间"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
         amount = parse_decimal(cells["申请退款金额" if refund else "订单金额"], 2)
@@ -109,6 +121,7 @@ def _wechatpay_row(cells: Mapping[str, str], number: int, merchant_no: str) -> B
         at=at,
         out_refund_no=cells["商户退款单号"] if refund else "",
         channel_refund_no=cells["微信退款单号"] if refund else "",
+        refund_state=refund_state,
     )
 
 

@@ -173,7 +173,11 @@ class Recharge(TimeStamped):
         verbose_name = _("recharge order")
         verbose_name_plural = _("recharge orders")
         ordering = ["-id"]
-        permissions = [("query_recharge", _("Can ask the payment provider about a top-up"))]
+        permissions = [
+            ("query_recharge", _("Can ask the payment provider about a top-up")),
+            ("decide_wrong_amount", _("Can propose what becomes of a payment of a wrong amount")),
+            ("approve_wrong_amount", _("Can approve what becomes of a payment of a wrong amount")),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0, bonus__gte=0), name="recharge_positive"),
             models.CheckConstraint(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.differences import Difference
 from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
-from apps.wallet.enums import BillState, ChannelDifferenceKind, TradeKind
+from apps.wallet.enums import BillRowState, BillState, ChannelDifferenceKind, TradeKind
 from apps.wallet.models.payments import MerchantAccount, Recharge
 from apps.wallet.models.refunds import WalletRefundPart
 
@@ -99,6 +99,13 @@ class ChannelBillRow(models.Model):
     amount = MoneyField(_("amount"))
     fee = models.DecimalField(_("fee"), max_digits=14, decimal_places=5)
     at = models.DateTimeField(_("time"))
+    state = models.CharField(
+        _("state"),
+        max_length=12,
+        choices=BillRowState,
+        default=BillRowState.DONE,
+        db_default=BillRowState.DONE,
+    )
 
     class Meta:
         verbose_name = _("row of a channel's bill")

@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from apps.backoffice.models import AuditEntry
-from apps.wallet import recharges
+from apps.backoffice import approvals
+from apps.backoffice.errors import SamePerson
+from apps.backoffice.models import Approval, AuditEntry
+from apps.common.ids import Actor
+from apps.orders.ledger_check import differences
+from apps.wallet import recharges, wrong_amounts
 from apps.wallet.channels import channel_of
+from apps.wallet.channels.base import Mismatch
 from apps.wallet.channels.sandbox import SandboxChannel
-from apps.wallet.models import BonusTier, MerchantAccount, PaymentNotice, Recharge
+from apps.wallet.errors import NoWrongAmount
+from apps.wallet.models import BonusTier, MerchantAccount, PaymentNotice, Recharge, SandboxTrade
+from apps.wallet.services import wallet_of
 from tests import factories
 from tests.staff import a_user, boss, signed_in
 
@@ -118,6 +125,82 @@ def test_query_now_asks_and_books() -> None:
     assert Recharge.objects.get().state == "paid"
     entry = AuditEntry.objects.get(action="wallet.recharge_queried")
     assert entry.changes == {"state": ["created", "paid"]}
+
+
+def wrongly_paid(amount: str) -> Recharge:
+    """A top-up of 20 yuan with a bonus of 5, of which the provider says that another amount was paid."""
+    factories.a_tier("20.00", "5.00")
+    customer = factories.a_customer("0")
+    recharge = recharges.create_recharge(
+        customer=customer, amount=Decimal("20.00"), channel="sandbox", request_key="k"
+    )
+    SandboxChannel().pay(recharge.recharge_no, Decimal(amount))
+    with pytest.raises(Mismatch):
+        recharges.check_recharge(recharge_no=recharge.recharge_no)
+    recharge.refresh_from_db()
+    assert (recharge.state, recharge.problem, recharge.bonus) == ("created", f"amount: {amount}", Decimal(5))
+    return recharge
+
+
+def balances(recharge: Recharge) -> tuple[Decimal, Decimal]:
+    wallet = wallet_of(customer=recharge.wallet.customer)
+    return wallet.principal, wallet.bonus
+
+
+def test_a_wrong_amount_is_booked_as_paid_when_two_people_say_so() -> None:
+    recharge = wrongly_paid("12.34")
+    page = f"{BASE}/recharge/{recharge.pk}/wrong-amount/"
+    words = {**DIALOG, "decision": "book"}
+    looks = ("wallet.view_recharge", "wallet.query_recharge")
+    assert signed_in(a_user(*looks)).post(page, words).status_code == 403
+    asker = a_user(*looks, "wallet.decide_wrong_amount", "wallet.approve_wrong_amount")
+    button = f"/recharge/{recharge.pk}/wrong-amount/"
+    assert button in signed_in(asker).get(f"{BASE}/recharge/{recharge.pk}/change/").content.decode()
+    assert signed_in(asker).post(page, words).status_code == 200
+    approval = Approval.objects.get(operation="wallet.wrong_amount")
+    assert (approval.state, approval.amount) == ("pending", Decimal("12.34"))
+    assert approval.changes["amount (yuan)"] == ["20.00", "12.34"]
+    assert balances(recharge) == (Decimal(0), Decimal(0))
+    with pytest.raises(SamePerson):
+        approvals.approve(approval.pk, Actor("staff", str(asker.pk), "X"))
+
+    approvals.approve(approval.pk, Actor("staff", "9002", "王芳"))
+    assert balances(recharge) == (Decimal("12.34"), Decimal(0))
+    recharge.refresh_from_db()
+    assert (recharge.state, recharge.amount, recharge.bonus, recharge.problem) == (
+        "paid",
+        Decimal("12.34"),
+        Decimal(0),
+        "",
+    )
+    assert (recharge.bonus_uses.count(), recharge.channel_trade_no != "") == (0, True)
+    assert recharges.check_recharge(recharge_no=recharge.recharge_no).amount == Decimal("12.34")
+    assert differences() == []
+    assert button not in signed_in(asker).get(f"{BASE}/recharge/{recharge.pk}/change/").content.decode()
+
+
+def test_a_wrong_amount_that_is_given_back_is_not_booked() -> None:
+    recharge = wrongly_paid("0.01")
+    boss().post(f"{BASE}/recharge/{recharge.pk}/wrong-amount/", {**DIALOG, "decision": "given_back"})
+    approvals.approve(Approval.objects.get().pk, Actor("staff", "9002", "王芳"))
+    recharge.refresh_from_db()
+    assert (recharge.state, recharge.problem, balances(recharge)) == ("closed", "", (Decimal(0), Decimal(0)))
+
+
+def test_an_amount_that_is_right_needs_no_decision() -> None:
+    recharge = wrongly_paid("12.34")
+    SandboxTrade.objects.update(amount=Decimal("20.00"))
+    boss().post(f"{BASE}/recharge/{recharge.pk}/wrong-amount/", {**DIALOG, "decision": "book"})
+    assert Approval.objects.count() == 0
+    assert recharges.check_recharge(recharge_no=recharge.recharge_no).state == "paid"
+    assert balances(recharge) == (Decimal("20.00"), Decimal("5.00"))
+    with pytest.raises(NoWrongAmount):
+        wrong_amounts.request_decision(
+            recharge_no=recharge.recharge_no,
+            decision=wrong_amounts.Decision.BOOK,
+            actor=Actor("staff", "1", "张三"),
+            reason="x",
+        )
 
 
 def test_top_ups_are_found_filtered_and_exported() -> None:

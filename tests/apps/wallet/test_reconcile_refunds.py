@@ -16,6 +16,7 @@ from apps.orders.ledger_check import differences
 from apps.wallet import reconcile, refund_run, refunds
 from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import BillKind, BillRow, RefundOrder
+from apps.wallet.channels.base import RefundState as ChannelState
 from apps.wallet.enums import BillState, PartState, RefundState
 from apps.wallet.errors import NothingToAsk, RefundInBill
 from apps.wallet.models import (
@@ -132,6 +133,43 @@ def test_every_kind_of_difference_of_refunds(merchant: MerchantAccount, provider
     assert dict(linked) == {part.out_refund_no: part.pk for part in (ours, other, twice, asked)}
     day = ChannelDay.objects.get()
     assert (day.our_refunds, day.our_refunded) == (3, yuan("70.00"))
+    assert differences() == []
+
+
+def test_a_refund_that_failed_there_or_is_under_way_is_no_payment(
+    merchant: MerchantAccount, provider: Provider
+) -> None:
+    charged = [paid("100.00") for _ in range(6)]
+    parts = [
+        refunded(charged[0], "10.00"),  # paid with us, failed there: somebody has to look
+        refunded(charged[1], "20.00", state=PartState.FAILED),  # failed on both sides
+        refunded(charged[2], "30.00", state=PartState.PROCESSING),  # under way on both sides
+        refunded(charged[3], "40.00"),  # done since the bill was written
+        refunded(charged[4], "50.00", state=PartState.FAILED),  # refused with us, and yet under way there
+        refunded(charged[5], "60.00", state=PartState.PROCESSING),  # failed there, and we do not know yet
+    ]
+    failed, running = ChannelState.CLOSED, ChannelState.PROCESSING
+    told = [failed, failed, running, running, running, failed]
+    provider.rows = [
+        *(row(one) for one in charged),
+        *(back(part, refund_state=state) for part, state in zip(parts, told, strict=True)),
+        back(parts[0], out_refund_no="W-UNKNOWN", refund_state=failed),  # nobody's, and no money moved
+    ]
+    run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
+    assert found() == [
+        ("state_differs", parts[0].out_refund_no, "10.00", "10.00", "open"),
+        ("state_differs", parts[4].out_refund_no, "50.00", "50.00", "open"),
+    ]
+    assert (run.rows, states()) == (9, ["done", "failed"])
+    day = ChannelDay.objects.get()
+    assert (day.their_refunds, day.their_refunded) == (3, yuan("120.00"))  # what failed is no money
+
+    # What failed at the channel goes back to the wallet; what is under way there must not.
+    refund = parts[1].refund
+    WalletRefund.objects.filter(pk__in=[refund.pk, parts[4].refund_id]).update(state=RefundState.RETURNED)
+    refunds.reject(refund_no=refund.refund_no, reviewer=ZHAO, reason="退回钱包")
+    with pytest.raises(RefundInBill):
+        refunds.reject(refund_no=parts[4].refund.refund_no, reviewer=ZHAO, reason="退回钱包")
     assert differences() == []
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from apps.common.time import SHANGHAI
-from apps.wallet.channels.base import BillKind, BillRow, Unknown, UnknownBillLayout
+from apps.wallet.channels.base import BillKind, BillRow, RefundState, Unknown, UnknownBillLayout
 from apps.wallet.channels.bills import alipay_rows, gunzipped, wechatpay_rows
 
 WECHATPAY = """\
@@ -39,6 +39,7 @@ ROWS = [
         at=datetime(2026, 11, 20, 21, 5, tzinfo=SHANGHAI),
         out_refund_no="RF0000000001",
         channel_refund_no="5030000000000001",
+        refund_state=RefundState.PROCESSING,
     ),
 ]
 
@@ -59,6 +60,8 @@ def test_wechats_columns_may_move() -> None:
     ("old", "new", "said"),
     [
         ("商户订单号,", "", "columns missing: 商户订单号"),
+        ("退款状态,", "状态,", "columns missing: 退款状态"),
+        ("`ORIGINAL,`PROCESSING", "`ORIGINAL,`NEW", "line 3 has a refund of state NEW"),
         ("总交易单数,", "总数,", "summary missing: 总交易单数"),
         ("`JSAPI,`SUCCESS", "`JSAPI,`REVOKED", "line 2 has state REVOKED"),
         ("`CNY,`50.00", "`USD,`50.00", "line 2 is of another merchant or currency"),
@@ -78,6 +81,19 @@ def test_another_layout_of_wechat_is_an_error(old: str, new: str, said: str) -> 
     with pytest.raises(UnknownBillLayout) as caught:
         wechatpay_rows(WECHATPAY.replace(old, new, 1).encode(), merchant_no="1900000001")
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("SUCCESS", RefundState.DONE),
+        ("CHANGE", RefundState.ABNORMAL),
+        ("FAIL", RefundState.CLOSED),
+    ],
+)
+def test_what_became_of_wechats_refunds(word: str, state: RefundState) -> None:
+    text = WECHATPAY.replace("`PROCESSING", f"`{word}")
+    assert wechatpay_rows(text.encode(), merchant_no="1900000001")[1].refund_state == state
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n", WECHATPAY.encode("gbk")])
