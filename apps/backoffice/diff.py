@@ -15,10 +15,18 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.backoffice import shown
+from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, PriceField
 
 ABSENT = object()
+UNITS = {
+    MoneyField: gettext_lazy("yuan"),
+    DeviceAmountField: gettext_lazy("yuan"),
+    PriceField: gettext_lazy("yuan/kWh"),
+    EnergyField: pgettext_lazy("unit", "kWh"),
+}
 MOST_ROWS = 200
 
 
@@ -71,10 +79,16 @@ def _leaves(before: Any, after: Any) -> Iterator[tuple[list[str], Any, Any]]:
 
 
 def _title(name: str, model: type[Model] | None) -> str:
+    """Return a field's name in words, with the unit of its column where the name does not say it."""
     try:
-        return str(model._meta.get_field(name).verbose_name) if model else _word(name)  # type: ignore[union-attr]
-    except (FieldDoesNotExist, AttributeError):
-        return _word(name)
+        field = model._meta.get_field(name) if model else None
+    except FieldDoesNotExist:
+        field = None
+    title = str(getattr(field, "verbose_name", None) or _word(name))
+    unit = next((word for kind, word in UNITS.items() if isinstance(field, kind)), None)
+    if unit is None or "(" in title or "（" in title:
+        return title
+    return _("%(name)s (%(unit)s)") % {"name": title, "unit": unit}
 
 
 def _word(text: str) -> str:

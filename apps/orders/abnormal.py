@@ -225,19 +225,19 @@ def request_force_end(*, order_no: str, actor: Actor, reason: str, address: str 
 
 def _changes(order: Order, bill: Bill | None, *, before: Assessment | None = None) -> dict[str, list[Any]]:
     """What the second person reads: energies by class and fees, before (of the records) and after."""
-    told = {line.rate_class: line for line in before.bill.lines} if before and before.bill else {}
-    lines = {line.rate_class: line for line in bill.lines} if bill else {}
     changes: dict[str, list[Any]] = {"state": [order.state, OrderState.COMPLETED.value]}
-    for rate_class in RateClass:
-        pair = [
-            f"{found[rate_class].energy_kwh} kWh" if rate_class in found else None for found in (told, lines)
-        ]
-        if pair != [None, None]:
-            changes[rate_class.value] = pair
+    energies = [_energies(before.bill if before else None), _energies(bill)]
+    if energies != [None, None]:
+        changes[gettext_noop("energy (kWh)")] = energies
     old = before.bill if before else None
     changes["electricity_fee"] = [old and old.electricity_fee, bill and bill.electricity_fee]
     changes["service_fee"] = [old and old.service_fee, bill and bill.service_fee]
     return changes
+
+
+def _energies(bill: Bill | None) -> dict[str, str] | None:
+    """Return {class: kWh} of a bill; None without one, and for one of nothing."""
+    return {line.rate_class.value: str(line.energy_kwh) for line in bill.lines} or None if bill else None
 
 
 # --- Doing (by the approvals) -----------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_two_people_close_an_abnormal_order(browser: Browser, base: str) -> None
         assert "待我复核" in words(page)
         page.goto(first_link(page, "/admin/backoffice/approval/?whose=mine"))
         assert "异常订单调整电量结算" in words(page)
-        assert page.locator(".bo-diff ins", has_text="2.5000 kWh").count() == 1
+        assert page.locator(".bo-diff ins", has_text="2.5000").count() == 1
         opened = dialog(page, "approve")
         opened.get_by_role("button", name="批准并执行").click()
         page.get_by_text("已批准并执行。").wait_for()

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
-from apps.backoffice import approvals
+from apps.backoffice import approvals, diff
 from apps.backoffice.approvals import approve
 from apps.backoffice.enums import ApprovalRule, ApprovalState
 from apps.backoffice.errors import AlreadyDecided, AlreadyRequested, ObjectChanged, ReasonMissing, SamePerson
@@ -91,7 +91,7 @@ def test_it_is_settled_as_proposed_when_a_second_person_approves(tenant: Any) ->
     assert (asked.state, asked.amount) == (ApprovalState.PENDING, Decimal("12.00"))
     assert asked.changes == {
         "state": ["abnormal", "completed"],
-        "flat": [None, "10.0000 kWh"],
+        "energy (kWh)": [None, {"flat": "10.0000"}],
         "electricity_fee": [None, "8.00"],
         "service_fee": [None, "4.00"],
     }
@@ -180,8 +180,14 @@ def test_other_energies_are_billed_at_frozen_prices(tenant: Any) -> None:
         order_no=order.order_no, energies={"flat": "5.0000", "peak": "1.2345", "valley": "0"}, **BY_ZHANG
     )
     assert asked.amount == Decimal("12.00")  # the larger of what the record and what the person says
-    assert asked.changes["flat"] == ["10.0000 kWh", "5.0000 kWh"]
-    assert asked.changes["peak"] == [None, "1.2345 kWh"]
+    assert asked.changes["energy (kWh)"] == [{"flat": "10.0000"}, {"peak": "1.2345", "flat": "5.0000"}]
+    assert [(row.name, row.before, row.after) for row in diff.rows(asked.changes, asked.object_kind)] == [
+        ("状态", "异常", "已完成"),
+        ("电量（度） › 平", "10.0000", "5.0000"),
+        ("电量（度） › 峰", "–", "1.2345"),
+        ("电费（元）", "8.00", "5.48"),
+        ("服务费（元）", "4.00", "2.74"),
+    ]
     approve(asked.pk, WANG)
     done = fresh(order)
     lines = {
