@@ -11,15 +11,11 @@ from apps.coupons.models import Coupon
 from apps.customers.models import Customer
 
 
-def coupons_of(
-    *, customer: Customer, state: str | None = None, before_id: int | None = None
-) -> QuerySet[Coupon]:
-    """Return a customer's coupons, newest first, of one state and from below `before_id` where given."""
+def coupons_of(*, customer: Customer, state: str | None = None) -> QuerySet[Coupon]:
+    """Return a customer's coupons, newest first, of one state where given."""
     coupons = Coupon.objects.filter(customer=customer).order_by("-id")
     if state:
         coupons = coupons.filter(state=state)
-    if before_id is not None:
-        coupons = coupons.filter(id__lt=before_id)
     return coupons
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
@@ -321,6 +322,21 @@ def page(
     shown = rows[:limit]
     next_cursor = str(key(shown[-1])) if len(rows) > limit else None
     return Response({"items": serializer(shown, many=True).data, "next_cursor": next_cursor})
+
+
+def page_by_id(
+    rows: QuerySet[Any],
+    data: Mapping[str, Any],
+    serializer: type[serializers.Serializer[Any]],
+    shaped: Callable[[list[Any]], Sequence[Any]] = list,
+) -> Response:
+    """Answer the page of `rows` that `data` (PageInput) asks for, newest first by id, each row as `shaped` makes it."""
+    if data.get("cursor") is not None:
+        rows = rows.filter(id__lt=data["cursor"])
+    found = list(rows.order_by("-id")[: data["limit"] + 1])
+    shown = found[: data["limit"]]
+    next_cursor = str(shown[-1].pk) if len(found) > len(shown) else None
+    return Response({"items": serializer(shaped(shown), many=True).data, "next_cursor": next_cursor})
 
 
 def page_of(name: str, item: type[serializers.Serializer[Any]]) -> Any:

@@ -24,7 +24,7 @@ from apps.miniapp.api import (
     body,
     described,
     idempotency_key,
-    page,
+    page_by_id,
     page_of,
     query,
 )
@@ -162,10 +162,8 @@ class CouponsView(DriverView):
     def get(self, request: Request) -> Response:
         """One page; `next_cursor` leads to the next one."""
         data = query(request, CouponsInput)
-        limit = data["limit"]
-        found = coupons_of(customer=self.customer, state=data.get("state"), before_id=data.get("cursor"))
-        rows = coupons_fields(list(found[: limit + 1]))
-        return page(rows, limit, lambda row: int(row["id"]), CouponOutput)
+        rows = coupons_of(customer=self.customer, state=data.get("state"))
+        return page_by_id(rows, data, CouponOutput, coupons_fields)
 
     @described(
         "Claim a coupon",

@@ -16,7 +16,7 @@ from apps.miniapp.api import (
     PageInput,
     PriceOut,
     described,
-    page,
+    page_by_id,
     page_of,
     query,
 )
@@ -130,9 +130,7 @@ class OrdersView(DriverView):
     def get(self, request: Request) -> Response:
         """One page; `next_cursor` leads to the next one."""
         data = query(request, OrdersInput)
-        limit = data["limit"]
-        orders = orders_of(customer=self.customer, state=data.get("state"), before_id=data.get("cursor"))
-        return page(list(orders[: limit + 1]), limit, lambda order: int(order.pk), OrderOutput)
+        return page_by_id(orders_of(customer=self.customer, state=data.get("state")), data, OrderOutput)
 
 
 class OrderView(DriverView):

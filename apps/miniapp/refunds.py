@@ -20,7 +20,7 @@ from apps.miniapp.api import (
     body,
     described,
     idempotency_key,
-    page,
+    page_by_id,
     page_of,
     query,
 )
@@ -188,10 +188,8 @@ class RefundsView(DriverView):
     def get(self, request: Request) -> Response:
         """One page; `next_cursor` leads to the next one."""
         data = query(request, PageInput)
-        rows = WalletRefund.objects.filter(wallet__customer=self.customer).order_by("-id")
-        if data.get("cursor") is not None:
-            rows = rows.filter(id__lt=data["cursor"])
-        return page(list(rows[: data["limit"] + 1]), data["limit"], lambda row: int(row.pk), RefundOutput)
+        rows = WalletRefund.objects.filter(wallet__customer=self.customer)
+        return page_by_id(rows, data, RefundOutput)
 
     @described(
         "Ask for principal back",
@@ -318,14 +316,8 @@ class OrderRefundsView(DriverView):
     def get(self, request: Request) -> Response:
         """One page; `next_cursor` leads to the next one."""
         data = query(request, PageInput)
-        rows = (
-            OrderRefund.objects.filter(order__customer=self.customer).select_related("order").order_by("-id")
-        )
-        if data.get("cursor") is not None:
-            rows = rows.filter(id__lt=data["cursor"])
-        return page(
-            list(rows[: data["limit"] + 1]), data["limit"], lambda row: int(row.pk), OrderRefundOutput
-        )
+        rows = OrderRefund.objects.filter(order__customer=self.customer).select_related("order")
+        return page_by_id(rows, data, OrderRefundOutput)
 
 
 class RefundOrderView(DriverView):

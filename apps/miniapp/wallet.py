@@ -19,6 +19,7 @@ from apps.miniapp.api import (
     described,
     idempotency_key,
     page,
+    page_by_id,
     page_of,
     query,
 )
@@ -204,11 +205,8 @@ class RechargesView(DriverView):
     def get(self, request: Request) -> Response:
         """All of them, also those that were not paid in time."""
         data = query(request, PageInput)
-        limit = data["limit"]
-        rows = Recharge.objects.filter(wallet__customer=self.customer).order_by("-id")
-        if data.get("cursor") is not None:
-            rows = rows.filter(id__lt=data["cursor"])
-        return page(list(rows[: limit + 1]), limit, lambda row: row.id, RechargeOutput)
+        rows = Recharge.objects.filter(wallet__customer=self.customer)
+        return page_by_id(rows, data, RechargeOutput)
 
     @described(
         "Begin a top-up",

@@ -131,15 +131,11 @@ def order_of(*, customer: Customer, order_no: str) -> Order:
     return order
 
 
-def orders_of(
-    *, customer: Customer, state: str | None = None, before_id: int | None = None
-) -> QuerySet[Order]:
-    """Return a customer's orders, newest first, of one state and from below `before_id` where given."""
+def orders_of(*, customer: Customer, state: str | None = None) -> QuerySet[Order]:
+    """Return a customer's orders, newest first, of one state where given."""
     orders = Order.objects.select_related("station", "connector").filter(customer=customer).order_by("-id")
     if state:
         orders = orders.filter(state=state)
-    if before_id is not None:
-        orders = orders.filter(id__lt=before_id)
     return orders
 
 
