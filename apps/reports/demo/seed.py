@@ -19,11 +19,14 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.backoffice.models import Approval
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI, business_day
 from apps.customers.models import Customer
+from apps.orders import abnormal
 from apps.orders import services as orders
+from apps.orders.enums import OrderState
 from apps.orders.models import Order
 from apps.orders.settling import settle_record, store_record
 from apps.piles import drivers
@@ -237,6 +240,7 @@ def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Prog
         tenant = tenant_of_code(wanted.code)
         with schema_context(tenant.schema_name):
             result.orders += _special_cases(tenant.created_at)
+            _ask_for_approval(User.objects.get(username="reviewer"))
             admin = User.objects.get(username="admin")
             refunding.seed_refunds(
                 [_customer(number) for number in REFUND_DRIVERS],
@@ -269,10 +273,13 @@ def _day(wanted: DemoTenant, day: date, until: datetime, *, recent: bool) -> int
 
 
 def _charge(charge: Charge) -> bool:
-    """Write one charge from start to settlement; False when its gun is in real use just now."""
+    """Write one charge from start to settlement; False when its gun is in real use just now.
+
+    Money and coupon come before it, in transactions of their own: a start locks its connector before the wallet.
+    """
+    customer = _with_money(charge.driver, charge.key, charge.starts_at)
+    claim_some(customer, charge.key, charge.starts_at)
     with transaction.atomic():
-        customer = _with_money(charge.driver, charge.key, charge.starts_at)
-        claim_some(customer, charge.key, charge.starts_at)
         try:
             order = _start(
                 customer, charge.gun, charge.key, charge.starts_at, preset_amount=charge.preset_amount
@@ -321,8 +328,7 @@ def _special_cases(until: datetime) -> int:
             if closed is not None and business_day(begin - TOP_UP_BEFORE) <= closed:
                 continue
             try:
-                with transaction.atomic():
-                    case(gun, key, begin)
+                case(gun, key, begin)
                 added += 1
             except ConnectorBusy:
                 continue
@@ -330,49 +336,66 @@ def _special_cases(until: datetime) -> int:
 
 
 def _failed(gun: Gun, key: str, begin: datetime) -> None:
-    order = _start(_with_money(FAILED_DRIVER, key, begin), gun, key, begin)
-    orders.start_answered(
-        StartAnswer(
-            pile_code=gun.code[:14],
-            connector_no=gun.code[14:],
-            transaction_no=order.transaction_no,
-            accepted=False,
-            reason="fault",
-        ),
-        at=begin + timedelta(seconds=3),
-    )
+    customer = _with_money(FAILED_DRIVER, key, begin)
+    with transaction.atomic():
+        order = _start(customer, gun, key, begin)
+        orders.start_answered(
+            StartAnswer(
+                pile_code=gun.code[:14],
+                connector_no=gun.code[14:],
+                transaction_no=order.transaction_no,
+                accepted=False,
+                reason="fault",
+            ),
+            at=begin + timedelta(seconds=3),
+        )
 
 
 def _held(gun: Gun, key: str, begin: datetime) -> None:
     """More energy in ten minutes than the gun can give."""
-    order = _start(_with_money(HELD_DRIVER, key, begin), gun, key, begin)
-    _runs(order, gun, begin)
-    report = record_of(
-        transaction_no=order.transaction_no,
-        gun=gun,
-        begin=_begin(begin),
-        end=begin + timedelta(minutes=10),
-        average_kw=gun.power_kw * 3,
-        tariff=order.frozen_tariff(),
-    )
-    _ends(order, gun, report)
+    customer = _with_money(HELD_DRIVER, key, begin)
+    with transaction.atomic():
+        order = _start(customer, gun, key, begin)
+        _runs(order, gun, begin)
+        report = record_of(
+            transaction_no=order.transaction_no,
+            gun=gun,
+            begin=_begin(begin),
+            end=begin + timedelta(minutes=10),
+            average_kw=gun.power_kw * 3,
+            tariff=order.frozen_tariff(),
+        )
+        _ends(order, gun, report)
 
 
 def _owing(gun: Gun, key: str, begin: datetime) -> None:
     """The pile went on after the hold was used up."""
     customer = _customer(OWING_DRIVER)
     _top_up(customer, Decimal("20.00"), key, begin)
-    order = _start(customer, gun, key, begin)
-    _runs(order, gun, begin)
-    report = record_of(
-        transaction_no=order.transaction_no,
-        gun=gun,
-        begin=_begin(begin),
-        end=begin + timedelta(minutes=50),
-        average_kw=Decimal(60),
-        tariff=order.frozen_tariff(),
+    with transaction.atomic():
+        order = _start(customer, gun, key, begin)
+        _runs(order, gun, begin)
+        report = record_of(
+            transaction_no=order.transaction_no,
+            gun=gun,
+            begin=_begin(begin),
+            end=begin + timedelta(minutes=50),
+            average_kw=Decimal(60),
+            tariff=order.frozen_tariff(),
+        )
+        _ends(order, gun, report)
+
+
+def _ask_for_approval(person: User) -> None:
+    """The record that a person has to look at: one did, and a second one has to agree. Asked for once."""
+    order = Order.objects.filter(request_key="seed:case:held", state=OrderState.ABNORMAL).first()
+    if order is None or Approval.objects.filter(object_kind="orders.order", object_id=str(order.pk)).exists():
+        return
+    abnormal.request_settlement(
+        order_no=order.order_no,
+        actor=Actor("staff", str(person.pk), str(person)),
+        reason="已与场站核对电表读数，电量属实",
     )
-    _ends(order, gun, report)
 
 
 # --- Steps of a charge ------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 
 from apps.accounts.models import User
+from apps.backoffice.models import Approval
 from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import SHANGHAI, business_day, now
 from apps.customers.models import Customer
@@ -84,7 +85,11 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert Order.objects.filter(coupon_discount__gt=0, coupon__state="used").exists()
         assert Order.objects.filter(enterprise__name=COMPANY, enterprise_discount__gt=0).exists()
         assert any(order.is_retail for order in Order.objects.filter(station__station_no="SZ8001"))
-        assert Order.objects.filter(state=OrderState.ABNORMAL).get().verdict == Verdict.HELD
+        held = Order.objects.filter(state=OrderState.ABNORMAL).get()
+        assert held.verdict == Verdict.HELD
+        asked = Approval.objects.get()  # the first person to sign in has something to decide
+        assert (asked.operation, asked.object_name) == ("orders.settle_as_proposed", held.order_no)
+        assert (asked.state, asked.requested_by_name) == ("pending", "复核员")
         assert set(Order.objects.filter(state=OrderState.COMPLETED).values_list("verdict", flat=True)) == {
             "ok"
         }
