@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client, RequestFactory
 from django_tenants.utils import schema_context
 from openpyxl import load_workbook
@@ -238,18 +238,20 @@ def test_progress_is_said_while_it_is_written(tenant: Any, monkeypatch: pytest.M
     assert seen == [("running", 0, 5), ("running", 2, 5), ("running", 4, 5), ("done", 5, 5)]
 
 
-def test_a_worker_that_was_given_up_leaves_no_file(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+TAKEN_OVER = """
+CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN UPDATE files_exportjob SET attempt = 2; RETURN NULL; END $$;
+CREATE TRIGGER take_over AFTER INSERT ON files_storedfile EXECUTE FUNCTION take_over()
+"""
+
+
+def test_a_worker_that_was_given_up_leaves_no_file(tenant: Any) -> None:
     factories.a_customer()
     user = a_user(READER)
     ask(signed_in(user))
     job = ExportJob.objects.get()
-    keep = services.store
-
-    def late(**facts: Any) -> StoredFile:
-        ExportJob.objects.update(attempt=2)  # another worker took it over meanwhile
-        return keep(**facts)
-
-    monkeypatch.setattr(services, "store", late)
+    with connection.cursor() as cursor:
+        cursor.execute(TAKEN_OVER)  # another worker takes it over just when the file is kept
     exports.run_export(job.pk)
     job.refresh_from_db()
     assert (job.state, job.attempt, job.file) == (ExportState.RUNNING, 2, None)
@@ -277,16 +279,13 @@ def test_a_lost_export_is_found_and_given_up_after_some_attempts(tenant: Any) ->
     }
 
 
-def test_a_defect_is_told_and_logged(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_is_told_and_logged(tenant: Any, settings: Any, tmp_path: Path) -> None:
     user = a_user(READER)
     ask(signed_in(user))
     job = ExportJob.objects.get()
-
-    def full(**facts: Any) -> StoredFile:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(services, "store", full)
-    with pytest.raises(OSError, match="no space left"):
+    (tmp_path / "files").write_bytes(b"no directory")
+    use_disk(settings, tmp_path / "files")
+    with pytest.raises(OSError, match="files"):
         exports.run_export(job.pk)
     job.refresh_from_db()
     assert (job.state, job.error) == (ExportState.FAILED, "出了点问题，请重新导出。")

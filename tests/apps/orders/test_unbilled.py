@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,12 +12,12 @@ from apps.common.schema import current_schema
 from apps.common.time import now
 from apps.orders import settling, unbilled
 from apps.orders.enums import LIVE, OrderState, StopReason
-from apps.orders.models import Order
+from apps.orders.models import Order, TransactionRecord
 from apps.orders.unbilled import Case, GunFacts, Reading, judge, meter_step
 from apps.piles.enums import AlarmKind, CardOnPile, CommandKind, ConnectorState
 from apps.piles.models import Alarm, Connector, ConnectorStatus, OfflineCard, Pile, PileCommand
 from apps.tenancy.models import Tenant
-from tests import factories
+from tests import broker, factories
 
 NUMBER = "32010600000001" + "01" + "2611231500000001"
 MOMENT = now()
@@ -269,13 +269,14 @@ def test_a_meter_that_went_on_between_two_records(gun):
     assert alarm().closed_at is not None
 
 
-def test_a_pile_that_came_back_gets_time_to_send_its_records(gun, monkeypatch):
-    sent = []
-    monkeypatch.setattr(
-        unbilled.tasks.check_meter, "apply_async", lambda *args, **options: sent.append(options)
-    )
+def test_a_pile_that_came_back_gets_time_to_send_its_records(gun):
     session(gun, 9, "1000", "20.0000")
     Pile.objects.update(last_login_at=now() - timedelta(minutes=9))
-    session(gun, 2, "1060.5", "10.0000")
-    assert [options["countdown"] for options in sent] == [600]
+    before = now()
+    with broker.in_memory() as queue:
+        session(gun, 2, "1060.5", "10.0000")
+        (check,) = [message for message in queue.messages() if message["task"] == "orders.check_meter"]
+    assert check["args"] == [TransactionRecord.objects.latest("pk").pk]
+    wait = datetime.fromisoformat(check["eta"]) - before
+    assert timedelta(minutes=10) <= wait < timedelta(minutes=11)
     assert not Alarm.objects.filter(kind=AlarmKind.UNBILLED_ENERGY).exists()

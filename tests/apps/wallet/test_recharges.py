@@ -19,7 +19,7 @@ from apps.wallet.channels.base import Mismatch
 from apps.wallet.errors import ChannelBusy, ChannelNotAvailable, PayerUnknown, RechargeClosed
 from apps.wallet.merchants import check_connection, merchant_for, refresh_keys, switch
 from apps.wallet.models import JournalEntry, MerchantAccount, PaymentNotice, Recharge
-from tests import factories
+from tests import broker, factories
 from tests.apps.orders.test_at_once import at_once
 from tests.apps.wallet.conftest import TIMEOUT, Console, Shopping, Site, open_shop
 
@@ -251,16 +251,12 @@ def test_what_is_no_notice(shopping: Shopping, platform_client: Any, tenant_clie
     assert not PaymentNotice.objects.exists()
 
 
-def test_a_notice_whose_task_was_lost_is_found(shopping: Shopping, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: Any) -> None:
-        raise OSError("no broker")
-
+def test_a_notice_whose_task_was_lost_is_found(shopping: Shopping) -> None:
     _, params = shopping.begin()
-    monkeypatch.setattr(tasks.process_notice, "delay", away)
-    shopping.pay(params)
-    assert PaymentNotice.objects.get().state == "received"
+    with broker.dead():
+        shopping.pay(params)
+        assert PaymentNotice.objects.get().state == "received"
     booked(shopping, "0.00")
-    monkeypatch.undo()
     assert notices.pending_notices() == []  # its task may be on the way
     beat()
     booked(shopping, "100.00")
