@@ -1,7 +1,7 @@
 """The only door through which money moves: `post`.
 
-An entry's lines sum to zero: positive amounts are debits, negative ones credits. Deferred triggers in the database
-refuse entries that do not balance, and any change to entries that exist.
+An entry's lines sum to zero: positive amounts are debits, negative ones credits. Triggers in the database refuse lines
+that do not balance, entries without lines, and any change to what exists.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.db import IntegrityError, connection
@@ -61,14 +61,16 @@ made AS (
     INSERT INTO wallet_account (kind, channel, wallet_id)
     SELECT DISTINCT kind, channel, wallet_id FROM leg WHERE account_id IS NULL AND key IN (SELECT key FROM entry)
      ORDER BY kind, channel, wallet_id
-        ON CONFLICT (kind, wallet_id, channel) DO NOTHING RETURNING id, kind, channel, wallet_id),
+        -- One that another transaction makes at this moment is waited for, and returned as if it were made here.
+        ON CONFLICT (kind, wallet_id, channel) DO UPDATE SET kind = excluded.kind
+    RETURNING id, kind, channel, wallet_id),
 posted AS (
     INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
     SELECT entry.id, coalesce(leg.account_id, made.id), leg.amount, entry.business_day
       FROM leg JOIN entry ON entry.key = leg.key
       LEFT JOIN made ON made.kind = leg.kind AND made.channel = leg.channel
            AND made.wallet_id IS NOT DISTINCT FROM leg.wallet_id
-     WHERE coalesce(leg.account_id, made.id) IS NOT NULL ORDER BY leg.place RETURNING id),
+     ORDER BY leg.place),
 moved AS (
     UPDATE wallet_wallet
        SET {", ".join(f"{column} = wallet_wallet.{column} + moves.{column}" for column in WALLET_COLUMNS.values())},
@@ -76,14 +78,7 @@ moved AS (
       FROM (SELECT wallet_id, {", ".join(f"sum({column}) AS {column}" for column in WALLET_COLUMNS.values())}
               FROM given WHERE key IN (SELECT key FROM entry) GROUP BY wallet_id) AS moves
      WHERE wallet_wallet.id = moves.wallet_id RETURNING id)
-SELECT id, key, (SELECT count(*) FROM posted) FROM entry
-"""  # noqa: S608 - the texts above
-WRITE_THE_REST = f"""
-INSERT INTO wallet_posting (entry_id, account_id, amount, business_day)
-SELECT entry.id, leg.account_id, leg.amount, entry.business_day
-  FROM ({LEGS}) AS leg JOIN wallet_journalentry AS entry ON entry.key = leg.key AND entry.id = ANY (%(written)s)
- WHERE NOT EXISTS (SELECT FROM wallet_posting p WHERE p.entry_id = entry.id AND p.account_id = leg.account_id)
- ORDER BY leg.place
+SELECT key, id FROM entry
 """  # noqa: S608 - the texts above
 
 
@@ -114,8 +109,13 @@ def credit(account: AccountKind, amount: Decimal, channel: str = "") -> Line:
 class Draft:
     """A journal entry that is not written yet: its balanced lines, summed by account and channel."""
 
-    entry: JournalEntry
+    key: str
+    kind: JournalKind
     wallet: Wallet | None
+    reference: str
+    posted_at: datetime
+    business_day: date
+    memo: str
     moves: dict[tuple[AccountKind, str], Decimal]
 
     def changes(self) -> dict[str, Decimal]:
@@ -125,6 +125,19 @@ class Draft:
             if account in WALLET_ACCOUNTS:
                 changes[WALLET_COLUMNS[account]] += amount if account in DEBIT_NORMAL else -amount
         return changes
+
+    def entry(self, pk: int) -> JournalEntry:
+        """Return the entry that was written under this id."""
+        return JournalEntry(
+            pk=pk,
+            key=self.key,
+            kind=self.kind,
+            wallet=self.wallet,
+            reference=self.reference,
+            posted_at=self.posted_at,
+            business_day=self.business_day,
+            memo=self.memo,
+        )
 
     def move_wallet(self) -> None:
         """Move the balances of the wallet in memory, as writing the entry moves those of its row."""
@@ -152,10 +165,11 @@ def post(
     a closed day is booked now: `at` is left out.
     """
     drafted = draft(key=key, kind=kind, wallet=wallet, reference=reference, lines=lines, at=at, memo=memo)
-    if drafted is None or not write([drafted]):
+    written = _write([drafted]) if drafted is not None else {}
+    if drafted is None or not written:
         return JournalEntry.objects.filter(key=key).first()
     drafted.move_wallet()
-    return drafted.entry
+    return drafted.entry(written[key])
 
 
 def draft(
@@ -182,16 +196,7 @@ def draft(
     if wallet is None and any(account in WALLET_ACCOUNTS for account, _ in moves):
         raise ValueError(f"{key}: moves a customer's money without a wallet")
     moment = at or now()
-    entry = JournalEntry(
-        key=key,
-        kind=kind,
-        wallet=wallet,
-        reference=reference,
-        posted_at=moment,
-        business_day=business_day(moment),
-        memo=memo,
-    )
-    return Draft(entry, wallet, moves) if moves else None
+    return Draft(key, kind, wallet, reference, moment, business_day(moment), memo, moves) if moves else None
 
 
 def write(drafts: Sequence[Draft]) -> int:
@@ -201,11 +206,16 @@ def write(drafts: Sequence[Draft]) -> int:
     out: returns how many entries were written. Raises DayClosed when one lies in a closed business day (the
     transaction is lost then), and IntegrityError when a balance would fall below zero.
     """
-    if len({drafted.entry.key for drafted in drafts}) < len(drafts):
+    return len(_write(drafts))
+
+
+def _write(drafts: Sequence[Draft]) -> dict[str, int]:
+    """Do what `write` does; returns the id of each entry that was written, by its key."""
+    if len({drafted.key for drafted in drafts}) < len(drafts):
         raise ValueError("two entries of one key")
     legs = [
         {
-            "key": drafted.entry.key,
+            "key": drafted.key,
             "kind": account.value,
             "channel": channel,
             "wallet_id": drafted.wallet.pk if drafted.wallet and account in WALLET_ACCOUNTS else None,
@@ -217,13 +227,13 @@ def write(drafts: Sequence[Draft]) -> int:
     entries = [
         {
             "place": place,
-            "key": drafted.entry.key,
-            "kind": drafted.entry.kind,
+            "key": drafted.key,
+            "kind": drafted.kind,
             "wallet_id": drafted.wallet and drafted.wallet.pk,
-            "reference": drafted.entry.reference,
-            "posted_at": drafted.entry.posted_at,
-            "business_day": drafted.entry.business_day,
-            "memo": drafted.entry.memo,
+            "reference": drafted.reference,
+            "posted_at": drafted.posted_at,
+            "business_day": drafted.business_day,
+            "memo": drafted.memo,
             **drafted.changes(),
         }
         for place, drafted in enumerate(drafts)
@@ -239,13 +249,6 @@ def write(drafts: Sequence[Draft]) -> int:
         except IntegrityError as error:
             diagnosis = getattr(error.__cause__, "diag", None)
             if diagnosis is not None and diagnosis.constraint_name == CLOSED_DAY:
-                raise DayClosed(day=min(drafted.entry.business_day for drafted in drafts)) from error
+                raise DayClosed(day=min(drafted.business_day for drafted in drafts)) from error
             raise
-        rows = cursor.fetchall()
-        written = {key: entry_id for entry_id, key, _posted in rows}
-        for drafted in drafts:
-            drafted.entry.pk = written.get(drafted.entry.key)
-        if rows and rows[0][2] < sum(leg["key"] in written for leg in legs):
-            # Another transaction made one of the tenant's accounts at the same moment.
-            cursor.execute(WRITE_THE_REST, {**values, "written": list(written.values())})
-    return len(written)
+        return dict(cursor.fetchall())

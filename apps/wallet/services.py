@@ -186,7 +186,9 @@ class Till:
         """Lock the wallets of these orders, number → customer's id, and then the holds."""
         self._wallets = lock_wallets(orders.values())
         self._customers = orders
-        locked = Hold.objects.select_for_update().filter(order_no__in=orders).order_by("id")
+        locked = (
+            Hold.objects.select_for_update().filter(order_no__in=orders).defer("created_at").order_by("id")
+        )
         self._holds = {hold.order_no: hold for hold in locked}
         posted = JournalEntry.objects.filter(key__in=[f"charge:{order_no}" for order_no in orders])
         self._charged = set(posted.values_list("key", flat=True))

@@ -27,6 +27,11 @@ def execute(statement: str, *parameters: object) -> list[tuple]:
 
 def insert(table: str, **values: object) -> int:
     """Insert a row into any table and return its id; columns that are not given and not null get a plain value."""
+    return insert_all(table, [values])
+
+
+def insert_all(table: str, given: list[dict[str, object]]) -> int:
+    """Insert rows that have the same columns, in one statement; returns the first one's id."""
     columns = execute(
         "select column_name, data_type from information_schema.columns where table_schema = %s and table_name = %s"
         " and is_nullable = 'NO' and is_identity = 'NO' and column_default is null",
@@ -39,10 +44,11 @@ def insert(table: str, **values: object) -> int:
         "boolean": False,
         "jsonb": "{}",
     }
-    row = {name: plain.get(kind, "1") for name, kind in columns} | values
-    marks = ", ".join(["%s"] * len(row))
-    names = ", ".join(f'"{name}"' for name in row)
-    return execute(f"insert into {table} ({names}) values ({marks}) returning id", *row.values())[0][0]
+    rows = [{name: plain.get(kind, "1") for name, kind in columns} | values for values in given]
+    marks = ", ".join([f"({', '.join(['%s'] * len(rows[0]))})"] * len(rows))
+    names = ", ".join(f'"{name}"' for name in rows[0])
+    values = [value for row in rows for value in row.values()]
+    return execute(f"insert into {table} ({names}) values {marks} returning id", *values)[0][0]
 
 
 def account() -> int:
@@ -53,8 +59,11 @@ def account() -> int:
 
 def entry(key: str, *amounts: str) -> int:
     entry_id = insert("wallet_journalentry", key=key)
-    for amount in amounts:
-        insert("wallet_posting", entry_id=entry_id, account_id=account(), amount=amount)
+    if amounts:
+        insert_all(
+            "wallet_posting",
+            [{"entry_id": entry_id, "account_id": account(), "amount": amount} for amount in amounts],
+        )
     return entry_id
 
 
@@ -74,8 +83,8 @@ def test_triggers_are_in_every_schema(tenant: Tenant, schema: str) -> None:
     expected = {(table, f"{table}_append_only", False, False, "public") for table in APPEND_ONLY}
     expected |= {(table, f"{table}_no_truncate", False, False, "public") for table in APPEND_ONLY}
     expected |= {
-        (table, f"{table}_balanced", True, True, "public")
-        for table in ("wallet_journalentry", "wallet_posting")
+        ("wallet_journalentry", "wallet_journalentry_balanced", True, True, "public"),
+        ("wallet_posting", "wallet_posting_balanced", False, False, "public"),
     }
     expected |= {
         (table, f"{table}_open_day", False, False, "public")
@@ -134,12 +143,31 @@ def test_an_entry_that_does_not_balance_is_refused(tenant: Tenant, amounts: tupl
 
 
 def test_a_balanced_entry_is_taken_and_cannot_be_added_to(committed: Tenant) -> None:
-    """With real commits: the check comes at the end of the transaction, on the tenant's own rows."""
+    """With real commits: an entry without postings is refused when its transaction ends, wherever one stands."""
+
+    def from_outside(key: str, *amounts: str) -> None:
+        entry(key, *amounts)
+        connection.set_schema_to_public()
+
     with transaction.atomic():
         first = entry("e1", "5.00", "-3.00", "-2.00")
     with pytest.raises(IntegrityError, match="does not balance"), transaction.atomic():
         insert("wallet_posting", entry_id=first, account_id=account(), amount="1.00")
     with pytest.raises(IntegrityError, match="does not balance"), transaction.atomic():
+        insert_all(
+            "wallet_posting",
+            [
+                {"entry_id": first, "account_id": account(), "amount": "1.00"},
+                {"entry_id": first, "account_id": account(), "amount": "-0.99"},
+            ],
+        )
+    with pytest.raises(IntegrityError, match="does not balance"), transaction.atomic():
         entry("e2")
-    assert execute("select count(*), sum(amount) from wallet_posting")[0] == (3, 0)
-    assert execute("select count(*) from wallet_journalentry")[0] == (1,)
+    with pytest.raises(IntegrityError, match="does not balance"), transaction.atomic():
+        from_outside("e2")
+    connection.set_tenant(committed)
+    with transaction.atomic():
+        from_outside("e3", "5.00", "-5.00")
+    connection.set_tenant(committed)
+    assert execute("select count(*), sum(amount) from wallet_posting")[0] == (5, 0)
+    assert execute("select count(*) from wallet_journalentry")[0] == (2,)

@@ -17,7 +17,7 @@ from apps.orders.ledger_check import differences
 from apps.wallet import books, ledger, services
 from apps.wallet.enums import AccountKind, JournalKind
 from apps.wallet.errors import BooksInUse, DayClosed, DayNotOver
-from apps.wallet.models import AccountDay, DayBalance, DayClosing, JournalEntry
+from apps.wallet.models import AccountDay, DayBalance, DayClosing, JournalEntry, Posting
 from tests import factories
 
 CASH, OWN, HELD = AccountKind.CHANNEL_CLEARING, AccountKind.CUSTOMER_PRINCIPAL, AccountKind.HELD_PRINCIPAL
@@ -146,7 +146,12 @@ def test_no_posting_is_added_to_a_closed_day(customer):
     entry = JournalEntry.objects.filter(business_day=FIRST).first()
     leg = entry.postings.first()
     with pytest.raises(IntegrityError, match="is closed"), transaction.atomic():
-        entry.postings.create(account=leg.account, amount=1, business_day=FIRST)
+        entry.postings.bulk_create(
+            [
+                Posting(entry=entry, account=leg.account, amount=amount, business_day=FIRST)
+                for amount in (1, -1)
+            ]
+        )
 
 
 def test_what_is_closed_cannot_be_changed(customer):
