@@ -44,7 +44,6 @@ from apps.orders.services import send_stop
 from apps.orders.settlement import Bill, SettlementError, settle
 from apps.orders.settling import Assessment, assess, charge, settle_again, take_times
 from apps.piles.enums import AlarmKind
-from apps.piles.reports import TransactionReport
 from apps.piles.services import close_alarm
 from apps.pricing.tariff import RateClass, Tariff
 from apps.wallet import services as wallet
@@ -279,7 +278,7 @@ def _settle_by_person(  # noqa: PLR0917 - the parts of one decision
     moment: datetime,
     payload: dict[str, Any],
 ) -> None:
-    reports = [TransactionReport.from_json(record.report) for record in records]
+    reports = [record.decoded for record in records]
     words = _words(payload) | {
         "energies": {line.rate_class.value: str(line.energy_kwh) for line in bill.lines},
         "recorded": str(sum((report.total_energy_kwh for report in reports), Decimal(0))) if reports else "",

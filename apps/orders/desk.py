@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 from django.db import transaction
 
-from apps.common.bulk import update_rows
+from apps.common.bulk import insert_rows, update_rows
 from apps.orders import signals, unbilled
 from apps.orders.guns import guns_of
 from apps.orders.models import BillLine, Order, TransactionRecord
@@ -55,7 +55,7 @@ class Desk:
     def write(self) -> None:
         """Write all of it, and tell of it after commit."""
         self.cashier.till.write()
-        BillLine.objects.bulk_create(self.lines)
+        insert_rows(self.lines)
         update_rows(self.orders, SETTLED)
         update_rows(self.records, WORKED_OFF)
         pile = [(order.connector.pile.pile_code, order.connector.connector_no) for order in self.orders]

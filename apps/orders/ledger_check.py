@@ -292,9 +292,10 @@ CHECKS: dict[str, str] = {
         from wallet_channelday d
         left join lateral (
             select count(*) filter (where kind = 'payment') as payments,
-                count(*) filter (where kind = 'refund') as refunds,
+                count(*) filter (where kind = 'refund' and state <> 'failed') as refunds,
                 coalesce(sum(amount) filter (where kind = 'payment'), 0) as paid,
-                coalesce(sum(amount) filter (where kind = 'refund'), 0) as refunded, coalesce(sum(fee), 0) as fee
+                coalesce(sum(amount) filter (where kind = 'refund' and state <> 'failed'), 0) as refunded,
+                coalesce(sum(fee), 0) as fee
             from wallet_channelbillrow where channel_day_id = d.id and not superseded) b on true
         where (d.their_payments, d.their_paid, d.their_refunds, d.their_refunded, d.fee) is distinct from
             (b.payments, b.paid, b.refunds, b.refunded, b.fee)""",

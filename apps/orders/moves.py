@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
+from apps.common.bulk import insert_rows
 from apps.common.ids import Actor
 from apps.orders import live
 from apps.orders.enums import LIVE, MOVES, OrderState
@@ -30,7 +31,7 @@ def begin(order: Order, actor: Actor, at: datetime) -> None:
     created = _row(order, "created", OrderState.PENDING, OrderState.PENDING, actor, at, {})
     data = {"hold": str(order.hold_amount)}
     requested = _row(order, "start_requested", OrderState.PENDING, OrderState.STARTING, actor, at, data)
-    OrderEvent.objects.bulk_create([created, requested])
+    insert_rows([created, requested])
 
 
 def note(order: Order, kind: str, actor: Actor, at: datetime, **data: Any) -> None:
@@ -61,7 +62,7 @@ def gathered() -> Iterator[None]:
         yield
     finally:
         _gathered.reset(token)
-    OrderEvent.objects.bulk_create(events)
+    insert_rows(events)
     _tell(events)
 
 

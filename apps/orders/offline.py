@@ -11,7 +11,6 @@ from apps.orders.enums import OrderSource, OrderState
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import note
 from apps.piles.models import Connector, OfflineCard
-from apps.piles.reports import TransactionReport
 from apps.pricing.selectors import effective_prices
 
 OFFLINE_START = 4
@@ -27,7 +26,7 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
     """
     if record.report is None or record.pile_code != record.connection_pile_code:
         return None
-    report = TransactionReport.from_json(record.report)
+    report = record.decoded
     numbers = report.card_numbers or [report.physical_card_no]
     card = find_card(numbers=numbers)
     connector = (

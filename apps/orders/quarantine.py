@@ -22,7 +22,6 @@ from apps.orders.moves import note
 from apps.orders.settling import settle_by_hand
 from apps.orders.wording import unmatchable_words
 from apps.piles.enums import AlarmKind
-from apps.piles.reports import TransactionReport
 from apps.piles.services import close_alarm
 
 log = structlog.get_logger(__name__)
@@ -162,7 +161,7 @@ def _decide(record: TransactionRecord, actor: Actor, reason: str, at: datetime) 
 
 def _span(record: TransactionRecord) -> tuple[datetime, datetime]:
     """Return when the charge of a record was; of a record without times, when it came."""
-    report = TransactionReport.from_json(record.report) if record.report else None
+    report = record.decoded if record.report else None
     begin = (report and report.start_time) or record.received_at
     end = (report and report.end_time) or record.received_at
     return begin, end

@@ -39,7 +39,6 @@ from apps.orders.models import AbnormalOrder, Order, OrderEvent
 from apps.orders.selectors import billing_policy
 from apps.orders.settlement import SettlementError, settle
 from apps.orders.wording import event_words, finding_words
-from apps.piles.reports import TransactionReport
 from apps.pricing.bar import CLASS_NAMES
 from apps.pricing.tariff import RateClass
 from apps.wallet.enums import HoldState
@@ -401,7 +400,7 @@ def proposal_of(row: Any) -> Decimal | None:
 
 def class_rows(order: Order, found: abnormal.Evidence) -> list[dict[str, Any]]:
     """Return each rate class with the records' figures, our bill, the samples and both tariffs side by side."""
-    reports = [TransactionReport.from_json(record.report) for record in found.records]
+    reports = [record.decoded for record in found.records]
     tariff, retail = order.frozen_tariff(), order.frozen_retail_tariff()
     bill = found.assessment.bill if found.assessment else None
     lines = {line.rate_class: line for line in bill.lines} if bill else {}
@@ -432,7 +431,7 @@ def class_rows(order: Order, found: abnormal.Evidence) -> list[dict[str, Any]]:
 
 def total_rows(order: Order, found: abnormal.Evidence) -> list[tuple[Any, Any, str]]:
     """Return the totals that should agree: (name, figure, unit)."""
-    reports = [TransactionReport.from_json(record.report) for record in found.records]
+    reports = [record.decoded for record in found.records]
     zero = Decimal(0)
     sampled = sum(found.sampled.values(), zero)
     rows: list[tuple[Any, Any, str]] = []

@@ -27,10 +27,18 @@ class Order(TimeStamped):
     request_key = models.CharField(max_length=64, editable=False)
     source = models.CharField(_("source"), max_length=16, choices=OrderSource, default=OrderSource.APP)
     customer = models.ForeignKey(
-        Customer, on_delete=models.PROTECT, related_name="orders", verbose_name=_("customer")
+        Customer,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        verbose_name=_("customer"),
+        db_index=False,
     )
     station = models.ForeignKey(
-        Station, on_delete=models.PROTECT, related_name="orders", verbose_name=_("station")
+        Station,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        verbose_name=_("station"),
+        db_index=False,
     )
     connector = models.ForeignKey(
         Connector, on_delete=models.PROTECT, related_name="orders", verbose_name=_("connector")
@@ -56,6 +64,7 @@ class Order(TimeStamped):
         blank=True,
         related_name="orders",
         verbose_name=_("coupon"),
+        db_index=False,
     )
     enterprise = models.ForeignKey(
         Enterprise,
@@ -64,6 +73,7 @@ class Order(TimeStamped):
         blank=True,
         related_name="orders",
         verbose_name=_("enterprise"),
+        db_index=False,
     )
     enterprise_rule = models.JSONField(
         _("enterprise's discount"), null=True, blank=True, help_text=_("frozen at the start")
@@ -146,6 +156,11 @@ class Order(TimeStamped):
             models.Index(fields=["customer", "-id"], name="order_customer"),
             models.Index(fields=["station", "settled_at"], name="order_station_settled"),
             models.Index(fields=["settled_at"], name="order_settled"),  # reports roll up a day at a time
+            # Most orders have neither: what is empty is not written at each of an order's moves.
+            models.Index(fields=["coupon"], condition=Q(coupon__isnull=False), name="order_of_coupon"),
+            models.Index(
+                fields=["enterprise"], condition=Q(enterprise__isnull=False), name="order_of_enterprise"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -276,7 +291,9 @@ class OrderEvent(models.Model):
 class BillLine(models.Model):
     """One rate class of a settled order, each fee rounded half up to the fen (docs/worked-examples.md)."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"))
+    order = models.ForeignKey(
+        Order, on_delete=models.CASCADE, related_name="lines", verbose_name=_("order"), db_index=False
+    )
     rate_class = models.CharField(_("rate class"), max_length=12)
     energy_kwh = EnergyField(_("energy (kWh)"))
     electricity_price = PriceField(_("electricity price"))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from apps.orders.enums import RecordState
 from apps.orders.models.orders import Order
+from apps.piles.reports import TransactionReport
 
 
 class TransactionRecord(models.Model):
@@ -18,7 +20,7 @@ class TransactionRecord(models.Model):
     transaction number is settled; a repetition is the same row (`digest`); a differing one goes to quarantine.
     """
 
-    transaction_no = models.CharField(_("transaction number"), max_length=32, db_index=True)
+    transaction_no = models.CharField(_("transaction number"), max_length=32)
     pile_code = models.CharField(_("pile code"), max_length=14)
     connector_no = models.CharField(_("connector number"), max_length=2)
     connection_pile_code = models.CharField(
@@ -75,3 +77,8 @@ class TransactionRecord(models.Model):
 
     def __str__(self) -> str:
         return self.transaction_no
+
+    @cached_property
+    def decoded(self) -> TransactionReport:
+        """The record in domain words, read once; only for one that is decodable (`report`), which never changes."""
+        return TransactionReport.from_json(self.report)  # type: ignore[arg-type]
