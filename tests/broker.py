@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kombu.exceptions import OperationalError
+from kombu.transport.memory import Channel
 
 from chargeplat.celery import app
 
@@ -15,9 +15,16 @@ from chargeplat.celery import app
 @contextmanager
 def sending_to(url: str) -> Iterator[None]:
     """Send tasks to this broker, without trying again."""
-    before = {name: app.conf[name] for name in ("task_always_eager", "broker_url", "task_publish_retry")}
+    once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+    wanted = {
+        "task_always_eager": False,
+        "broker_url": url,
+        "task_publish_retry": False,
+        "broker_transport_options": once,
+    }
+    before = {name: app.conf[name] for name in wanted}
     pool, app.amqp._producer_pool = app.amqp._producer_pool, None
-    app.conf.update(task_always_eager=False, broker_url=url, task_publish_retry=False)
+    app.conf.update(wanted)
     try:
         yield
     finally:
@@ -41,15 +48,17 @@ class Queue:
         """Take all messages."""
         found = []
         with app.connection_for_write() as connection:
-            queue = connection.SimpleQueue(app.conf.task_default_queue)
-            while True:
-                try:
-                    message = queue.get(block=False)
-                except (queue.Empty, OperationalError):
-                    return found
-                message.ack()
-                headers = message.headers
-                found.append({"task": headers["task"], "args": message.payload[0], "eta": headers["eta"]})
+            for name in list(Channel.queues):
+                queue = connection.SimpleQueue(name)
+                while True:
+                    try:
+                        message = queue.get(block=False)
+                    except queue.Empty:
+                        break
+                    message.ack()
+                    headers = message.headers
+                    found.append({"task": headers["task"], "args": message.payload[0], "eta": headers["eta"]})
+        return found
 
 
 @contextmanager

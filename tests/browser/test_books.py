@@ -98,3 +98,35 @@ def test_a_trial_balance_proves_itself_and_leads_to_statements(browser: Browser,
         page.locator("#dialog").get_by_text("无差异时").wait_for()
         assert english(page) == []
         assert watch.faults == []
+
+
+SIDEWAYS = """() => {
+    let box = document.querySelector("#result_list");
+    while (box && !["auto", "scroll"].includes(getComputedStyle(box).overflowX)) box = box.parentElement;
+    return box ? box.scrollWidth - box.clientWidth : 0;
+}"""
+
+
+def test_wide_lists_fit_a_desktop(browser: Browser, base: str) -> None:
+    """1440 pixels, the sidebar open: nobody decides on what stands outside of the picture."""
+    over = {}
+    with person(browser, base) as (page, watch):
+        sign_in(page, "admin", PASSWORD)
+        for path in (
+            "wallet/debt/",
+            "wallet/walletrefund/",
+            "wallet/walletrefundpart/",
+            "wallet/recharge/",
+            "wallet/channelday/",
+            "wallet/channeldifference/",
+            "orders/abnormalorder/",
+            "orders/energyday/",
+            "orders/energydifference/",
+            "orders/orderrefund/",
+            "backoffice/approval/",
+        ):
+            page.goto(f"/admin/{path}")
+            page.locator("#content").wait_for()
+            over[path] = page.evaluate(SIDEWAYS)
+        assert {path: pixels for path, pixels in over.items() if pixels > 0} == {}
+        assert watch.faults == []

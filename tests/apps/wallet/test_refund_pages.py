@@ -43,8 +43,12 @@ def test_from_the_wallets_button_to_the_bank(tenant: Any, django_capture_on_comm
         )
     refund = WalletRefund.objects.get()
     page = f"/admin/wallet/walletrefund/{refund.pk}/"
-    first.post(f"{page}approve/", POST)
-    assert "须由另一人处理" in first.get(f"{page}change/").content.decode()
+    assert first.post(f"{page}approve/", POST).status_code == 403
+    html = first.get(f"{page}change/").content.decode()
+    assert "这是您发起的申请，须由另一人批准。" in html
+    assert f"{page}approve/" not in html
+    assert f"{page}reject/" not in html
+    assert f"{page}approve/" in reviewer().get(f"{page}change/").content.decode()
     assert fresh(refund).state == "applied"
 
     with django_capture_on_commit_callbacks(execute=True):
@@ -153,6 +157,8 @@ def test_debts_are_recovered_where_there_is_money(tenant: Any) -> None:
 def test_the_rule_for_the_bonus_is_changed_with_a_permission(tenant: Any) -> None:
     row = WalletPolicy.objects.get()
     page = f"/admin/wallet/walletpolicy/{row.pk}/change/"
+    reader = signed_in(a_user("wallet.view_walletpolicy"))
+    assert reader.get("/admin/wallet/walletpolicy/").headers["location"] == page
     data = {"bonus_on_refund": "keep", "note": ""}
     assert signed_in(a_user("wallet.view_walletpolicy")).post(page, data).status_code == 403
     client = signed_in(a_user("wallet.view_walletpolicy", "wallet.change_walletpolicy", display_name="王芳"))
