@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('coupons', '0001_initial'),
         ('customers', '0006_set_pin'),
-        ('orders', '0010_settled_index'),
+        ('orders', '0011_quarantined_records'),
         ('piles', '0007_offline_cards_and_parallel'),
         ('pricing', '0004_approve_assignment'),
         ('sites', '0004_department_and_keeper'),
