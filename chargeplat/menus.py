@@ -32,6 +32,11 @@ def badges_script(request: HttpRequest) -> str:
     return static("backoffice/badges.js")
 
 
+def script(request: HttpRequest) -> str:
+    """Return the address of our script beside the theme's."""
+    return static("backoffice/theme.js")
+
+
 def favicon(request: HttpRequest) -> str:
     """Return the address of the icon in the browser's tab."""
     return static("backoffice/favicon.svg")

@@ -388,6 +388,7 @@ _UNFOLD = {
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": ["chargeplat.menus.stylesheet"],
+    "SCRIPTS": ["chargeplat.menus.script"],
     "SITE_FAVICONS": [{"rel": "icon", "href": "chargeplat.menus.favicon", "type": "image/svg+xml"}],
     "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "ACCOUNT": {"navigation": "apps.accounts.pages.me.account_links"},
@@ -395,7 +396,7 @@ _UNFOLD = {
 }
 UNFOLD = {
     **_UNFOLD,
-    "SCRIPTS": ["chargeplat.menus.badges_script"],
+    "SCRIPTS": ["chargeplat.menus.script", "chargeplat.menus.badges_script"],
     "SITE_TITLE": _("Charging operations"),
     "SITE_HEADER": _("Charging operations"),
     "SIDEBAR": {

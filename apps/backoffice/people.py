@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
+from django.contrib.admin.filters import AllValuesFieldListFilter
 from django.http import HttpRequest
+from django.utils.translation import pgettext_lazy
 
 from apps.common.ids import Actor
+
+KINDS = {
+    "staff": pgettext_lazy("actor", "staff"),
+    "customer": pgettext_lazy("actor", "driver"),
+    "pile": pgettext_lazy("actor", "pile"),
+    "command": pgettext_lazy("actor", "command line"),
+    "system": pgettext_lazy("actor", "system"),
+}
+"""Kinds of actors in words."""
+
+
+class ActorKindFilter(AllValuesFieldListFilter):
+    """Who did it or asked for it, by kind."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """In words."""
+        for one in super().choices(changelist):
+            yield {**one, "display": KINDS.get(one["display"], one["display"])}
 
 
 def staff_actor(request: HttpRequest) -> Actor:

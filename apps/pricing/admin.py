@@ -36,7 +36,7 @@ from apps.common.errors import DomainError
 from apps.common.time import SHANGHAI, now
 from apps.piles.models import OfferedPile, Pile
 from apps.pricing import changes, services
-from apps.pricing.bar import CLASS_NAMES, bar
+from apps.pricing.bar import CLASS_NAMES, PART_NAMES, bar
 from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion, PushState
 from apps.pricing.retail_pages import RetailPriceAdmin
 from apps.pricing.selectors import effective_versions, retail_prices, station_versions
@@ -84,7 +84,12 @@ class TariffForm(forms.Form):
                     decimal_places=5,
                     required=rate_class not in OPTIONAL,
                     widget=forms.TextInput(
-                        attrs={"class": INPUT, "inputmode": "decimal", "autocomplete": "off"}
+                        attrs={
+                            "class": INPUT,
+                            "inputmode": "decimal",
+                            "autocomplete": "off",
+                            "aria-label": f"{CLASS_NAMES[rate_class]} {PART_NAMES[part]}",
+                        }
                     ),
                 )
 

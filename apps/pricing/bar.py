@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.time import SHANGHAI
 from apps.pricing.tariff import RateClass, Tariff
 
+PART_NAMES = {"electricity": _("electricity fee"), "service": _("service fee")}
+"""What of a price an input is for, where the eye reads it off the column."""
 CLASS_NAMES = {
     RateClass.SHARP: _("sharp"),
     RateClass.PEAK: _("peak"),

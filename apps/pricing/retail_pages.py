@@ -30,7 +30,7 @@ from apps.common.errors import DomainError
 from apps.common.money import round_fen
 from apps.common.time import now
 from apps.pricing import retail_changes
-from apps.pricing.bar import CLASS_NAMES
+from apps.pricing.bar import CLASS_NAMES, PART_NAMES
 from apps.pricing.errors import NoPrice
 from apps.pricing.models import RetailPrice
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, pile_balance
@@ -68,7 +68,12 @@ class RetailForm(forms.Form):
                     decimal_places=5,
                     required=False,
                     widget=forms.TextInput(
-                        attrs={"class": INPUT, "inputmode": "decimal", "autocomplete": "off"}
+                        attrs={
+                            "class": INPUT,
+                            "inputmode": "decimal",
+                            "autocomplete": "off",
+                            "aria-label": f"{CLASS_NAMES[rate_class]} {PART_NAMES[part]}",
+                        }
                     ),
                 )
 

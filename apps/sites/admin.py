@@ -269,7 +269,13 @@ class StationAdmin(BackofficeAdmin):
     def map_shown(self, obj: Station) -> SafeString:
         """Drawn by map-picker.js; without tiles it is a grid of degrees with the stations on it."""
         label = _("Position of the station; coordinates can also be typed above")
-        return format_html('<div class="bo-map" id="bo-map" role="application" aria-label="{}"></div>', label)
+        return format_html(
+            '<div class="bo-map" id="bo-map" role="application" aria-label="{}" data-zoom-in="{}"'
+            ' data-zoom-out="{}"></div>',
+            label,
+            _("Zoom in"),
+            _("Zoom out"),
+        )
 
     @display(description=_("place"), ordering="city")
     def place_shown(self, obj: Station) -> str:

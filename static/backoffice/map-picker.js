@@ -19,7 +19,8 @@
     return at.every(Number.isFinite) && Math.abs(at[0]) <= 85 && Math.abs(at[1]) <= 180 ? at : null;
   };
 
-  const map = L.map(box, { attributionControl: Boolean(tiles && attribution), zoomControl: true, worldCopyJump: false });
+  const map = L.map(box, { attributionControl: Boolean(tiles && attribution), zoomControl: false, worldCopyJump: false });
+  L.control.zoom({ zoomInTitle: box.dataset.zoomIn, zoomOutTitle: box.dataset.zoomOut }).addTo(map);
   map.attributionControl && map.attributionControl.setPrefix("");
   if (tiles) L.tileLayer(tiles, { maxZoom: 18, attribution }).addTo(map);
   else new (grid())({ maxZoom: 20 }).addTo(map);

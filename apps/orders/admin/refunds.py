@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextInputWi
 from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.dialogs import NoteForm, ReasonForm
-from apps.backoffice.people import staff_actor
+from apps.backoffice.people import ActorKindFilter, staff_actor
 from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -142,7 +142,7 @@ class OrderRefundAdmin(ReviewAdmin):
         ("state", ChoicesDropdownFilter),
         ("created_at", RangeDateTimeFilter),
         ("order__station", RelatedDropdownFilter),
-        "applied_by_kind",
+        ("applied_by_kind", ActorKindFilter),
     ]
     list_before_template = "backoffice/refund_chips.html"
     search_fields = ["refund_no"]

@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
-from apps.backoffice.people import staff_actor
+from apps.backoffice.people import KINDS, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.piles import bulk
@@ -209,13 +209,18 @@ class PileCommandAdmin(ReadOnlyAdmin):
         ("state_shown", "created_shown"),
         ("took_shown", "sent_shown"),
         ("tries", "deadline_shown"),
-        ("actor_name", "actor_kind"),
+        ("actor_name", "actor_shown"),
         "reason",
         "payload",
         "frame_shown",
         "answer_shown",
         "result_shown",
     ]
+
+    @display(description=_("actor kind"))
+    def actor_shown(self, obj: PileCommand) -> str:
+        """What kind of actor asked, in words."""
+        return str(KINDS.get(obj.actor_kind, obj.actor_kind))
 
     @display(description=_("created at"), ordering="id")
     def created_shown(self, obj: PileCommand) -> str:

@@ -24,7 +24,7 @@ from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.dialogs import NoteForm, ReasonForm
 from apps.backoffice.one_row import OneRowAdmin
-from apps.backoffice.people import staff_actor
+from apps.backoffice.people import ActorKindFilter, staff_actor
 from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -185,7 +185,7 @@ class WalletRefundAdmin(OfCustomer, ReviewAdmin):
         ReviewFilter,
         ("created_at", RangeDateTimeFilter),
         ("closed_at", RangeDateTimeFilter),
-        "applied_by_kind",
+        ("applied_by_kind", ActorKindFilter),
     ]
     list_before_template = "backoffice/refund_chips.html"
     search_fields = ["refund_no"]
