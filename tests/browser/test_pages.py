@@ -69,7 +69,8 @@ async () => {
 TEXTS = """
 () => {
   const found = new Set();
-  const skipped = ".material-symbols-outlined, script, style, code, pre, textarea, .bo-mono, .bo-hex, .bo-diff";
+  const skipped = ".material-symbols-outlined, script, style, code, pre, textarea, .bo-mono, .bo-hex, .bo-diff"
+    + ", .field-changes_shown, .field-actor_name"; // names of the log as they were written
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const words = walker.currentNode.textContent.trim();
