@@ -11,8 +11,18 @@ app = CeleryApp("chargeplat")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-# Beat runs in the public schema and only fans out: one small task per active tenant (apps.tenancy.tasks).
-app.conf.beat_schedule = {
+# The platform's own work, in the public schema.
+_OWN = {
+    name: {"task": name, "schedule": when}
+    for name, when in {
+        "accounts.end_late_visits": 60.0,
+        "tenancy.find_openings": 30.0,
+        "tenancy.suspend_expired": crontab(minute="10"),
+    }.items()
+}
+
+# For tenants beat, which runs in the public schema, only fans out: one small task for each (apps.tenancy.tasks).
+app.conf.beat_schedule = _OWN | {
     name: {"task": "tenancy.fan_out", "schedule": when, "args": [name]}
     for name, when in {
         "orders.settle_pending": 15.0,
@@ -40,6 +50,8 @@ app.conf.beat_schedule = {
         "reports.roll": 300.0,
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "accounts.purge": crontab(hour="4", minute="30"),
+        "reports.tell_platform": 300.0,
+        "reports.tell_platform_again": crontab(hour="4", minute="40"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),
         "reports.sample_online": crontab(minute="*/10"),
         # Asked every hour of the night: a call that no worker took is dropped, and what is done is not done again.

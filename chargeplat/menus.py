@@ -210,7 +210,10 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 (_("Overview"), "dashboard", "admin:index"),
                 (_("Tenants"), "apartment", "tenancy.tenant"),
+                (_("Openings of tenants"), "add_business", "tenancy.tenantopening"),
+                (_("Packages"), "inventory_2", "tenancy.package"),
                 (_("Domains"), "language", "tenancy.domain"),
+                (_("Support visits"), "support_agent", "tenancy.supportsession"),
                 (_("Inbound routes"), "alt_route", "tenancy.inboundroute"),
                 (_("First-seen devices"), "new_releases", "tenancy.newcomer"),
             ],

@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "apps.accounts.sessions.SessionMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "apps.accounts.support.SupportMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "chargeplat.urls"
@@ -143,6 +144,7 @@ PUBLIC_SCHEMA_NAME = "public"
 TENANT_TEMPLATE_SCHEMA = "tenant_template"
 TENANT_BASE_SCHEMA = TENANT_TEMPLATE_SCHEMA
 TENANT_CREATION_FAKES_MIGRATIONS = True  # without it TENANT_BASE_SCHEMA is silently ignored
+TENANT_GRACE_DAYS = env.int("TENANT_GRACE_DAYS", default=7)  # after its last day a tenant is suspended
 TENANT_LIMIT_SET_CALLS = env.bool("TENANT_LIMIT_SET_CALLS", default=True)  # off behind PgBouncer
 
 # --- Redis: cache, channel layer, tasks. It may be emptied at any moment without losing money or records ---
@@ -202,6 +204,8 @@ SECOND_FACTOR_PAGES = (  # app/model of the back office: where money moves, and 
     "accounts/signinpolicy",
     "accounts/loginprovider",
     "auth/group",
+    "tenancy/tenant",  # the platform's: who suspends and closes tenants, and who goes into their back offices
+    "tenancy/supportsession",
 )
 SIGN_IN_LOG_DAYS = env.int("SIGN_IN_LOG_DAYS", default=400)  # the law wants six months at least
 WECHAT_OPEN_URL = env.str("WECHAT_OPEN_URL", default="https://open.weixin.qq.com")
@@ -368,7 +372,7 @@ LEDGER_CHECK_TASK = "apps.orders.tasks.check_books"  # the layer that sees all t
 # Tiles under the map of a station, in GCJ-02, with the key of a licensed provider; empty: a plain grid.
 MAP_TILES_URL = env.str("MAP_TILES_URL", default="")
 MAP_TILES_ATTRIBUTION = env.str("MAP_TILES_ATTRIBUTION", default="")
-_GREEN = {
+BRAND_COLOUR = {
     "50": "#ecfdf5",
     "100": "#d1fae5",
     "200": "#a7f3d0",
@@ -392,13 +396,14 @@ _UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "href": "chargeplat.menus.favicon", "type": "image/svg+xml"}],
     "DASHBOARD_CALLBACK": "apps.reports.dashboard.dashboard",
     "ACCOUNT": {"navigation": "apps.accounts.pages.me.account_links"},
-    "COLORS": {"primary": _GREEN},
+    "COLORS": {"primary": "apps.tenancy.branding.colours"},
 }
 UNFOLD = {
     **_UNFOLD,
     "SCRIPTS": ["chargeplat.menus.script", "chargeplat.menus.badges_script"],
     "SITE_TITLE": _("Charging operations"),
     "SITE_HEADER": _("Charging operations"),
+    "SITE_ICON": "apps.tenancy.branding.logo",
     "SIDEBAR": {
         "show_search": True,
         "command_search": True,

@@ -7,11 +7,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from apps.backoffice.sites import platform_site
+from apps.tenancy import branding
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", platform_site.urls),
     path("", include("apps.wallet.urls")),
+    path("logo/<slug:code>/<slug:digest>.png", branding.logo_view, name="tenant_logo"),
     path("i18n/", include("django.conf.urls.i18n")),
 ]
 

@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Every new tenant begins with the standard roles, and every migrated one has what a new version adds."""
-        from apps.accounts import receivers, scopes  # noqa: F401 - says what is seen, and what sign-ins leave
+        from apps.accounts import first, receivers, scopes  # noqa: F401 - who is first, what is seen, what sign-ins leave
         from apps.accounts.pages import add_pages
         from apps.accounts.roles import give_roles, renew_roles
         from apps.tenancy.services import after_migrating, begin_with

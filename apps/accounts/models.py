@@ -14,6 +14,10 @@ from apps.accounts import agents
 from apps.accounts.enums import Method, Outcome, Provider, Scope, SecondFactorRule, SessionEnd
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
+from apps.tenancy import features
+
+SUPPORT_PREFIX = "support:"
+"""Begins the name of accounts that the platform's staff have during a support visit; no form lets ":" be typed."""
 
 
 class Department(TimeStamped):
@@ -103,6 +107,15 @@ class User(AbstractUser):
         """Set it, and know which one it replaces: the password policy asks for earlier ones."""
         self.replaced_password = self.password
         super().set_password(raw_password)
+
+    @property
+    def is_support(self) -> bool:
+        """Whether it is the account of a visitor from the platform (apps.accounts.support)."""
+        return self.username.startswith(SUPPORT_PREFIX)
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Whether the person has a permission; nobody has one of a feature that is not in the tenant's package."""
+        return features.allows(perm) and super().has_perm(perm, obj)
 
 
 class StandardRole(models.Model):

@@ -37,6 +37,7 @@ class Role:
     name: Any
     grants: Sequence[str]
     on_platform: bool = False
+    in_tenants: bool = True
 
     def has(self, permission: str) -> bool:
         """Return whether the role has a permission: the last pattern that fits decides."""
@@ -157,6 +158,21 @@ ROLES = (
         ),
     ),
     Role("readonly", pgettext_lazy("role", "read only"), (*LOOKING, "tenancy.view_*"), on_platform=True),
+    # The platform's own: who runs tenants, and who helps them.
+    Role(
+        "tenants",
+        pgettext_lazy("role", "tenant operations"),
+        (*LOOKING, "tenancy.*", "!tenancy.*_supportsession", "!tenancy.close_tenant"),
+        on_platform=True,
+        in_tenants=False,
+    ),
+    Role(
+        "helpdesk",
+        pgettext_lazy("role", "tenant support"),
+        (*LOOKING, "tenancy.view_*", "tenancy.add_supportsession", "tenancy.test_tenant"),
+        on_platform=True,
+        in_tenants=False,
+    ),
 )
 
 
@@ -175,7 +191,7 @@ class Outcome:
 
 def roles_here() -> list[Role]:
     """Return the roles of the current schema's back office."""
-    return [role for role in ROLES if role.on_platform or not in_public()]
+    return [role for role in ROLES if (role.on_platform if in_public() else role.in_tenants)]
 
 
 def give_roles(

@@ -9,9 +9,10 @@ from django.db.models import Q, QuerySet
 
 from apps.accounts.enums import Scope
 from apps.accounts.errors import LastAdministrator, NotYourAccount
-from apps.accounts.models import User
+from apps.accounts.models import SUPPORT_PREFIX, User
 from apps.accounts.permissions import names, of_user, words
 from apps.accounts.roles import ADMINISTRATOR
+from apps.tenancy import features
 
 
 def has_all(actor: User, permissions: Iterable[str]) -> bool:
@@ -55,7 +56,8 @@ def beyond(actor: User, groups: Iterable[Group]) -> list[Group]:
 def administrators() -> QuerySet[User]:
     """Return who may do everything: active superusers, and who has the administrator's role."""
     members = User.objects.filter(groups__standard__code=ADMINISTRATOR).values("pk")
-    return User.objects.filter(Q(is_superuser=True) | Q(pk__in=members), is_active=True)
+    own = User.objects.exclude(username__startswith=SUPPORT_PREFIX)  # a visitor from the platform goes again
+    return own.filter(Q(is_superuser=True) | Q(pk__in=members), is_active=True)
 
 
 def lock_administrators() -> bool:
@@ -63,6 +65,12 @@ def lock_administrators() -> bool:
     return bool(
         list(administrators().select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     )
+
+
+def check_room_for_staff(*, adding: int = 1) -> None:
+    """Raise LimitReached when so many more active accounts would be more than the tenant's package allows."""
+    active = User.objects.filter(is_active=True).exclude(username__startswith=SUPPORT_PREFIX)
+    features.check_room("staff", used=active.count, adding=adding)
 
 
 def check_administrator_left() -> None:

@@ -9,3 +9,11 @@ def purge() -> None:
     from apps.accounts.upkeep import purge as forget
 
     forget()
+
+
+@shared_task(name="accounts.end_late_visits")
+def end_late_visits() -> None:
+    """End support visits whose time is over."""
+    from apps.accounts import support
+
+    support.leave_late()

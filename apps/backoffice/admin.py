@@ -508,11 +508,15 @@ DEEDS = {
     "codes_renewed": gettext_lazy("recovery codes renewed"),
     "bound": gettext_lazy("account bound"),
     "unbound": gettext_lazy("account unbound"),
+    "renewed": gettext_lazy("renewed"),
+    "expired": gettext_lazy("term is over"),
 }
 ACTIONS = {
     "accounts.signed_in": gettext_lazy("signed in"),
     "accounts.signed_out": gettext_lazy("signed out"),
     "accounts.sign_in_failed": gettext_lazy("sign-in failed"),
+    "accounts.support_entered": gettext_lazy("support visit begun"),
+    "accounts.support_left": gettext_lazy("support visit ended"),
 }
 
 

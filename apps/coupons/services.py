@@ -30,10 +30,13 @@ from apps.coupons.models import Coupon, CouponTemplate
 from apps.coupons.rules import days_of_use
 from apps.coupons.wording import obstacle_words
 from apps.customers.models import Customer
+from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
 
 EXPIRE_AT_ONCE = 5_000
+FEATURE = "marketing"
+"""What a tenant's package has to have for coupons to be given; those given stay good without."""
 
 
 # --- Getting coupons --------------------------------------------------------------------------------------
@@ -42,8 +45,9 @@ EXPIRE_AT_ONCE = 5_000
 def claimable(*, at: datetime | None = None) -> QuerySet[CouponTemplate]:
     """Return the templates that drivers may claim now, the one that ends first at the top."""
     moment = at or now()
+    offered = CouponTemplate.objects.all() if features.has(FEATURE) else CouponTemplate.objects.none()
     return (
-        CouponTemplate.objects.filter(
+        offered.filter(
             Q(claim_from=None) | Q(claim_from__lte=moment),
             Q(claim_until=None) | Q(claim_until__gt=moment),
             Q(last_day=None) | Q(last_day__gte=business_day(moment)),
@@ -60,8 +64,9 @@ def claim(*, customer: Customer, template_id: int, request_key: str, at: datetim
     """Give a driver one coupon of a template, once per `request_key`; a repeated request returns the first.
 
     Raises CouponNotFound, ClaimClosed outside the time of claims, CouponsGone when the stock is used up, and
-    ClaimedBefore when the driver has as many as one customer may.
+    ClaimedBefore when the driver has as many as one customer may, FeatureMissing where the tenant's package has none.
     """
+    features.require(FEATURE)
     moment = at or now()
     template = CouponTemplate.objects.filter(pk=template_id).first()
     if template is None or not template.is_public:
@@ -146,8 +151,9 @@ def give(
     """Give one coupon to each customer, once per `batch`; those who have as many as they may are passed over.
 
     Each customer is a transaction of its own, so a repeated batch goes on where a killed one stopped. Raises
-    CouponNotFound, ClaimClosed.
+    CouponNotFound, ClaimClosed, and FeatureMissing where the tenant's package has no coupons.
     """
+    features.require(FEATURE)
     moment = at or now()
     if not CouponTemplate.objects.filter(pk=template_id).exists():
         raise CouponNotFound

@@ -27,6 +27,7 @@ from apps.customers.errors import (
     VinUnknown,
 )
 from apps.customers.models import Card, CardState, Customer, CustomerState, Vehicle
+from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
 
@@ -137,8 +138,10 @@ def check_pin(*, customer: Customer, digest: str) -> None:
 def add_card(*, customer: Customer, logical_no: str, physical_no: str, works_offline: bool = False) -> Card:
     """Register a card: the number printed on it (up to 16 digits), and the chip's (up to 16 hex digits).
 
-    Raises InvalidInput, and CardTaken when one of the numbers is another card's.
+    Raises InvalidInput, CardTaken when one of the numbers is another card's, and FeatureMissing where the tenant's
+    package has no cards.
     """
+    features.require("cards")
     card = Card(
         customer=customer,
         logical_no=logical_no.strip(),

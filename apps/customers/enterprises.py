@@ -11,6 +11,7 @@ from django.db import transaction
 from apps.common.ids import Actor
 from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.customers.models import Customer, Enterprise, EnterpriseMember
+from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,11 @@ def enterprise_of(*, customer: Customer) -> Enterprise | None:
 
 
 def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) -> Added:
-    """Make phone numbers active members, each once. One that is active elsewhere stays there and is told."""
+    """Make phone numbers active members, each once. One that is active elsewhere stays there and is told.
+
+    Raises FeatureMissing where the tenant's package has no enterprises.
+    """
+    features.require("enterprises")
     result = Added()
     wanted: dict[str, str] = {}
     for text in phones:

@@ -7,4 +7,4 @@ class FilesConfig(AppConfig):
     verbose_name = _("Files")
 
     def ready(self) -> None:
-        from apps.files import exports, scopes  # noqa: F401 - they register who may open an export
+        from apps.files import exports, providers, scopes  # noqa: F401 - they register themselves

@@ -29,6 +29,8 @@ from apps.piles.models import Connector
 from apps.piles.reports import PileStartAnswer, PileStartRequest
 from apps.piles.services import parallel_seen
 from apps.pricing.errors import FivePricesUnknown, NoPrice
+from apps.tenancy import features
+from apps.tenancy.errors import TenantSuspended
 from apps.wallet.errors import HasDebt, InsufficientBalance
 
 log = structlog.get_logger(__name__)
@@ -54,6 +56,7 @@ REASONS: dict[type[DomainError], str] = {
     PileDisabled: "pile_disabled",
     PileNotFound: "pile_disabled",
     StationClosed: "pile_disabled",
+    TenantSuspended: "pile_disabled",
     ConnectorFaulty: "pile_disabled",
     NoPrice: "not_allowed",
     FivePricesUnknown: "not_allowed",
@@ -133,6 +136,7 @@ def _start(requests: list[PileStartRequest], at: datetime) -> list[PileStartAnsw
 
 
 def _order(requests: list[PileStartRequest], at: datetime) -> tuple[Order, str]:
+    features.check_active()
     main = next((request for request in requests if request.is_main), requests[0])
     further = [request for request in requests if request is not main]
     same = {(request.kind, request.numbers, request.password, request.parallel_seq) for request in requests}

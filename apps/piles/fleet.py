@@ -18,6 +18,7 @@ from apps.piles.enums import ConnectorState, PileState
 from apps.piles.errors import PileCodesTaken, PileInUse
 from apps.piles.models import Connector, ConnectorStatus, Pile
 from apps.sites.models import Station
+from apps.tenancy import features
 from apps.tenancy.services import claim_routes
 
 ROUTE_KIND = "pile"
@@ -47,8 +48,8 @@ class NewPile:
 def register(rows: Sequence[NewPile], *, actor: Actor) -> list[Pile]:
     """Register piles with their connectors "01" … and claim their codes for this tenant: all of them or none.
 
-    Raises PileCodesTaken for codes that are registered here, RouteTaken for one of another tenant's, InvalidInput for
-    a code that is not 14 digits, is there twice, or a gun count outside 1 to 99.
+    Raises PileCodesTaken for codes that are registered here, RouteTaken for one of another tenant's, LimitReached,
+    InvalidInput for a code that is not 14 digits, is there twice, or a gun count outside 1 to 99.
     """
     for row in rows:
         check_code(row.pile_code, row.gun_count)
@@ -56,6 +57,7 @@ def register(rows: Sequence[NewPile], *, actor: Actor) -> list[Pile]:
     if len(set(codes)) < len(codes):
         raise InvalidInput(fields="pile_code: a code is there twice")
     with transaction.atomic():
+        check_room(len(rows))
         claim_routes(kind=ROUTE_KIND, keys=codes)
         refuse_known(codes)
         try:
@@ -66,6 +68,11 @@ def register(rows: Sequence[NewPile], *, actor: Actor) -> list[Pile]:
         add_connectors(piles, {row.pile_code: row.gun_count for row in rows})
     log.info("piles_registered", count=len(piles), first=codes[0] if codes else "", actor=str(actor))
     return piles
+
+
+def check_room(adding: int = 1) -> None:
+    """Raise LimitReached when so many more piles in use would be more than the tenant's package allows."""
+    features.check_room("piles", used=Pile.objects.exclude(state=PileState.RETIRED).count, adding=adding)
 
 
 def refuse_known(codes: Iterable[str]) -> None:

@@ -55,8 +55,8 @@ def create_pile(
 ) -> Pile:
     """Register one pile with its connectors "01" … and claim its code for this tenant.
 
-    Raises PileCodeTaken when the code is registered here or with another tenant, InvalidInput for a code that is
-    not 14 digits or a gun count outside 1 to 99.
+    Raises PileCodeTaken when the code is registered here or with another tenant, LimitReached, InvalidInput for a
+    code that is not 14 digits or a gun count outside 1 to 99.
     """
     row = fleet.NewPile(
         station, pile_code, kind, power_kw, gun_count, name=name, brand=brand, model=model, protocol=protocol
@@ -130,10 +130,16 @@ def approve_device(
 
 
 def set_state(*, pile: Pile, state: PileState) -> str:
-    """Take a pile into service or out of it. Returns the state before. A running charge goes on."""
-    before = pile.state
-    pile.state = state
-    pile.save(update_fields=["state", "updated_at"])
+    """Take a pile into service or out of it. Returns the state before. A running charge goes on.
+
+    Raises LimitReached when a retired one comes back and the tenant's package has no room for it.
+    """
+    with transaction.atomic():
+        before = pile.state
+        if before == PileState.RETIRED != state:
+            fleet.check_room()
+        pile.state = state
+        pile.save(update_fields=["state", "updated_at"])
     return before
 
 

@@ -28,6 +28,7 @@ from apps.pricing.models import (
 from apps.pricing.selectors import effective_versions, station_versions
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_to_json
 from apps.sites.models import Station
+from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
 
@@ -128,8 +129,10 @@ def set_retail_price(
     """Let drivers pay `prices` at a station from `starts_at` on; no prices: what the piles count by.
 
     A class that `prices` leave out is sold at its infrastructure price. Charges that are running keep the prices that
-    they started with.
+    they started with. Raises FeatureMissing where the tenant's package has no retail prices; ending them is free.
     """
+    if prices:
+        features.require("retail_prices")
     return RetailPrice.objects.create(
         station=station,
         prices=prices_to_json(prices),

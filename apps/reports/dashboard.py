@@ -9,7 +9,6 @@ from hashlib import sha256
 from typing import Any
 
 from django.core.cache import cache
-from django.db.models import Count, Q
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.translation import get_language, pgettext
@@ -20,12 +19,11 @@ from apps.backoffice.todo import Place
 from apps.common.schema import in_public
 from apps.common.time import business_day, now
 from apps.piles.enums import ConnectorState
-from apps.reports import places, selectors
+from apps.reports import places, platform, selectors
 from apps.reports.places import Chosen, NoSuchPlace, States
 from apps.reports.samples import online_a_day_ago
 from apps.reports.selectors import Change, Sums
 from apps.sites.models import Station
-from apps.tenancy.models import Tenant, TenantState
 
 CHART_DAYS = 14
 HOUR_DAYS = 7
@@ -51,7 +49,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """
     context["title"] = _("Overview")
     if in_public():
-        return {**context, **platform_overview(request)}
+        return {**context, **platform.overview(request)}
     can = request.user.has_perm  # type: ignore[union-attr]
     moment = now()
     chosen = _chosen(request) if can("sites.view_station") else Chosen()
@@ -287,33 +285,4 @@ def _span(span: selectors.Span) -> dict[str, Any]:
             {**_tile(title, form.format(now_), unit, Change(now_, before)), "before": form.format(before)}
             for title, unit, now_, before, form in pairs
         ],
-    }
-
-
-def platform_overview(request: HttpRequest) -> dict[str, Any]:
-    """Return the tenants with their state: the platform sees no business rows."""
-    if not request.user.has_perm("tenancy.view_tenant"):  # type: ignore[union-attr]
-        return {"platform": True, "tenants": [], "tenant_states": []}
-    piles = Count("routes", filter=Q(routes__kind="pile"), distinct=True)
-    tenants = list(
-        Tenant.objects.exclude(schema_name="public")
-        .annotate(piles=piles)
-        .prefetch_related("domains")
-        .order_by("code")
-    )
-    tones = {TenantState.ACTIVE: "success", TenantState.OPENING: "info", TenantState.SUSPENDED: "warning"}
-    states = [
-        {
-            "label": state.label,
-            "tone": tones[state],
-            "count": sum(tenant.state == state for tenant in tenants),
-        }
-        for state in TenantState
-    ]
-    rows = [{"tenant": tenant, "tone": tones[TenantState(tenant.state)]} for tenant in tenants]
-    return {
-        "platform": True,
-        "tenants": rows,
-        "tenant_states": states,
-        "pile_count": sum(tenant.piles for tenant in tenants),
     }

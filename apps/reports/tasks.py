@@ -27,3 +27,19 @@ def sample_online() -> None:
     from apps.reports import samples
 
     samples.sample_online()
+
+
+@shared_task(name="reports.tell_platform")
+def tell_platform() -> None:
+    """Push the tenant's figures of now and of the last days to the platform."""
+    from apps.reports import tenants
+
+    tenants.tell_platform()
+
+
+@shared_task(name="reports.tell_platform_again")
+def tell_platform_again() -> None:
+    """Push the sums of the last weeks, for what came late."""
+    from apps.reports import tenants
+
+    tenants.tell_platform(days=tenants.NIGHTLY_DAYS)

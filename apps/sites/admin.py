@@ -214,6 +214,12 @@ class StationAdmin(BackofficeAdmin):
         """Who sees some stations only would not see the new one."""
         return super().has_add_permission(request) and not scope.is_limited(request.user)
 
+    def save_model(self, request: HttpRequest, obj: Station, form: Any, change: bool) -> None:
+        """A new one only as far as the package allows."""
+        if not change:
+            services.check_room()
+        super().save_model(request, obj, form, change)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Station | None = None) -> Any:
         """Whoever could hand stations over would set their own scope."""
         fields = [*super().get_readonly_fields(request, obj)]

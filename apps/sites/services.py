@@ -12,6 +12,12 @@ from apps.accounts.models import User
 from apps.sites.enums import StationState
 from apps.sites.models import Station
 from apps.sites.scopes import GRANT, grants
+from apps.tenancy import features
+
+
+def check_room() -> None:
+    """Raise LimitReached when the tenant's package allows no further station. Inside the transaction that adds one."""
+    features.check_room("stations", used=Station.objects.count)
 
 
 def set_state(*, station: Station, state: StationState) -> str:

@@ -10,8 +10,9 @@ from django.db.migrations.loader import MigrationLoader
 from psycopg import sql
 
 from apps.tenancy import hosts
-from apps.tenancy.errors import TenantNotNamed, TenantSuspended, UnknownHost, UnknownTenant
-from apps.tenancy.models import Domain, InboundRoute, Tenant, TenantState
+from apps.tenancy.enums import WORKING, TenantState
+from apps.tenancy.errors import TenantClosed, TenantNotNamed, TenantSuspended, UnknownHost, UnknownTenant
+from apps.tenancy.models import Domain, InboundRoute, Tenant
 
 API_PREFIX = "/api/"
 
@@ -23,7 +24,7 @@ def active_schemas() -> list[str]:
 
 def working_schemas() -> list[str]:
     """Return the schemas whose background work goes on: a suspended tenant's running charges end and settle too."""
-    return list(_tenants().exclude(state=TenantState.OPENING).values_list("schema_name", flat=True))
+    return list(_tenants().filter(state__in=WORKING).values_list("schema_name", flat=True))
 
 
 def tenant_of_schema(schema: str) -> Tenant:
@@ -33,9 +34,7 @@ def tenant_of_schema(schema: str) -> Tenant:
 
 def routes(kind: str, keys: Iterable[str]) -> dict[str, str]:
     """Return key → schema for those of `keys` that somebody has registered. One query."""
-    found = InboundRoute.objects.filter(kind=kind, key__in=list(keys)).exclude(
-        tenant__state=TenantState.OPENING
-    )
+    found = InboundRoute.objects.filter(kind=kind, key__in=list(keys), tenant__state__in=WORKING)
     return dict(found.values_list("key", "tenant__schema_name"))
 
 
@@ -47,7 +46,7 @@ def tenant_of_host(host: str) -> Tenant | None:
     name = host_name(host)
     tenant = hosts.recall(f"host:{name}")
     if tenant is None:
-        domain = Domain.objects.select_related("tenant").filter(domain=name).first()
+        domain = Domain.objects.select_related("tenant__package").filter(domain=name).first()
         if domain is None:
             return None
         tenant = domain.tenant
@@ -59,7 +58,7 @@ def tenant_of_code(code: str) -> Tenant:
     """Return the tenant with a public code, in any state; never the platform. Raises UnknownTenant."""
     tenant = hosts.recall(f"code:{code}")
     if tenant is None:
-        tenant = _tenants().filter(code=code).first()
+        tenant = _tenants().select_related("package").filter(code=code).first()
         if tenant is None:
             raise UnknownTenant
         hosts.remember(f"code:{code}", tenant)
@@ -71,7 +70,7 @@ def tenant_for(*, host: str, path: str, code: str = "") -> Tenant:
 
     The code counts only under /api/ on the platform's hosts (the mini-program has one address for all tenants). On a
     tenant's own host it may only repeat that tenant's. Raises UnknownHost, UnknownTenant, TenantNotNamed,
-    TenantSuspended.
+    TenantSuspended, TenantClosed.
     """
     tenant = tenant_of_host(host)
     if tenant is None:
@@ -88,6 +87,8 @@ def tenant_for(*, host: str, path: str, code: str = "") -> Tenant:
         raise UnknownHost
     if tenant.state == TenantState.SUSPENDED:
         raise TenantSuspended
+    if tenant.state == TenantState.CLOSED:
+        raise TenantClosed
     return tenant
 
 

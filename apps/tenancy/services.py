@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -20,6 +20,7 @@ from django_tenants.utils import schema_exists
 from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import now
 from apps.tenancy import hosts
+from apps.tenancy.enums import OpeningStep, TenantState
 from apps.tenancy.errors import (
     CodeTaken,
     HostTaken,
@@ -29,7 +30,8 @@ from apps.tenancy.errors import (
     TemplateBehind,
     TenantInvalid,
 )
-from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
+from apps.tenancy.models import Domain, InboundRoute, Newcomer, Package, Tenant
+from apps.tenancy.presets import first_packages
 from apps.tenancy.selectors import (
     host_name,
     schema_names,
@@ -48,6 +50,17 @@ NEWCOMERS_PER_ADDRESS = 200
 NEWCOMER_DAYS = 30
 _first_rows: list[Callable[[], object]] = []
 _renewals: list[Callable[[], object]] = []
+_first_people: list[Callable[[Administrator], object]] = []
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """Who may do everything in a new tenant from its first moment; the password as its hash."""
+
+    username: str
+    password_hash: str
+    name: str = ""
+    phone: str = ""
 
 
 def begin_with(function: Callable[[], object]) -> None:
@@ -63,6 +76,11 @@ def after_migrating(function: Callable[[], object]) -> None:
     _renewals.append(function)
 
 
+def people_by(function: Callable[[Administrator], object]) -> None:
+    """Have `function` make the first administrator inside the schema of a new tenant, after its first rows."""
+    _first_people.append(function)
+
+
 def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
     """Say whether a tenant could be opened. Raises TenantInvalid, CodeTaken, HostTaken or SchemaExists."""
     try:
@@ -71,44 +89,84 @@ def check_new_tenant(*, code: str, name: str, hostname: str) -> None:
         raise TenantInvalid(field="code", value=code) from None
     if not name.strip() or len(name) > 100:
         raise TenantInvalid(field="name", value=name)
-    host = host_name(hostname)
-    if host != hostname.lower() or len(host) > 253 or not _HOST.fullmatch(host):
-        raise TenantInvalid(field="host", value=hostname)
+    host = check_hostname(hostname, taken=False)
     if Tenant.objects.filter(code=code).exists():
         raise CodeTaken(tenant_code=code)
-    if host in settings.PLATFORM_HOSTS or Domain.objects.filter(domain=host).exists():
-        raise HostTaken(host=host)
+    _check_free(host)
     if schema_exists(schema_of(code)):
         raise SchemaExists(schema=schema_of(code))
 
 
-def create_tenant(*, code: str, name: str, hostname: str) -> Tenant:
+def check_hostname(hostname: str, *, taken: bool = True) -> str:
+    """Return a host in the form in which it is kept. Raises TenantInvalid, and with `taken` HostTaken."""
+    host = host_name(hostname)
+    if host != hostname.lower() or len(host) > 253 or not _HOST.fullmatch(host):
+        raise TenantInvalid(field="host", value=hostname)
+    if taken:
+        _check_free(host)
+    return host
+
+
+def _check_free(host: str) -> None:
+    if host in settings.PLATFORM_HOSTS or Domain.objects.filter(domain=host).exists():
+        raise HostTaken(host=host)
+
+
+def create_tenant(
+    *,
+    code: str,
+    name: str,
+    hostname: str,
+    package: Package | None = None,
+    expires_on: date | None = None,
+    administrator: Administrator | None = None,
+    progress: Callable[[OpeningStep], object] = lambda step: None,
+    finish: Callable[[Tenant], object] = lambda tenant: None,
+) -> Tenant:
     """Open a tenant: its row, its host, and its schema as a copy of the template's.
 
     Row, host and schema are one transaction, so a failure or a crash leaves nothing; copies are made one at a time.
-    Takes seconds: not for a request. Raises what `check_new_tenant` raises, and TemplateBehind inside a transaction.
+    `finish` is called at the end of that transaction, `progress` before each step. Takes seconds: not for a request.
+    Raises what `check_new_tenant` raises, and TemplateBehind inside a transaction.
     """
     with schema_context(settings.PUBLIC_SCHEMA_NAME):
         check_new_tenant(code=code, name=name, hostname=hostname)
+        progress(OpeningStep.TEMPLATE)
         migrate_template()
+        progress(OpeningStep.QUEUE)
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("select pg_advisory_xact_lock(%s)", [_SCHEMA_WORK])
             # Again, now that nobody else can be opening one.
             check_new_tenant(code=code, name=name, hostname=hostname)
-            tenant = Tenant.objects.create(schema_name=schema_of(code), code=code, name=name.strip())
+            tenant = Tenant.objects.create(
+                schema_name=schema_of(code),
+                code=code,
+                name=name.strip(),
+                package=package,
+                expires_on=expires_on,
+            )
             Domain.objects.create(domain=host_name(hostname), tenant=tenant)
+            progress(OpeningStep.SCHEMA)
             _clone(tenant.schema_name)
+            progress(OpeningStep.ROWS)
             with schema_context(tenant.schema_name):
                 for function in _first_rows:
                     function()
+                if administrator is not None:
+                    for make in _first_people:
+                        make(administrator)
             tenant.state = TenantState.ACTIVE
             tenant.save(update_fields=["state", "updated_at"])
+            finish(tenant)
         return tenant
 
 
 def ensure_platform() -> Tenant:
-    """Make what must exist beside the tenants: the platform's row and hosts, and the template schema. Idempotent."""
+    """Make what must exist beside the tenants: the platform's row and hosts, first packages, and the template schema.
+
+    Idempotent.
+    """
     with schema_context(settings.PUBLIC_SCHEMA_NAME):
         platform, _ = Tenant.objects.get_or_create(
             schema_name=settings.PUBLIC_SCHEMA_NAME,
@@ -118,6 +176,7 @@ def ensure_platform() -> Tenant:
             Domain.objects.get_or_create(
                 domain=host_name(host), defaults={"tenant": platform, "is_primary": number == 0}
             )
+        first_packages()
         migrate_template()
         return platform
 

@@ -20,3 +20,27 @@ def fan_out(name: str) -> int:
     for schema in schemas:
         task.apply_async(headers={"_schema_name": schema}, expires=FAN_OUT_EXPIRES_S)
     return len(schemas)
+
+
+@shared_task(name="tenancy.open_tenant")
+def open_tenant(opening_id: int) -> None:
+    """Open a tenant that somebody asked for."""
+    from apps.tenancy import openings
+
+    openings.run_opening(opening_id)
+
+
+@shared_task(name="tenancy.find_openings")
+def find_openings() -> None:
+    """Send for openings whose task was lost or whose worker died."""
+    from apps.tenancy import openings
+
+    openings.find_openings()
+
+
+@shared_task(name="tenancy.suspend_expired")
+def suspend_expired() -> None:
+    """Suspend tenants whose term is over."""
+    from apps.tenancy import lifecycle
+
+    lifecycle.suspend_expired()

@@ -7,4 +7,4 @@ class WalletConfig(AppConfig):
     verbose_name = _("Wallet")
 
     def ready(self) -> None:
-        from apps.wallet import scopes, todos  # noqa: F401 - they register themselves
+        from apps.wallet import providers, scopes, todos  # noqa: F401 - they register themselves

@@ -10,12 +10,18 @@ from typing import Any
 from django.db.models import Count, Q
 
 from apps.common.money import ZERO
+from apps.tenancy import features
 from apps.wallet.enums import RechargeState
 from apps.wallet.models import BonusTier, BonusUse, Recharge, Wallet
 
 
 def tiers_now(*, at: datetime, wallet: Wallet | None = None) -> list[BonusTier]:
-    """Return the tiers in force, cheapest first, without those that this wallet has used up."""
+    """Return the tiers in force, cheapest first, without those that this wallet has used up.
+
+    None where the tenant's package has no marketing any more; what was promised before is kept.
+    """
+    if not features.has("marketing"):
+        return []
     tiers = list(
         BonusTier.objects.filter(
             Q(starts_at=None) | Q(starts_at__lte=at), Q(ends_at=None) | Q(ends_at__gt=at), is_active=True

@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
 from apps.wallet.channels import build, channel_of
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 REFRESH_PAUSE_S = 300
 TEST_NUMBER = "CONNECTIONTEST0000"
 """An order number that we never give: the provider answers that there is none, in a signed answer."""
+CAUSES = {"answer_signature": _("the answer is not signed with the keys that are stored here")}
+"""What a test of a connection found, in words; every other cause is the provider's own."""
 
 
 def merchant_for(channel: str) -> MerchantAccount:
@@ -38,7 +41,7 @@ def merchant_for(channel: str) -> MerchantAccount:
     if found is not None:
         return found
     if channel == ChannelName.SANDBOX:
-        account, _ = MerchantAccount.objects.get_or_create(
+        account, _created = MerchantAccount.objects.get_or_create(
             channel=ChannelName.SANDBOX,
             merchant_no="sandbox",
             app_id="",

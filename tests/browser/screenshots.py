@@ -130,6 +130,10 @@ def main() -> None:
         with person(browser, platform) as (page, watch):
             sign_in(page, "admin", password)
             shoot(page, "platform", "/admin/")
+            shoot(page, "tenants", "/admin/tenancy/tenant/")
+            shoot(page, "tenant", first_link(page, "/admin/tenancy/tenant/"))
+            shoot(page, "package", first_link(page, "/admin/tenancy/package/"))
+            shoot(page, "support-visit", "/admin/tenancy/supportsession/add/")
             faults += watch.faults
     for fault in faults:
         print(fault)  # noqa: T201 - for the person at the console

@@ -40,7 +40,7 @@ from apps.piles.models import CommandBatch, Connector, ConnectorStatus, OfflineC
 from apps.piles.services import raise_alarm
 from apps.pricing import services as pricing
 from apps.reports import rollups
-from apps.tenancy.models import Newcomer, Tenant
+from apps.tenancy.models import Newcomer, Tenant, TenantLogo
 from apps.wallet import books
 from apps.wallet import refunds as wallet_refunds
 from apps.wallet.models import LedgerCheck, MerchantAccount, Recharge, WalletPolicy
@@ -51,6 +51,7 @@ SECRET = "乙方机密"
 FIRST_ID = 900_001
 PILE_CODE = "99010100000001"
 NEW_CODE = "99010100000077"
+LOGO_DIGEST = "0123456789abcdef"
 FILE_NUMBER = UUID("99010100-0000-4000-8000-000000000001")
 
 
@@ -153,6 +154,9 @@ def stock() -> Stock:
         last_seen_at=now(),
         tenant=Tenant.objects.get(schema_name=current_schema()),
     )
+    here = Tenant.objects.filter(schema_name=current_schema())
+    here.update(logo_digest=LOGO_DIGEST)
+    TenantLogo.objects.create(tenant=here.get(), content=b"PNG")
     person = User.objects.create_user(username="yi", display_name=SECRET, password="x", is_staff=True)
     SignInRecord.objects.create(user=person, name="yi", method=Method.PASSWORD, outcome=Outcome.SIGNED_IN)
     StaffSession.objects.create(user=person, session_key="yi", method=Method.PASSWORD)

@@ -41,7 +41,7 @@ from apps.wallet.models import PaymentNotice, Recharge
 from chargeplat.sockets import websocket_urlpatterns
 from tests import factories
 from tests.staff import boss
-from tests.wall.stock import FILE_NUMBER, PILE_CODE, SECRET, Stock, digest, id_of, stock
+from tests.wall.stock import FILE_NUMBER, LOGO_DIGEST, PILE_CODE, SECRET, Stock, digest, id_of, stock
 
 ALPHA, BETA, PLATFORM = "alpha.test", "beta.test", "platform.test"
 
@@ -175,10 +175,20 @@ PLATFORM_MODELS: dict[str, set[str]] = {
     **SIGNING_IN,
     "auth/group": set(),
     "backoffice/auditentry": set(),
-    "tenancy/domain": set(),
+    "tenancy/domain": {"<path:object_id>/primary/", "<path:object_id>/remove/"},
     "tenancy/inboundroute": set(),
     "tenancy/newcomer": {"<path:object_id>/offer/", "<path:object_id>/drop/"},
-    "tenancy/tenant": set(),
+    "tenancy/package": set(),
+    "tenancy/supportsession": {"<path:object_id>/end/"},
+    "tenancy/tenant": {
+        "open/",
+        "<path:object_id>/test/<slug:kind>/<slug:number>/",
+        *(
+            f"<path:object_id>/{page}/"
+            for page in ("renew", "package", "suspend", "resume", "close", "domain")
+        ),
+    },
+    "tenancy/tenantopening": {"<path:object_id>/retry/"},
 }
 
 SITE_PAGES = {
@@ -225,7 +235,15 @@ FILES = {
 }
 """Pages of files → the address that asks for beta's."""
 
-OTHER_PAGES = {"": "", "i18n/setlang/": "i18n/setlang/", NOTICES: "notices/beta/wechatpay/900001/"}
+LOGO = "logo/<slug:code>/<slug:digest>.png"
+OTHER_PAGES = {
+    "": "",
+    "i18n/setlang/": "i18n/setlang/",
+    NOTICES: "notices/beta/wechatpay/900001/",
+    LOGO: f"logo/beta/{LOGO_DIGEST}.png",
+}
+SUPPORT = {"support/enter/<str:ticket>/": "support/enter/no-ticket/", "support/leave/": "support/leave/"}
+"""Ways of the platform's staff into and out of a tenant's back office (tests/apps/accounts/test_support.py)."""
 GUN_PAGE = {"c/<str:code>": f"c/{PILE_CODE}01"}
 """The public page of a gun → beta's, which only beta's host has."""
 
@@ -283,6 +301,7 @@ SOCKETS = {
 
 TASKS = {
     "accounts.purge",
+    "accounts.end_late_visits",
     "coupons.expire",
     "files.find_exports",
     "files.purge",
@@ -313,7 +332,12 @@ TASKS = {
     "reports.roll",
     "reports.roll_again",
     "reports.sample_online",
+    "reports.tell_platform",
+    "reports.tell_platform_again",
     "tenancy.fan_out",
+    "tenancy.find_openings",
+    "tenancy.open_tenant",
+    "tenancy.suspend_expired",
     "wallet.reconcile",
     "wallet.check_recharge",
     "wallet.check_recharges",
@@ -345,7 +369,7 @@ def known(models: dict[str, set[str]]) -> set[str]:
 
 
 def test_every_url_is_known_here() -> None:
-    tenants = {*TENANT_PAGES, *FILES, *GUN_PAGE, *(f"api/v1/{path}" for path in API)}
+    tenants = {*TENANT_PAGES, *FILES, *GUN_PAGE, *SUPPORT, *(f"api/v1/{path}" for path in API)}
     assert patterns(settings.ROOT_URLCONF) == known(TENANT_MODELS) | tenants | SAME_FOR_ALL
     assert patterns(settings.PUBLIC_SCHEMA_URLCONF) == known(PLATFORM_MODELS)
 
@@ -495,7 +519,7 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
         for page in sorted(STANDARD | extra)
         if "<" not in page
     ]
-    groups = (SITE_PAGES, TENANT_PAGES, OTHER_PAGES, FILES, GUN_PAGE)
+    groups = (SITE_PAGES, TENANT_PAGES, OTHER_PAGES, FILES, GUN_PAGE, SUPPORT)
     paths += [f"/{path}" for group in groups for path in group.values() if path]
     seen_at_beta = set()
     for path in paths:
@@ -511,6 +535,8 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
     assert {f"/{path}" for path in TENANT_PAGES.values()} <= seen_at_beta
     assert {f"/files/{FILE_NUMBER}/", f"/files/{FILE_NUMBER}/thumbnail/"} <= seen_at_beta
     assert f"/c/{PILE_CODE}01" in seen_at_beta
+    logo = f"/{OTHER_PAGES[LOGO]}"
+    assert [client.get(logo).status_code for client in (staff, there)] == [404, 200]
     assert digest("t_beta") == before
 
 
@@ -735,6 +761,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         "orders.store_curve": [beta.settled.order_no],
         "piles.deliver_batch": [beta.batch.pk],
         "reports.roll_again": ["2026-01-01", "2026-01-02"],
+        "tenancy.open_tenant": [0],
         "wallet.check_recharge": [beta.open_recharge_no],
         "wallet.execute_refund": [beta.refund_no],
         "wallet.process_notice": [beta.notice_id],

@@ -1,6 +1,6 @@
-"""Pages of staff, departments and roles, and of how staff sign in."""
+"""Pages of staff, departments and roles, of how staff sign in, and of visits by the platform's staff."""
 
-from apps.accounts.admin import signing
+from apps.accounts.admin import signing, support
 from apps.accounts.admin.people import UserAdmin
 
-__all__ = ["UserAdmin", "signing"]
+__all__ = ["UserAdmin", "signing", "support"]

@@ -23,7 +23,7 @@ from apps.accounts import factors, locks, permissions, policy, rules, sessions
 from apps.accounts.departments import below
 from apps.accounts.enums import Scope, SessionEnd
 from apps.accounts.forms import DepartmentForm, NewStaffForm, RoleForm, StaffForm
-from apps.accounts.models import Department, User
+from apps.accounts.models import SUPPORT_PREFIX, Department, User
 from apps.accounts.roles import ADMINISTRATOR
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
@@ -87,8 +87,9 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
     readonly_fields = ["last_login", "date_joined", "factor_shown", "lock_shown"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        """With the roles of each."""
-        return super().get_queryset(request).prefetch_related("groups")
+        """With the roles of each; visitors from the platform are no staff of the tenant."""
+        own = super().get_queryset(request).exclude(username__startswith=SUPPORT_PREFIX)
+        return own.prefetch_related("groups")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """The platform has no stations."""
@@ -107,6 +108,8 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
         obj.is_staff = True
         if not change and not _sees_all(request):
             obj.scope, obj.department = request.user.scope, request.user.department  # type: ignore[union-attr]
+        if obj.is_active and not (change and form.initial.get("is_active")):
+            rules.check_room_for_staff()
         form.had_administrator = rules.lock_administrators()
         super().save_model(request, obj, form, change)
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django import template
 
-from apps.backoffice import shown
+from apps.backoffice import banners, shown
 
 register = template.Library()
 for show in (shown.moment, shown.minute, shown.yuan, shown.price, shown.duration):
@@ -21,3 +21,11 @@ def opposite(amount: Decimal) -> Decimal:
 def change(amount: Decimal) -> str:
     """Return a change of money with its sign; nothing where nothing changed."""
     return f"{amount:+.2f}" if amount else ""
+
+
+@register.simple_tag(takes_context=True)
+def banner_lines(context: template.Context) -> list[banners.Banner]:
+    """Return what has to be said above this page; nothing to who is not signed in."""
+    request = context.get("request")
+    person = getattr(request, "user", None)
+    return banners.banners(request) if person is not None and person.is_authenticated else []

@@ -43,10 +43,11 @@ class DemoStation:
 
 @dataclass(frozen=True, slots=True)
 class DemoTenant:
-    """An operator; `charges_per_day` on an average day."""
+    """An operator; `charges_per_day` on an average day, `package` its code at the platform."""
 
     code: str
     name: str
+    package: str
     charges_per_day: int
     stations: tuple[DemoStation, ...]
 
@@ -133,6 +134,7 @@ TENANTS = (
     DemoTenant(
         code="demo",
         name="演示充电",
+        package="pioneer",
         charges_per_day=40,
         stations=(
             DemoStation(
@@ -159,6 +161,7 @@ TENANTS = (
     DemoTenant(
         code="second",
         name="第二运营商",
+        package="flagship",
         charges_per_day=14,
         stations=(
             DemoStation(

@@ -38,7 +38,7 @@ from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
 from apps.reports import rollups
-from apps.reports.demo import paying, reconciling, refunding, signing, telling
+from apps.reports.demo import hosting, paying, reconciling, refunding, signing, telling
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -90,6 +90,8 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
     with quiet():
         for wanted in chosen:
             tenant = _tenant(wanted, result)
+            with schema_context(settings.PUBLIC_SCHEMA_NAME):
+                hosting.terms(tenant, wanted.package)
             with schema_context(tenant.schema_name):
                 _staff("admin", password, name="管理员")
                 _staff("reviewer", password, name="复核员")  # whom four-eyes operations need beside
@@ -119,6 +121,8 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
         for wanted in chosen:
             with schema_context(tenant_of_code(wanted.code).schema_name):
                 rollups.roll_what_differs()
+    for wanted in chosen:
+        hosting.told(tenant_of_code(wanted.code))
     return result
 
 

@@ -42,7 +42,6 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
 """Form fields of each channel's credentials."""
 STORED_AS = {"app_private_key": "private_key"}
 FIELD_OF = {"private_key": {ChannelName.ALIPAY: "app_private_key"}}
-CAUSES = {"answer_signature": _("the answer is not signed with the keys that are stored here")}
 
 
 def _secret(label: Any, help_text: Any = "", *, rows: int = 0) -> forms.CharField:
@@ -230,7 +229,7 @@ class MerchantAccountAdmin(BackofficeAdmin):
         found = merchants.check_connection(merchant=merchant)
         self.audit(request, "tested", merchant, changes={"result": [None, found.cause or "ok"]})
         if not found.ok:
-            cause = CAUSES.get(found.cause, found.cause)
+            cause = merchants.CAUSES.get(found.cause, found.cause)
             messages.error(request, _("The connection does not work: %(cause)s") % {"cause": cause})
             return self.back_to(request, merchant)
         return self.back_to(request, merchant, _("The connection works, in both directions."))

@@ -17,9 +17,9 @@ from django_tenants.utils import schema_context
 from apps.accounts.errors import UnknownRole
 from apps.accounts.models import StandardRole, User
 from apps.accounts.permissions import grantable, meaningful, name_of, words
-from apps.accounts.roles import ROLES, give_roles
+from apps.accounts.roles import ROLES, give_roles, roles_here
 from apps.backoffice.models import AuditEntry
-from apps.backoffice.sites import tenant_site
+from apps.backoffice.sites import platform_site, tenant_site
 from tests.staff import a_user, boss, signed_in
 
 APPS = Path(__file__).parents[3] / "apps"
@@ -84,6 +84,8 @@ def test_roles_hold_what_the_table_says(tenant: Any) -> None:
 def test_every_pattern_of_the_table_fits_something(tenant: Any) -> None:
     known = meaningful(tenant_site)
     for one in ROLES:
+        if not one.in_tenants:
+            continue
         for pattern in one.grants:
             if "tenancy" in pattern:
                 continue
@@ -99,7 +101,7 @@ def test_every_permission_of_a_button_is_somebodys(tenant: Any) -> None:
         for codename, _name in model._meta.permissions
     }
     assert customs <= held("administrator")
-    others = set().union(*(held(one.code) for one in ROLES if one.code != "administrator"))
+    others = set().union(*(held(one.code) for one in roles_here() if one.code != "administrator"))
     assert customs - others == ADMINISTRATORS_ONLY
 
 
@@ -110,8 +112,9 @@ def test_every_permission_that_code_asks_for_can_be_given() -> None:
         app = path.relative_to(APPS).parts[0]
         asked |= {f"{app}.{code}" for code in re.findall(r'allowed\(request, "(\w+)"\)', text)}
         asked |= set(re.findall(r'has_perm\("(\w+\.\w+)"\)', text))
-    asked -= {"tenancy.view_tenant", "tenancy.change_newcomer"}
-    assert asked <= meaningful(tenant_site)
+    of_platform = {name for name in asked if name.startswith("tenancy.")}
+    assert of_platform <= meaningful(platform_site)
+    assert asked - of_platform <= meaningful(tenant_site)
     assert len(asked) > 20
 
 
@@ -203,12 +206,17 @@ def test_the_command_refuses_what_it_does_not_know(tenant: Any, wrong: tuple[str
     assert json.loads(capsys.readouterr().out)["error"] in {"tenancy.unknown_tenant", "accounts.unknown_role"}
 
 
-def test_the_platform_has_two_roles(tenant: Any) -> None:
+def test_the_platform_has_roles_of_its_own(tenant: Any) -> None:
     with schema_context("public"):
-        assert results() == {"administrator": "unchanged", "readonly": "unchanged"}, "migrating gave them"
+        codes = ["administrator", "readonly", "tenants", "helpdesk"]
+        assert results() == dict.fromkeys(codes, "unchanged"), "migrating gave them"
         Group.objects.all().delete()
         StandardRole.objects.all().delete()
-        assert results() == {"administrator": "created", "readonly": "created"}
+        assert results() == dict.fromkeys(codes, "created")
+        assert {"tenancy.run_tenant", "tenancy.add_tenantopening"} <= held("tenants")
+        assert not {"tenancy.close_tenant", "tenancy.add_supportsession"} & held("tenants")
+        assert "tenancy.add_supportsession" in held("helpdesk")
+        assert "tenancy.run_tenant" not in held("helpdesk")
         assert "tenancy.view_tenant" in held("readonly")
         assert "accounts.assign_roles" in held("administrator")
         assert not [name for name in held("administrator") if name.startswith("orders.")]

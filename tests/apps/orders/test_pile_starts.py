@@ -17,6 +17,7 @@ from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Pile, PileCommand
 from apps.piles.reports import PileStartRequest
 from apps.sites.enums import StationState
+from apps.tenancy.models import TenantState
 from apps.wallet.services import wallet_of
 from tests import factories
 
@@ -186,6 +187,15 @@ def test_places_where_nobody_charges():
         )
         == "pile_disabled"
     )
+
+
+def test_a_suspended_tenant_begins_no_charge(tenant):
+    a_card()
+    connector = factories.a_connector()
+    tenant.state = TenantState.SUSPENDED
+    assert reason(tap(connector)) == "pile_disabled"
+    tenant.state = TenantState.ACTIVE
+    assert tap(connector).accepted
 
 
 def test_a_gun_with_an_order_of_somebody_else():

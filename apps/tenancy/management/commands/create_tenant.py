@@ -1,14 +1,21 @@
 """`manage.py create_tenant`: open a tenant."""
 
 import json
+import os
 import sys
 from argparse import ArgumentParser
+from datetime import date
 from typing import Any
 
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
-from apps.tenancy.services import check_new_tenant, create_tenant, schema_of
+from apps.tenancy.errors import TenantInvalid
+from apps.tenancy.models import Package
+from apps.tenancy.services import Administrator, check_new_tenant, create_tenant, schema_of
 
 
 class Command(BaseCommand):
@@ -26,6 +33,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--name", required=True, help="name shown to people")
         parser.add_argument("--host", required=True, help="host name of its site, such as demo.example.com")
+        parser.add_argument("--package", help="code of its package; every feature without limits by default")
+        parser.add_argument(
+            "--until", type=date.fromisoformat, help="its last day (2027-12-31); none by default"
+        )
+        parser.add_argument(
+            "--admin",
+            help="user name of its first administrator, whose password is in the variable ADMIN_PASSWORD",
+        )
         parser.add_argument("--dry-run", action="store_true", help="only say whether it could be opened")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -33,10 +48,11 @@ class Command(BaseCommand):
         """Open it and say so."""
         what = {"code": options["code"], "name": options["name"], "hostname": options["host"]}
         try:
+            more = self._more(options)
             if options["dry_run"]:
                 check_new_tenant(**what)
             else:
-                create_tenant(**what)
+                create_tenant(**what, **more)
         except DomainError as error:
             if options["json"]:
                 self.stdout.write(
@@ -53,3 +69,17 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"Tenant {done['code']} {verb}: schema {done['schema']}, host {done['hostname']}"
             )
+
+    def _more(self, options: dict[str, Any]) -> dict[str, Any]:
+        package = Package.objects.filter(code=options["package"]).first() if options["package"] else None
+        if options["package"] and package is None:
+            raise TenantInvalid(field="package", value=options["package"])
+        administrator = None
+        if options["admin"]:
+            password = os.environ.get("ADMIN_PASSWORD", "")
+            try:
+                validate_password(password)
+            except ValidationError as error:
+                raise TenantInvalid(field="ADMIN_PASSWORD", value=" ".join(error.messages)) from error
+            administrator = Administrator(options["admin"], make_password(password))
+        return {"package": package, "expires_on": options["until"], "administrator": administrator}

@@ -1,4 +1,4 @@
-"""Tenants, their hosts and whose outside keys are: the platform's pages."""
+"""Whose outside keys are, and devices that nobody has registered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -17,71 +16,12 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from apps.backoffice import shown
-from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin, ReadOnlyInline
+from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.sites import platform_site
 from apps.tenancy import services
-from apps.tenancy.models import Domain, InboundRoute, Newcomer, Tenant, TenantState
-
-TONES = {TenantState.ACTIVE: "success", TenantState.OPENING: "info", TenantState.SUSPENDED: "warning"}
-
-
-class DomainInline(ReadOnlyInline):
-    """The hosts of a tenant, on its page."""
-
-    model = Domain
-    fields = ["domain", "is_primary"]
-
-
-@admin.register(Tenant, site=platform_site)
-class TenantAdmin(BackofficeAdmin):
-    """Tenants. A new one is opened by `create_tenant`: it takes seconds and makes a schema."""
-
-    list_display = ["code", "name", "state_shown", "domains_shown", "routes_shown", "created_shown"]
-    list_filter = ["state"]
-    search_fields = ["code", "name", "domains__domain"]
-    fields = [("code", "name"), ("state_shown", "created_shown"), "hold_maximum", "qr_prefix"]
-    readonly_fields = ["code", "state_shown", "created_shown"]
-    inlines = [DomainInline]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
-        """With hosts and the number of registered piles."""
-        counted = super().get_queryset(request).annotate(route_count=Count("routes", distinct=True))
-        return counted.prefetch_related("domains").order_by("code")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody: see the class."""
-        return False
-
-    @display(description=_("state"), ordering="state")
-    def state_shown(self, obj: Tenant) -> str:
-        """As a label."""
-        return shown.state(obj, TONES)
-
-    @display(description=_("domains"))
-    def domains_shown(self, obj: Tenant) -> str:
-        """All hosts."""
-        return ", ".join(domain.domain for domain in obj.domains.all()) or shown.EMPTY
-
-    @display(description=_("registered piles"), ordering="route_count")
-    def routes_shown(self, obj: Tenant) -> int:
-        """Keys from outside that belong to the tenant."""
-        return obj.route_count  # type: ignore[attr-defined]
-
-    @display(description=_("created at"), ordering="created_at")
-    def created_shown(self, obj: Tenant) -> str:
-        """To the second."""
-        return shown.moment(obj.created_at)
-
-
-@admin.register(Domain, site=platform_site)
-class DomainAdmin(BackofficeAdmin):
-    """Hosts. The last host of a tenant stays, or nobody reaches it."""
-
-    list_display = ["domain", "tenant", "is_primary"]
-    list_select_related = ["tenant"]
-    list_filter = ["tenant"]
-    search_fields = ["domain"]
+from apps.tenancy.enums import TenantState
+from apps.tenancy.models import InboundRoute, Newcomer, Tenant
 
 
 @admin.register(InboundRoute, site=platform_site)
