@@ -60,6 +60,7 @@ def test_a_place_is_chosen_and_the_wall_hangs(browser: Browser, base: str) -> No
         page.keyboard.press("End")  # the search listens to keys
         page.clock.run_for(600)
         page.locator("#command-results-list a").first.wait_for()
+        page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.wait_for_url("**/trial-balance/")
         group = page.locator(".bo-nav-group", has_text="营销")
