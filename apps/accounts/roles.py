@@ -74,6 +74,7 @@ ROLES = (
         (
             *LOOKING,
             "!backoffice.view_auditentry",
+            "backoffice.share_savedfilter",
             "!wallet.view_merchantaccount",
             "sites.*",
             "piles.add_pile",
@@ -121,6 +122,7 @@ ROLES = (
         pgettext_lazy("role", "finance"),
         (
             *LOOKING,
+            "backoffice.share_savedfilter",
             "wallet.*",
             "!wallet.add_merchantaccount",
             "!wallet.change_merchantaccount",

@@ -1,4 +1,5 @@
-"""The audit log (each entry chained to the one before by its hash), and operations that need a second person."""
+"""The audit log (each entry chained to the one before by its hash), operations that need a second person, and the
+filters of lists that people keep."""
 
 from __future__ import annotations
 
@@ -120,3 +121,32 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.object_name}"
+
+
+class SavedFilter(models.Model):
+    """A list as somebody looks at it again and again: its filters, search and order under a name.
+
+    A shared one is offered to everybody who sees the list; what it shows each of them is what they may see. The owner
+    is a number and a name, since accounts are a higher app's.
+    """
+
+    owner_id = models.PositiveBigIntegerField(_("owner's id"))
+    owner_name = models.CharField(_("owner"), max_length=100, blank=True)
+    page = models.CharField(_("list"), max_length=64)
+    name = models.CharField(_("name"), max_length=30)
+    query = models.CharField(_("filter"), max_length=2000)
+    is_shared = models.BooleanField(_("shared"), default=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("saved filter")
+        verbose_name_plural = _("saved filters")
+        ordering = ["name", "id"]
+        permissions = [("share_savedfilter", _("Can share saved filters with everybody"))]
+        constraints = [
+            models.UniqueConstraint(fields=["owner_id", "page", "name"], name="saved_filter_unique"),
+        ]
+        indexes = [models.Index(fields=["page", "is_shared"], name="saved_filter_of_page")]
+
+    def __str__(self) -> str:
+        return self.name

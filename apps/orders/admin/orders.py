@@ -8,6 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
     ChoicesCheckboxFilter,
@@ -22,12 +24,21 @@ from unfold.forms import BaseDialogForm
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.people import staff_actor
+from apps.backoffice.saved_filters import SavedFilters
 from apps.backoffice.sites import tenant_site
 from apps.customers.admin import by_phone
 from apps.orders import services
 from apps.orders.admin.force_end import ForceEndButton
 from apps.orders.admin.refunds import RefundButton
-from apps.orders.admin.rows import ORDER_TONES, VERDICT_TONES, curve_panel, event_row, line_row, record_row
+from apps.orders.admin.rows import (
+    ORDER_TONES,
+    VERDICT_TONES,
+    curve_panel,
+    event_row,
+    line_row,
+    payment_rows,
+    record_row,
+)
 from apps.orders.enums import OrderState, StopReason
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.selectors import progress
@@ -40,7 +51,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 @admin.register(Order, site=tenant_site)
-class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
+class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
     """All charging orders."""
 
     show_full_result_count = False
@@ -48,9 +59,9 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
     list_display = [
         "order_no",
         "created_shown",
-        "station",
-        "gun_shown",
+        "place_shown",
         "customer_shown",
+        "source_shown",
         "state_shown",
         "energy_shown",
         "payable_shown",
@@ -66,6 +77,7 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
     ]
     search_fields = ["order_no"]
     search_help_text = _("Order or transaction number, gun or pile code, whole phone number")
+    actions_list = [*ReadOnlyAdmin.actions_list, "save_filter"]
     actions_detail = ["stop_charge", "force_end", "apply_refund"]
     change_form_template = "backoffice/order.html"
     export = [
@@ -75,6 +87,7 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
         (_("station"), "station.name"),
         (_("gun"), "connector.code"),
         (_("customer"), "customer.masked_phone"),
+        (_("source"), "get_source_display"),
         (_("state"), "get_state_display"),
         (_("started at"), "started_at"),
         (_("ended at"), "ended_at"),
@@ -134,6 +147,13 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
             "coupon",
         ).get(pk=obj.pk)
         tariff = order.frozen_retail_tariff()
+        entries = list(
+            JournalEntry.objects.filter(
+                reference__in=[order.order_no, *order.refunds.values_list("refund_no", flat=True)]
+            )
+            .prefetch_related("postings__account")
+            .order_by("id")
+        )
         return {
             "order": order,
             "progress": progress(order=order),
@@ -155,13 +175,8 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
             "same_tariff": order.tariff == order.retail_tariff,
             "hold": Hold.objects.filter(order_no=order.order_no).first(),
             "debt_row": Debt.objects.filter(order_no=order.order_no).first(),
-            "entries": list(
-                JournalEntry.objects.filter(
-                    reference__in=[order.order_no, *order.refunds.values_list("refund_no", flat=True)]
-                )
-                .prefetch_related("postings__account")
-                .order_by("id")
-            ),
+            "entries": entries,
+            "payments": payment_rows(entries),
             "findings": [
                 {"text": finding_words(finding), "tone": VERDICT_TONES.get(finding["verdict"], "neutral")}
                 for finding in order.findings
@@ -216,15 +231,20 @@ class OrderAdmin(RefundButton, ForceEndButton, ReadOnlyAdmin):
         """To the minute."""
         return shown.minute(obj.created_at)
 
-    @display(description=_("gun"), ordering="connector__code")
-    def gun_shown(self, obj: Order) -> str:
-        """The gun's code."""
-        return obj.connector.code
+    @display(description=_("station and gun"), ordering="station")
+    def place_shown(self, obj: Order) -> SafeString:
+        """The station, and below it the gun's code: one column, so that the list fits."""
+        return format_html('{}<br><span class="bo-muted">{}</span>', obj.station, obj.connector.code)
 
     @display(description=_("customer"), ordering="customer")
     def customer_shown(self, obj: Order) -> str:
         """Nickname or masked number."""
         return str(obj.customer)
+
+    @display(description=_("source"), ordering="source")
+    def source_shown(self, obj: Order) -> str:
+        """How the charge was started, or who sold it."""
+        return str(obj.get_source_display())
 
     @display(description=_("state"), ordering="state")
     def state_shown(self, obj: Order) -> str:

@@ -22,7 +22,7 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.orders import quarantine
-from apps.orders.admin.rows import ORDER_TONES, RECORD_TONES, period_rows, record_row, report_rows
+from apps.orders.admin.rows import ORDER_TONES, RECORD_TONES, record_row
 from apps.orders.enums import RecordState
 from apps.orders.models import TransactionRecord
 from apps.orders.wording import QUARANTINE, quarantine_words, unmatchable_words
@@ -108,8 +108,6 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
             "record": obj,
             "row": record_row(obj),
             "waiting": waiting,
-            "report": report_rows(obj),
-            "periods": period_rows(obj),
             "candidates": [
                 {
                     "candidate": one,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from apps.backoffice import shown
+from apps.common.money import ZERO
 from apps.orders.enums import OrderState, RecordState, Verdict
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
 from apps.orders.selectors import curve_of
 from apps.orders.wording import decision_words, event_words, failure_words, quarantine_words
 from apps.pricing.bar import CLASS_NAMES
 from apps.pricing.tariff import RateClass
+from apps.wallet.enums import AccountKind
+from apps.wallet.models import JournalEntry
 
 ORDER_TONES = {
     OrderState.PENDING: "neutral",
@@ -86,13 +90,39 @@ def line_row(line: BillLine) -> dict[str, Any]:
     }
 
 
+_PURSES = {
+    AccountKind.CUSTOMER_PRINCIPAL: "principal",
+    AccountKind.CUSTOMER_BONUS: "bonus",
+    AccountKind.HELD_PRINCIPAL: "held",
+    AccountKind.HELD_BONUS: "held",
+    AccountKind.CUSTOMER_DEBT: "debt",
+}
+
+
+def payment_rows(entries: Iterable[JournalEntry]) -> list[dict[str, Any]]:
+    """Return what each entry did to the customer's wallet, yuan: free principal and bonus, what is held, the debt.
+
+    More money of the customer is positive, as it is in their own statement; more debt is negative.
+    """
+    rows = []
+    for entry in entries:
+        row: dict[str, Any] = {"entry": entry, **dict.fromkeys(("principal", "bonus", "held", "debt"), ZERO)}
+        for posting in entry.postings.all():
+            purse = _PURSES.get(AccountKind(posting.account.kind))
+            if purse is not None:
+                row[purse] -= posting.amount
+        rows.append(row)
+    return rows
+
+
 def record_row(record: TransactionRecord) -> dict[str, Any]:
-    """Return a record with its bytes in hexadecimal and its reason in words."""
+    """Return a record with its bytes in hexadecimal, its facts and its reason in words."""
     return {
         "record": record,
         "label": shown.state(record, RECORD_TONES),
         "hex": bytes(record.body).hex(" ", 1).upper(),
-        "report": record.report or {},
+        "report": report_rows(record),
+        "periods": period_rows(record),
         "reason": quarantine_words(record.reason) if record.reason else "",
     }
 
