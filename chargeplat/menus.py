@@ -74,8 +74,17 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Stations"), "location_on", "sites.station"),
                 (_("Piles"), "ev_station", "piles.pile"),
                 (_("New devices"), "new_releases", "piles.newdevice"),
+            ],
+        ),
+        (
+            infrastructure,
+            _("Prices"),
+            [
                 (_("Price templates"), "price_change", "pricing.pricetemplate"),
+                (_("Price tasks"), "event_repeat", "pricing.pricetask"),
+                (_("Holiday calendar"), "calendar_month", "pricing.holiday"),
                 (_("Price pushes"), "publish", "pricing.pricepush"),
+                (_("Price history"), "history", "pricing.priceassignment"),
             ],
         ),
         (

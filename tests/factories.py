@@ -32,7 +32,10 @@ from apps.piles.enums import ConnectorState
 from apps.piles.models import AlarmRule, Connector, ConnectorStatus, NotificationRule, Pile
 from apps.piles.reports import PeriodReport, StartAnswer, TransactionReport
 from apps.pricing import services as pricing
-from apps.pricing.models import PriceVersion
+from apps.pricing.changes import request_task
+from apps.pricing.enums import DayKind
+from apps.pricing.models import Holiday, PriceTask, PriceVersion
+from apps.pricing.price_tasks import Entry, Place, set_days
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.models import Station
 from apps.wallet import recharges
@@ -155,6 +158,29 @@ def a_retail_price(station: Station, prices: Mapping[str, tuple[str, str]]) -> N
         starts_at=now() - timedelta(days=1),
         actor=SYSTEM,
     )
+
+
+def a_price_task(station: Station | None = None, **words: object) -> PriceTask:
+    """A task that is scheduled for the next week: the usual prices, for two days."""
+    starts_at = now() + timedelta(days=7)
+    values = {
+        "name": f"task {next(_numbers)}",
+        "version": words.pop("version", None) or a_price(),
+        "places": [Place(station=station or a_pile().station)],
+        "starts_at": starts_at,
+        "ends_at": starts_at + timedelta(days=2),
+        "actor": SYSTEM,
+        "reason": "调价",
+        **words,
+    }
+    return request_task(**values)  # type: ignore[arg-type]
+
+
+def a_holiday(days_ahead: int = 30, name: str = "国庆节", kind: DayKind = DayKind.HOLIDAY) -> Holiday:
+    """A day of the calendar."""
+    day = business_day(now()) + timedelta(days=days_ahead)
+    set_days(entries=[Entry(day, kind, name)], actor=SYSTEM)
+    return Holiday.objects.get(day=day)
 
 
 def an_enterprise(customer: Customer | None = None, **fields: object) -> Enterprise:

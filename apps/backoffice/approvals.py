@@ -62,7 +62,7 @@ class Operation:
 
     `permission` (app.codename) is what who decides must have. `rule` and `threshold` hold until the tenant sets others;
     a `fixed` rule cannot be set. `version` returns what must be the same at execution as at the request: by default
-    every column of the object.
+    every column of the object. `closed` is told the payload of a request that ends without being executed.
     """
 
     code: str
@@ -74,6 +74,7 @@ class Operation:
     unit: str = YUAN
     fixed: bool = False
     version: Callable[[Any, dict[str, Any]], str] | None = None
+    closed: Callable[[dict[str, Any]], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -410,6 +411,9 @@ def _decided(approval: Approval, actor: Actor, reason: str) -> None:
     approval.decided_by_kind, approval.decided_by_id = actor.kind, actor.id
     approval.decided_by_name, approval.decision = actor.name[:100], reason[:200]
     approval.save()
+    operation = _operations.get(approval.operation)
+    if operation is not None and operation.closed is not None and approval.state != ApprovalState.EXECUTED:
+        operation.closed(approval.payload)
 
 
 def _insert(approval: Approval) -> None:

@@ -1,4 +1,8 @@
-"""Prices: templates with immutable versions, where each applies from when, and how pushing it went."""
+"""Prices: templates with immutable versions, where each applies from when, and how pushing it went.
+
+What applies at a place is the assignment with the latest start; one with an end (`is_temporary`) goes before those
+without. A price task makes the assignments of several places at once, for one time or for the days of a calendar.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,11 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from apps.backoffice.models import Approval
 from apps.common.fields import PriceField
 from apps.common.models import TimeStamped
 from apps.piles.models import Pile
+from apps.pricing.enums import DayKind, PushState, TaskDays, TaskState
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 from apps.sites.models import Station
 
@@ -80,8 +86,77 @@ class PriceVersion(models.Model):
         return Tariff(prices=prices, slots=tuple(RateClass.from_code(int(code)) for code in self.slots))
 
 
+class Holiday(TimeStamped):
+    """A day that is not what its weekday says: a public holiday, or a weekend day that is worked (调休)."""
+
+    day = models.DateField(_("day"), unique=True)
+    kind = models.CharField(_("kind"), max_length=8, choices=DayKind)
+    name = models.CharField(_("name"), max_length=50)
+    created_by = models.CharField(_("created by"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("holiday")
+        verbose_name_plural = _("holiday calendar")
+        ordering = ["-day"]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.name}"
+
+
+class PriceTask(TimeStamped):
+    """One version at several places: from `starts_at` on, or until `ends_at`, or on some days between both.
+
+    Its assignments are made when it is approved, and made anew for days to come when the calendar changes.
+    """
+
+    name = models.CharField(_("name"), max_length=100)
+    version = models.ForeignKey(
+        PriceVersion, on_delete=models.PROTECT, related_name="tasks", verbose_name=_("price version")
+    )
+    stations = models.ManyToManyField(
+        Station, blank=True, related_name="price_tasks", verbose_name=_("stations")
+    )
+    piles = models.ManyToManyField(Pile, blank=True, related_name="price_tasks", verbose_name=_("piles"))
+    days = models.CharField(_("days"), max_length=16, choices=TaskDays, default=TaskDays.ALL)
+    starts_at = models.DateTimeField(_("starts at"))
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
+    state = models.CharField(_("state"), max_length=16, choices=TaskState, default=TaskState.WAITING)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    approval = models.ForeignKey(
+        Approval,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("approval"),
+    )
+    created_by = models.CharField(_("created by"), max_length=100, blank=True)
+
+    class Meta:
+        verbose_name = _("price task")
+        verbose_name_plural = _("price tasks")
+        ordering = ["-id"]
+        permissions = [
+            ("cancel_pricetask", _("Can cancel price tasks that have not begun")),
+            ("roll_back_pricetask", _("Can roll price tasks back")),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at=None) | models.Q(ends_at__gt=models.F("starts_at")),
+                name="price_task_ends_after_start",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PriceAssignment(TimeStamped):
-    """A version applies to a station, or to one pile of it, from `starts_at` on. The pile's own goes first."""
+    """A version applies to a station, or to one pile of it, from `starts_at` on. The pile's own goes first.
+
+    With `is_temporary` (a price that was set for a time) it goes before those that were not. `begun_at` and `over_at`
+    say when its start and its end were noticed and the piles were queued for what is in force then.
+    """
 
     version = models.ForeignKey(
         PriceVersion, on_delete=models.PROTECT, related_name="assignments", verbose_name=_("price version")
@@ -98,6 +173,18 @@ class PriceAssignment(TimeStamped):
         Pile, on_delete=models.CASCADE, null=True, blank=True, related_name="prices", verbose_name=_("pile")
     )
     starts_at = models.DateTimeField(_("starts at"))
+    ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
+    is_temporary = models.BooleanField(_("for a time"), default=False, db_default=False)
+    task = models.ForeignKey(
+        PriceTask,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="assignments",
+        verbose_name=_("price task"),
+    )
+    begun_at = models.DateTimeField(_("start noticed at"), null=True, blank=True)
+    over_at = models.DateTimeField(_("end noticed at"), null=True, blank=True)
     created_by = models.CharField(_("created by"), max_length=100, blank=True)
 
     class Meta:
@@ -115,6 +202,14 @@ class PriceAssignment(TimeStamped):
         indexes = [
             models.Index(fields=["station", "-starts_at"], name="price_by_station"),
             models.Index(fields=["pile", "-starts_at"], name="price_by_pile"),
+            models.Index(
+                fields=["starts_at"], name="price_not_begun", condition=models.Q(begun_at__isnull=True)
+            ),
+            models.Index(
+                fields=["ends_at"],
+                name="price_not_over",
+                condition=models.Q(ends_at__isnull=False, over_at__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -154,13 +249,6 @@ class RetailPrice(models.Model):
     def by_class(self) -> dict[RateClass, ClassPrice]:
         """Return the prices as values."""
         return prices_from_json(self.prices)
-
-
-class PushState(models.TextChoices):
-    PENDING = "pending", _("pending")
-    SENT = "sent", _("sent")
-    DONE = "done", _("done")
-    FAILED = "failed", _("failed")
 
 
 class PricePush(TimeStamped):

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import connection
+from django.db.models import Q
 
 from apps.pricing.models import PriceAssignment, PriceVersion, RetailPrice
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 
 
-def effective_versions(*, places: Sequence[tuple[int, int]], at: datetime) -> dict[int, PriceVersion]:
+def effective_versions(
+    *, places: Sequence[tuple[int, int]], at: datetime, but_task: int | None = None
+) -> dict[int, PriceVersion]:
     """Return {pile id: version in force at `at`} for (pile id, station id) pairs, in two queries.
 
-    A pile's own assignment goes before its station's; of several the latest start wins. Piles without a price are
-    left out.
+    A pile's own assignment goes before its station's, one for a time before one without an end; of several the latest
+    start wins. Piles without a price are left out. `but_task` leaves the prices of one price task out.
     """
-    own = _latest("pile_id", {pile for pile, _ in places}, at)
-    general = _latest("station_id", {station for _, station in places}, at)
+    own = _latest("pile_id", {pile for pile, _ in places}, at, but_task)
+    general = _latest("station_id", {station for _, station in places}, at, but_task)
     found = ((pile, own.get(pile) or general.get(station)) for pile, station in places)
     return {pile: version for pile, version in found if version is not None}
 
@@ -33,17 +36,21 @@ def effective_version_ids(*, places: Sequence[tuple[int, int]], at: datetime) ->
         cursor.execute(
             """
             (SELECT DISTINCT ON (pile_id) pile_id, NULL::bigint, version_id FROM pricing_priceassignment
-              WHERE pile_id = ANY (string_to_array(%s, ',')::bigint[]) AND starts_at <= %s
-              ORDER BY pile_id, starts_at DESC, id DESC)
+              WHERE pile_id = ANY (string_to_array(%s, ',')::bigint[])
+                AND starts_at <= %s AND (ends_at IS NULL OR ends_at > %s)
+              ORDER BY pile_id, is_temporary DESC, starts_at DESC, id DESC)
             UNION ALL
             (SELECT DISTINCT ON (station_id) NULL::bigint, station_id, version_id FROM pricing_priceassignment
-              WHERE station_id = ANY (string_to_array(%s, ',')::bigint[]) AND starts_at <= %s
-              ORDER BY station_id, starts_at DESC, id DESC)
+              WHERE station_id = ANY (string_to_array(%s, ',')::bigint[])
+                AND starts_at <= %s AND (ends_at IS NULL OR ends_at > %s)
+              ORDER BY station_id, is_temporary DESC, starts_at DESC, id DESC)
             """,
             [
                 ",".join(str(pile_id) for pile_id, _ in places),
                 at,
+                at,
                 ",".join(map(str, {station_id for _, station_id in places})),
+                at,
                 at,
             ],
         )
@@ -70,10 +77,12 @@ def effective_prices(
           FROM pricing_priceassignment assignment
           JOIN pricing_priceversion version ON version.id = assignment.version_id
          WHERE (assignment.pile_id = %s OR assignment.station_id = %s) AND assignment.starts_at <= %s
-         ORDER BY assignment.pile_id IS NULL, assignment.starts_at DESC, assignment.id DESC
+           AND (assignment.ends_at IS NULL OR assignment.ends_at > %s)
+         ORDER BY assignment.pile_id IS NULL, assignment.is_temporary DESC, assignment.starts_at DESC,
+                  assignment.id DESC
          LIMIT 1
         """,
-        [station_id, at, pile_id, station_id, at],
+        [station_id, at, pile_id, station_id, at, at],
     )
     version = next(iter(versions), None)
     if version is None:
@@ -102,16 +111,20 @@ def retail_prices(*, station_ids: Sequence[int], at: datetime) -> dict[int, dict
     return {row.station_id: row.by_class() for row in rows if row.prices}
 
 
-def station_versions(*, station_ids: Sequence[int], at: datetime) -> dict[int, PriceVersion]:
-    """Return {station id: version in force at `at`}, for lists of stations, in one query."""
-    return _latest("station_id", set(station_ids), at)
+def station_versions(
+    *, station_ids: Sequence[int], at: datetime, but_task: int | None = None
+) -> dict[int, PriceVersion]:
+    """Return {station id: version in force at `at`}, for lists of stations, in one query; `but_task` as above."""
+    return _latest("station_id", set(station_ids), at, but_task)
 
 
-def _latest(place: str, ids: set[int], at: datetime) -> dict[int, PriceVersion]:
+def _latest(place: str, ids: set[int], at: datetime, but_task: int | None) -> dict[int, PriceVersion]:
     rows = (
         PriceAssignment.objects.select_related("version__template")
-        .filter(**{f"{place}__in": ids}, starts_at__lte=at)
-        .order_by(place, "-starts_at", "-id")
+        .filter(Q(ends_at=None) | Q(ends_at__gt=at), **{f"{place}__in": ids}, starts_at__lte=at)
+        .order_by(place, "-is_temporary", "-starts_at", "-id")
         .distinct(place)
     )
+    if but_task is not None:
+        rows = rows.filter(~Q(task=but_task) | Q(task=None))
     return {getattr(row, place): row.version for row in rows}

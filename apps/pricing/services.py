@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Max, Q
 
 from apps.common.ids import SYSTEM, Actor
@@ -16,16 +16,17 @@ from apps.piles.commands import Command, SetBillingModel
 from apps.piles.enums import AlarmKind, ConnectorState, PileState
 from apps.piles.models import Pile
 from apps.piles.services import close_alarm, raise_alarm
-from apps.pricing.errors import InvalidTariff
+from apps.pricing.enums import PushState, TaskState
+from apps.pricing.errors import InvalidTariff, VersionMeanwhile
 from apps.pricing.models import (
     PriceAssignment,
     PricePush,
+    PriceTask,
     PriceTemplate,
     PriceVersion,
-    PushState,
     RetailPrice,
 )
-from apps.pricing.selectors import effective_versions, station_versions
+from apps.pricing.selectors import effective_versions
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_to_json
 from apps.sites.models import Station
 from apps.tenancy import features
@@ -35,6 +36,12 @@ log = structlog.get_logger(__name__)
 MAX_TRIES = 10
 RETRY_AFTER = timedelta(seconds=60)
 MAX_PUSHES_PER_RUN = 1_000
+MAX_TURNS_PER_RUN = 1_000
+_TURNING = 7_203_391  # any number that no other advisory lock of ours has
+UNDECIDED = (PushState.PENDING, PushState.SENT, PushState.FAILED)
+"""Pushes that are not done and still needed."""
+IN_FORCE = (TaskState.RUNNING, TaskState.DONE)
+"""Tasks whose prices have begun and were not taken back."""
 FIVE_CLASSES = "five_rate_classes"
 """Why a push failed: its prices have a deep valley, and the pile knows four classes."""
 
@@ -46,10 +53,13 @@ def create_template(*, name: str, tariff: Tariff, actor: Actor, note: str = "") 
         return add_version(template=template, tariff=tariff, actor=actor)
 
 
-def add_version(*, template: PriceTemplate, tariff: Tariff, actor: Actor) -> PriceVersion:
+def add_version(
+    *, template: PriceTemplate, tariff: Tariff, actor: Actor, after: int | None = None
+) -> PriceVersion:
     """Add an immutable version with the next number. A price changes by a new version, never in place.
 
-    The four classes that every pile knows must have prices, and 48 half-hours a class. Raises InvalidTariff.
+    The four classes that every pile knows must have prices, and 48 half-hours a class. Raises InvalidTariff, and
+    VersionMeanwhile where the newest is not number `after`, which the editor began with.
     """
     if not tariff.slots:
         raise InvalidTariff(reason="48 half-hours are needed")
@@ -59,6 +69,8 @@ def add_version(*, template: PriceTemplate, tariff: Tariff, actor: Actor) -> Pri
     with transaction.atomic():
         PriceTemplate.objects.select_for_update().get(pk=template.pk)
         last = template.versions.aggregate(last=Max("number"))["last"] or 0
+        if after is not None and after != last:
+            raise VersionMeanwhile(number=last)
         prices = {}
         for rate_class, price in tariff.prices.items():
             prices[f"{rate_class.value}_electricity"] = price.electricity
@@ -95,27 +107,101 @@ def assign(
     station: Station | None = None,
     pile: Pile | None = None,
 ) -> PriceAssignment:
-    """Let a version apply to a station or to one pile from `starts_at` on, and queue it for the piles concerned."""
+    """Let a version apply to a station or to one pile from `starts_at` on. Its piles are queued once it begins."""
     with transaction.atomic():
         assignment = PriceAssignment.objects.create(
-            version=version, station=station, pile=pile, starts_at=starts_at, created_by=str(actor)
+            version=version, station=station, pile=pile, starts_at=starts_at, created_by=str(actor)[:100]
         )
-        piles = Pile.objects.exclude(state=PileState.RETIRED)
-        piles = piles.filter(pk=pile.pk) if pile else piles.filter(station=station)
-        queue_pushes(version=version, pile_ids=list(piles.values_list("pk", flat=True)))
+        turn_prices()
     return assignment
 
 
 def prices_follow(*, pile_ids: list[int], station_id: int) -> None:
-    """Queue the prices of a station, those of now and those to come, for piles that were moved there.
+    """Queue what is in force at a station for piles that were moved there. A pile's own price goes before it."""
+    with transaction.atomic():
+        queue_current(places=[(pile_id, station_id) for pile_id in sorted(pile_ids)], at=now())
 
-    A pile with prices of its own keeps them while they apply: `push_due_prices` sends what is in force at the pile.
+
+def turn_prices(*, at: datetime | None = None) -> int:
+    """Queue the piles of every place where a price began or ended for what is in force now. Returns how many places.
+
+    Each beginning and each end is noticed once, by whoever comes first; a price that nobody noticed while the system
+    was down is found afterwards.
     """
-    versions = PriceVersion.objects.filter(assignments__station_id=station_id).distinct()
-    current = station_versions(station_ids=[station_id], at=now()).get(station_id)
-    coming = versions.filter(assignments__station_id=station_id, assignments__starts_at__gt=now())
-    for version in {version.pk: version for version in [*([current] if current else []), *coming]}.values():
-        queue_pushes(version=version, pile_ids=pile_ids)
+    moment = at or now()
+    due = PriceAssignment.objects.filter(
+        Q(begun_at=None, starts_at__lte=moment) | Q(over_at=None, ends_at__lte=moment)
+    )
+    if not due.exists():
+        return 0
+    with transaction.atomic():
+        with (
+            connection.cursor() as cursor
+        ):  # one at a time in each tenant: it writes the pushes of many piles
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(current_schema()))", [_TURNING])
+        # Tasks go before their assignments; one that somebody else is at is left to the next run.
+        tasks = PriceTask.objects.select_for_update(skip_locked=True).filter(pk__in=due.values("task"))
+        task_ids = set(tasks.order_by("pk").values_list("pk", flat=True))
+        rows = list(
+            due.filter(Q(task=None) | Q(task__in=task_ids))
+            .select_for_update(skip_locked=True, of=("self",))
+            .order_by("id")[:MAX_TURNS_PER_RUN]
+        )
+        piles = Pile.objects.exclude(state=PileState.RETIRED).filter(
+            Q(station__in={row.station_id for row in rows} - {None})
+            | Q(pk__in={row.pile_id for row in rows} - {None})
+        )
+        queue_current(places=list(piles.values_list("pk", "station_id")), at=moment)
+        for row in rows:
+            row.begun_at = row.begun_at or moment
+            row.over_at = moment if row.ends_at and row.ends_at <= moment else None
+        PriceAssignment.objects.bulk_update(rows, ["begun_at", "over_at"], batch_size=500)
+        note_progress(task_ids=task_ids)
+    log.info("prices_turned", places=len(rows))
+    return len(rows)
+
+
+def queue_current(*, places: Sequence[tuple[int, int]], at: datetime) -> None:
+    """Queue for each (pile id, station id) the version in force at `at`, unless the pile took it last.
+
+    What else was queued for these piles is not needed any more.
+    """
+    versions = effective_versions(places=places, at=at)
+    wanted = {pile_id: version.pk for pile_id, version in versions.items()}
+    others = PricePush.objects.filter(pile__in=[pile_id for pile_id, _ in places])
+    list(others.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
+    taken: dict[int, int] = dict(
+        others.filter(state=PushState.DONE)
+        .order_by("pile_id", "-done_at")
+        .distinct("pile_id")
+        .values_list("pile_id", "version_id")
+    )
+    undecided = set(others.filter(state__in=UNDECIDED).values_list("pile_id", flat=True))
+    others.filter(state__in=UNDECIDED).update(state=PushState.SUPERSEDED, reason="", updated_at=now())
+    by_version: dict[int, list[int]] = {}
+    for pile_id, version_id in sorted(wanted.items()):
+        if taken.get(pile_id) != version_id or pile_id in undecided:
+            by_version.setdefault(version_id, []).append(pile_id)
+    known = {version.pk: version for version in versions.values()}
+    for version_id, pile_ids in sorted(by_version.items()):
+        queue_pushes(version=known[version_id], pile_ids=pile_ids)
+
+
+def note_progress(*, task_ids: set[int]) -> None:
+    """Set the states of tasks by what of their prices has begun and what is over."""
+    open_states = [TaskState.SCHEDULED, TaskState.RUNNING]
+    tasks = PriceTask.objects.select_for_update().filter(pk__in=task_ids, state__in=open_states)
+    for task in tasks.order_by("pk"):
+        rows = list(task.assignments.values_list("begun_at", "over_at", "is_temporary"))
+        to_come = any(begun is None for begun, _over, _temporary in rows)
+        begun = any(begun is not None for begun, _over, _temporary in rows)
+        lasting = any(begun and temporary and over is None for begun, over, temporary in rows)
+        state = TaskState.SCHEDULED if not begun else TaskState.RUNNING
+        if not to_come and not lasting:
+            state = TaskState.DONE
+        if state != task.state:
+            task.state = state
+            task.save(update_fields=["state", "updated_at"])
 
 
 def set_retail_price(
@@ -155,14 +241,17 @@ def queue_pushes(*, version: PriceVersion, pile_ids: list[int]) -> None:
 def push_due_prices(*, at: datetime | None = None, station_id: int | None = None) -> int:
     """Send 0x58 for every queued push that is due: in force now, pile online and not charging. Returns how many.
 
+    Prices that began or ended since the last time are noticed first.
     A pile that charges keeps its model until it is idle (YKC V1.6, 7.1). Retried a minute after a silent or failed
     try, at most MAX_TRIES times; then an alarm stays open until a try succeeds. Prices with five rate classes are not
     sent to a pile that knows four: such a push is failed with an alarm, and goes out once the pile knows five.
     """
     moment = at or now()
+    while turn_prices(at=moment) == MAX_TURNS_PER_RUN:
+        pass
     waiting = (
         PricePush.objects.filter(pile__is_online=True, pile__state=PileState.IN_SERVICE, tries__lt=MAX_TRIES)
-        .exclude(state=PushState.DONE)
+        .filter(state__in=UNDECIDED)
         .filter(Q(tried_at=None) | Q(tried_at__lt=moment - RETRY_AFTER))
         .exclude(pile__connectors__status__state=ConnectorState.CHARGING)
     )

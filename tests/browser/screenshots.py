@@ -28,6 +28,13 @@ PILE_PICTURES = ("bulk-command", "inspector", "timeline", "timeline-phone", "off
 FRAME = Heartbeat.make(pile_no="32010600000001", gun_no="01", gun_status=0, sequence=bytes(2)).encode().hex()
 
 
+def compared(page: Page, template: str) -> str:
+    """Return the address that compares the newest two versions of a template."""
+    page.goto(template)
+    link = page.locator("a[href*='/compare/?before=']").first
+    return str(link.get_attribute("href")) if link.count() else "/admin/pricing/pricetemplate/compare/"
+
+
 def main() -> None:
     """Sign in, walk through the pages, save the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -73,6 +80,11 @@ def main() -> None:
                 "notification-rules": "/admin/piles/notificationrule/",
                 "orders": "/admin/orders/order/",
                 "prices": "/admin/pricing/pricetemplate/",
+                "price-compare": compared(page, template),
+                "price-task": first_link(page, "/admin/pricing/pricetask/"),
+                "price-task-new": "/admin/pricing/pricetask/new/",
+                "holidays": "/admin/pricing/holiday/",
+                "holidays-new": "/admin/pricing/holiday/new/",
                 "price-template": template,
                 "price-editor": f"{template.rsplit('/change/', 1)[0]}/version/",
                 "wallets": "/admin/wallet/wallet/",

@@ -143,6 +143,57 @@ def test_a_new_price_is_painted_and_assigned(browser: Browser, base: str) -> Non
         assert watch.faults == []
 
 
+def test_a_price_task_is_scheduled_and_a_filter_kept(browser: Browser, base: str) -> None:
+    with person(browser, base) as (page, watch):
+        sign_in(page, "admin", PASSWORD)
+        page.goto("/admin/pricing/holiday/new/")
+        page.fill("textarea[name=lines]", "2099-10-01~2099-10-03 国庆节 休\n坏行 x\n")
+        page.get_by_role("button", name="预览").click()
+        assert "3 天正确，1 行有误" in words(page)
+        page.get_by_label("只录入正确的行").check()
+        page.get_by_role("button", name="录入").click()
+        page.get_by_text("已录入 3 天").wait_for()
+
+        page.goto(first_link(page, "/admin/pricing/pricetemplate/?q=峰谷"))
+        assert "账单试算" in words(page)
+        page.fill("input[name=kwh]", "50")
+        page.get_by_role("button", name="试算").click()
+        assert "50.0000" in words(page)
+        page.get_by_role("link", name="与 v1 对比").click()
+        assert "单个时段最大变动" in words(page)
+        assert english(page) == []
+
+        page.goto("/admin/pricing/pricetask/new/")
+        page.fill("input[name=name]", "周末电价")
+        page.select_option("select[name=version]", index=1)
+        page.select_option("select[name=days]", "rest_days")
+        page.fill(
+            "input[name=ends_at]",
+            page.evaluate("new Date(Date.now() + 30 * 864e5).toISOString().slice(0, 16)"),
+        )
+        page.fill("input[name=reason]", "周末促销")
+        page.locator("input[name=stations]").first.check()
+        page.get_by_role("button", name="预览").click()
+        assert "最大变动幅度" in words(page)
+        page.locator("button[name=save]").click()
+        page.wait_for_url("**/pricetask/*/change/")
+        for title in ("生效时段", "适用范围", "各桩结果", "周末及法定节假日"):
+            assert title in words(page), title
+        assert english(page) == []
+
+        page.goto("/admin/orders/order/?state__exact=completed")
+        page.locator("a[hx-get*='/save-filter/']").locator("visible=true").first.click()
+        dialog = page.locator("#dialog")
+        dialog.locator("input[name=name]").fill("已完成订单")
+        dialog.get_by_role("button", name="保存").click()
+        chip = page.locator(".bo-chip", has_text="已完成订单")
+        chip.wait_for()
+        assert chip.get_attribute("aria-current") == "true"
+        page.get_by_role("button", name="删除筛选“已完成订单”").click()
+        page.get_by_text("“已完成订单”已删除").wait_for()
+        assert watch.faults == []
+
+
 def test_a_refund_is_reviewed_and_paid(browser: Browser, base: str) -> None:
     with person(browser, base) as (page, watch):
         sign_in(page, "admin", PASSWORD)

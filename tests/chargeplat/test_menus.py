@@ -14,7 +14,7 @@ from apps.backoffice.sites import tenant_site
 from chargeplat.menus import tenant_navigation
 from tests.staff import a_user
 
-INSIDE_ANOTHER_PAGE = {"pricing.priceassignment"}
+INSIDE_ANOTHER_PAGE: set[str] = set()
 """Lists that are reached from another page and need no entry."""
 
 

@@ -114,6 +114,8 @@ def stock() -> Stock:
     first, second = pile.connectors.order_by("code")
     debtor = factories.a_customer("50.00", nickname=SECRET, phone="+8613900009999")
     factories.an_enterprise(debtor, name=SECRET)
+    factories.a_price_task(station, name=SECRET, version=version)
+    factories.a_holiday(name=SECRET)
     factories.a_retail_price(station, {"sharp": ("1.50000", "0.80000")})
     factories.a_coupon(debtor, name=SECRET, spend=Decimal("9999.00"))
     settled = factories.a_charging_order(customer=debtor, connector=first)

@@ -108,7 +108,11 @@ TENANT_MODELS: dict[str, set[str]] = {
         f"<path:object_id>/{page}/" for page in ("recompute", "settle", "adjust", "close")
     },
     "orders/billingpolicy": set(),
-    "orders/order": {f"<path:object_id>/{page}/" for page in ("stop", "force-end", "refund")},
+    "orders/order": {
+        *(f"<path:object_id>/{page}/" for page in ("stop", "force-end", "refund")),
+        "save-filter/",
+        "forget-filter/",
+    },
     "orders/orderrefund": {"<path:object_id>/approve/", "<path:object_id>/reject/"},
     "orders/transactionrecord": {"<path:object_id>/match/", "<path:object_id>/reject/"},
     "piles/alarm": {f"<path:object_id>/{page}/" for page in ("acknowledge", "assign", "note", "close")},
@@ -138,10 +142,17 @@ TENANT_MODELS: dict[str, set[str]] = {
     "piles/offlinecard": set(),
     "piles/pilecommand": set(),
     "piles/updateserver": set(),
+    "pricing/holiday": {"new/", "<path:object_id>/remove/"},
     "pricing/priceassignment": set(),
     "pricing/pricepush": set(),
+    "pricing/pricetask": {
+        "new/",
+        *(f"<path:object_id>/{page}/" for page in ("cancel", "roll-back", "push-again")),
+    },
     "pricing/pricetemplate": {
         "new/",
+        "compare/",
+        "<path:object_id>/copy/",
         "<int:template_id>/version/",
         "<path:object_id>/new-version/",
         "<path:object_id>/assign/",
@@ -448,7 +459,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     commands |= {"phones": driver.phone, "batch": "b"}
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
-    commands |= {"amount": "0.01", "transfer_no": "x", "transfer_to": "x"}
+    commands |= {"name": "x", "amount": "0.01", "transfer_no": "x", "transfer_to": "x"}
     to = "13900001111" if model == "notifications/smsaccount" else "nobody@alpha.test"
     commands |= {
         "to": to,

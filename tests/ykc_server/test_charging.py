@@ -16,7 +16,8 @@ from apps.piles.commands import ReadRealtime, SetBillingModel, StartCharge, Stop
 from apps.piles.drivers import routes_key
 from apps.piles.enums import AlarmKind, CommandState, ConnectorState
 from apps.piles.models import Alarm, ConnectorStatus, Pile, PileCommand
-from apps.pricing.models import PricePush, PushState
+from apps.pricing.enums import PushState
+from apps.pricing.models import PricePush
 from apps.pricing.services import assign, create_template
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from tests.ykc_server.harness import (

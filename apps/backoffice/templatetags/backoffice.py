@@ -29,3 +29,11 @@ def banner_lines(context: template.Context) -> list[banners.Banner]:
     request = context.get("request")
     person = getattr(request, "user", None)
     return banners.banners(request) if person is not None and person.is_authenticated else []
+
+
+@register.filter
+def price_change(amount: Decimal | None) -> str:
+    """Return a change of a price with its sign and all its decimals; nothing where nothing changed."""
+    if not amount:
+        return ""
+    return f"{'+' if amount > 0 else '−'}{shown.price(abs(amount))}"

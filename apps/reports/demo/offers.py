@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
-from apps.common.time import SHANGHAI
+from apps.common.time import SHANGHAI, business_day, day_bounds, now
 from apps.coupons.models import CouponTemplate
 from apps.coupons.services import claim
 from apps.customers.enterprises import add_members
 from apps.customers.models import Customer, Enterprise
-from apps.pricing.models import RetailPrice
+from apps.pricing.changes import request_task
+from apps.pricing.enums import DayKind, TaskDays
+from apps.pricing.models import PriceTask, RetailPrice
+from apps.pricing.price_tasks import Entry, Place, set_days
 from apps.pricing.selectors import station_versions
-from apps.pricing.services import set_retail_price
-from apps.pricing.tariff import ClassPrice
+from apps.pricing.services import create_template, set_retail_price
+from apps.pricing.tariff import ClassPrice, Tariff
 from apps.sites.models import Station
 
 SEEDER = Actor("command", name="seed_demo")
@@ -52,6 +55,7 @@ TEMPLATES = (
     },
 )
 COMPANY = "顺风同城配送"
+HOLIDAY_SHARE = Decimal("0.9")
 SERVICE_MORE = Decimal("0.10000")
 """Yuan/kWh that the station with retail prices asks more for its service."""
 
@@ -72,6 +76,8 @@ def offers(*, station_no: str, phones: list[str], opened_at: datetime) -> None:
     station = Station.objects.get(station_no=station_no)
     if not RetailPrice.objects.filter(station=station).exists():
         _retail(station, opened_at)
+    if not PriceTask.objects.exists():
+        _holiday_prices(station)
 
 
 def _retail(station: Station, opened_at: datetime) -> None:
@@ -87,6 +93,29 @@ def _retail(station: Station, opened_at: datetime) -> None:
         starts_at=midnight - timedelta(days=9),
         actor=SEEDER,
         note="黄金地段上浮",
+    )
+
+
+def _holiday_prices(station: Station) -> None:
+    """Next New Year's holiday in the calendar, and a cheaper service on public holidays until then."""
+    moment = now()
+    first = date(business_day(moment).year + 1, 1, 1)
+    days = [first + timedelta(days=number) for number in range(3)]
+    set_days(entries=[Entry(day, DayKind.HOLIDAY, "元旦") for day in days], actor=SEEDER)
+    tariff = station_versions(station_ids=[station.pk], at=moment)[station.pk].to_tariff()
+    prices = {
+        name: ClassPrice(price.electricity, price.service * HOLIDAY_SHARE)
+        for name, price in tariff.prices.items()
+    }
+    request_task(
+        name="元旦服务费九折",
+        version=create_template(name="节假日优惠", tariff=Tariff(prices, tariff.slots), actor=SEEDER),
+        places=[Place(station=station)],
+        days=TaskDays.HOLIDAYS,
+        starts_at=day_bounds(first)[0],
+        ends_at=day_bounds(days[-1])[1],
+        reason="节假日活动",
+        actor=SEEDER,
     )
 
 

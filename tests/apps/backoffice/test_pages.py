@@ -70,6 +70,8 @@ def business(tenant: Any) -> Any:
     factories.an_enterprise(order.customer)
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
+    factories.a_price_task(order.station)
+    factories.a_holiday()
     return order
 
 

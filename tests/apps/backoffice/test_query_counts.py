@@ -55,7 +55,7 @@ COUNTS = {
     "orders.billingpolicy": 7,
     "orders.energyday": 6,
     "orders.energydifference": 5,
-    "orders.order": 5,
+    "orders.order": 6,
     "orders.orderrefund": 8,
     "orders.transactionrecord": 5,
     "piles.alarm": 6,
@@ -68,10 +68,13 @@ COUNTS = {
     "piles.pile": 10,
     "piles.pilecommand": 4,
     "piles.updateserver": 5,
+    "pricing.holiday": 5,
     "pricing.priceassignment": 7,
-    "pricing.pricepush": 6,
+    "pricing.pricepush": 7,
+    "pricing.pricetask": 7,
     "pricing.pricetemplate": 6,
     "pricing.retailprice": 6,
+    "reports.financereport": 7,
     "sites.station": 9,
     "wallet.account": 4,
     "wallet.bonustier": 5,
@@ -119,6 +122,8 @@ def a_business(tenant: Any, number: int) -> None:
     factories.an_enterprise(order.customer)
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
+    factories.a_price_task(order.station)
+    factories.a_holiday(30 + number)
     factories.an_approval(code=f"operation {number}")
     factories.top_up(order.customer, "1.00", at=now() - timedelta(days=9 - number))
     books.close_days(until=business_day(now()) - timedelta(days=9 - number), actor=SYSTEM)

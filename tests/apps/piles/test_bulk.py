@@ -18,7 +18,8 @@ from apps.piles.enums import CommandKind, CommandState, ConnectorState, PileStat
 from apps.piles.errors import NothingToSend, PowerCapTooLow
 from apps.piles.models import Pile, PileCommand, UpdateServer
 from apps.piles.selectors import batch_progress
-from apps.pricing.models import PricePush, PushState
+from apps.pricing.enums import PushState
+from apps.pricing.models import PricePush
 from tests import factories
 
 STAFF = Actor("staff", "7", "王芳")

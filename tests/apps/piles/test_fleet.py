@@ -245,13 +245,16 @@ def test_a_moved_pile_gets_the_prices_of_its_new_station(tenant: Any) -> None:
     old = pile.station
     current = factories.a_price(station=station)
     coming = pricing.create_template(name="coming", tariff=factories.TARIFF, actor=SYSTEM)
-    pricing.assign(version=coming, station=station, starts_at=now() + timedelta(days=3), actor=SYSTEM)
+    later = now() + timedelta(days=3)
+    pricing.assign(version=coming, station=station, starts_at=later, actor=SYSTEM)
     client = boss()
     client.post(f"{LIST}{pile.pk}/move/", DIALOG | {"station": station.pk})
     pile.refresh_from_db()
     assert pile.station == station
     queued = PricePush.objects.filter(pile=pile, state="pending").values_list("version", flat=True)
-    assert {current.pk, coming.pk} <= set(queued)
+    assert set(queued) == {current.pk}  # what comes is queued when it begins
+    pricing.turn_prices(at=later)
+    assert set(queued.all()) == {coming.pk}
     entry = AuditEntry.objects.get(action="piles.pile_moved")
     assert (entry.changes, entry.reason) == ({"station": [old.name, station.name]}, "搬迁")
     client.post(f"{LIST}{pile.pk}/move/", DIALOG | {"station": station.pk})  # it is there already

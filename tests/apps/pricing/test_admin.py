@@ -10,6 +10,7 @@ import pytest
 
 from apps.backoffice.models import AuditEntry
 from apps.common.time import SHANGHAI
+from apps.pricing import services
 from apps.pricing.bar import bar
 from apps.pricing.models import PriceAssignment, PricePush, PriceTemplate, PriceVersion
 from apps.pricing.tariff import RateClass
@@ -59,6 +60,18 @@ def test_a_new_version_starts_from_the_last_and_leaves_it_alone(tenant: Any) -> 
     assert list(numbers) == [(1, Decimal("1.50000"), old.slots), (2, Decimal("1.50000"), SLOTS)]
 
 
+def test_a_version_that_somebody_saved_meanwhile_is_told(tenant: Any) -> None:
+    old, client = factories.a_price(), boss()
+    page = f"/admin/pricing/pricetemplate/{old.template_id}/version/"
+    assert client.get(page).context_data["based_on"] == 1
+    client.post(page, {**FORM, "based_on": "1"})
+    answer = client.post(page, {**FORM, "based_on": "1", "peak_service": "0.9"})
+    assert "期间已有人保存了版本 v2" in answer.content.decode()
+    assert PriceVersion.objects.count() == 2
+    assert client.post(page, {**FORM, "based_on": answer.context_data["based_on"]}).status_code == 302
+    assert PriceVersion.objects.count() == 3
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -97,6 +110,8 @@ def test_prices_are_assigned_and_queued_for_the_piles(tenant: Any) -> None:
     made = PriceAssignment.objects.get(version=version)
     assert (made.station, made.pile) == (pile.station, None)
     assert made.starts_at == datetime(2030, 1, 1, 8, 30, tzinfo=SHANGHAI)
+    assert not PricePush.objects.exists()  # until then
+    services.turn_prices(at=made.starts_at)
     assert PricePush.objects.get(version=version).pile == pile
     assert AuditEntry.objects.filter(action="pricing.pricetemplate_assigned").count() == 1
 
