@@ -374,7 +374,7 @@ def _shown(row: Row, question: Question, request: HttpRequest) -> dict[str, Any]
     return {
         "label": row.label,
         "link": _finer(row, question, request),
-        "orders": _orders_link(question, row),
+        "orders": _orders_link(question, row) if row.sums.orders else "",
         "cells": [_cell(column, row.sums) for column in COLUMNS],
     }
 
@@ -429,7 +429,7 @@ def _orders_link(question: Question, row: Row | None) -> str:
 def _of_row(question: Question, row: Row) -> tuple[Question, dict[str, Any]] | None:
     """A question narrowed to one of its groups, and what the list of orders is asked for besides."""
     key = row.key
-    if key in (None, "") or question.group == Group.HOUR:
+    if key in (None, ""):
         return None
     match question.group:
         case Group.DAY:
@@ -439,10 +439,9 @@ def _of_row(question: Question, row: Row) -> tuple[Question, dict[str, Any]] | N
             return replace(question, first=first, last=last), {}
         case Group.STATION:
             return replace(question, stations={key}), {}
-        case Group.PILE:
-            return question, {"q": row.label.split()[0]}
-        case Group.GUN:
-            return question, {"connector__id__exact": key}
+        case Group.PILE | Group.GUN | Group.HOUR as group:
+            asked_as = {Group.PILE: "q", Group.GUN: "connector__id__exact", Group.HOUR: "hour"}
+            return question, {asked_as[group]: row.label.split()[0] if group == Group.PILE else key}
         case Group.SOURCE:
             return replace(question, source=key), {}
         case _:

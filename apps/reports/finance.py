@@ -243,8 +243,12 @@ def report(
     question: Question, *, sort: str = "", falling: bool = True, offset: int = 0, limit: int | None = None
 ) -> Report:
     """Answer a question. Rows come by `sort` (one of SORTS), else in the order of time or by what is due."""
-    total = _sums(_rows(question, Grain.STATION).aggregate(**_AGGREGATES))  # the shortest way to the same
-    keyed = _rows(question, question.grain).order_by().annotate(key=_KEY[question.group]).values("key")
+    periods = _periods(question)
+    # Stations are the shortest way to the same total.
+    total = _sums(_rows(question, Grain.STATION, periods).aggregate(**_AGGREGATES))
+    keyed = (
+        _rows(question, question.grain, periods).order_by().annotate(key=_KEY[question.group]).values("key")
+    )
     if sort in _SORT or question.group not in IN_TIME:
         place = _SORT.get(sort, _SORT["due"])
         order = [F("place").desc(nulls_last=True) if falling else F("place").asc(nulls_first=True), "key"]
@@ -279,8 +283,8 @@ def _sums(row: dict[str, Any]) -> Sums:
     )
 
 
-def _rows(question: Question, grain: Grain) -> QuerySet[Rollup]:
-    rows = Rollup.objects.filter(_periods(question), grain=grain)
+def _rows(question: Question, grain: Grain, periods: Q) -> QuerySet[Rollup]:
+    rows = Rollup.objects.filter(periods, grain=grain)
     if question.stations is not None:
         rows = rows.filter(station__in=question.stations)
     if question.source:

@@ -161,6 +161,11 @@ class Order(TimeStamped):
             models.Index(
                 fields=["enterprise"], condition=Q(enterprise__isnull=False), name="order_of_enterprise"
             ),
+            # What the list is filtered by and few orders have: else a list of none reads them all.
+            models.Index(
+                fields=["verdict", "-id"], condition=Q(verdict__in=["flagged", "held"]), name="order_verdict"
+            ),
+            models.Index(fields=["source", "-id"], condition=~Q(source="app"), name="order_source"),
         ]
 
     def __str__(self) -> str:

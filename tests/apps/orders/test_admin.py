@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import translation
 
+from apps.backoffice import paging
 from apps.backoffice.models import AuditEntry
 from apps.orders.enums import OrderState, StopReason
 from apps.orders.models import Order
@@ -108,6 +109,20 @@ def test_an_order_is_found_by_each_of_its_numbers(tenant: Any) -> None:
         rows = client.get("/admin/orders/order/", {"q": term}).context_data["cl"].result_list
         assert [row.order_no for row in rows] == [order.order_no], term
     assert not client.get("/admin/orders/order/", {"q": phone[:8]}).context_data["cl"].result_list
+
+
+def test_a_long_list_is_counted_to_a_limit_and_says_so(tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.a_charging_order(), factories.a_charging_order()
+    client, path = boss(), "/admin/orders/order/"
+    monkeypatch.setattr(paging, "CAP", 2)
+    exact = client.get(path)
+    assert exact.context_data["cl"].result_count == 2
+    assert "2+" not in exact.content.decode()
+    newest = factories.a_charging_order()
+    more = client.get(path)
+    assert more.context_data["cl"].result_list[0] == newest
+    assert more.content.decode().count("2+") == 2  # above the list and below it
+    assert f"{paging.AtLeast(10_000)}" == "10,000+"
 
 
 def test_filters_by_state_verdict_and_station(tenant: Any) -> None:
