@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from apps.notifications import sms
+
 
 class Captcha(Protocol):
     """What a provider must be able to do."""
@@ -18,11 +20,11 @@ class Captcha(Protocol):
 
 
 def captcha() -> Captcha | None:
-    """Return the provider, or None where none is needed: with the console provider no message costs money.
+    """Return the provider, or None where none is needed: messages that are only written into a file cost no money.
 
     Raises ImproperlyConfigured when settings.CAPTCHA names no class.
     """
-    if not settings.CAPTCHA or settings.SMS_PROVIDER == "console":
+    if not settings.CAPTCHA or sms.is_console():
         return None
     return _provider(settings.CAPTCHA)
 

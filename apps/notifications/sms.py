@@ -76,7 +76,7 @@ def cut(value: str) -> str:
 
 def provider() -> SmsProvider:
     """Return who sends here now. Raises NotConfigured, and ImproperlyConfigured for a deployment without a provider."""
-    account = None if in_public() else SmsAccount.objects.filter(is_active=True).first()
+    account = _account_in_use()
     if account is not None:
         return provider_of(account)
     if settings.SMS_PROVIDER != "console":
@@ -85,6 +85,16 @@ def provider() -> SmsProvider:
             "console. Accounts with Aliyun and Tencent are the tenants' own (back office: SMS accounts)."
         )
     return ConsoleSms()
+
+
+def is_console() -> bool:
+    """Return whether messages are only written into a file here, so that they cost nothing."""
+    account = _account_in_use()
+    return (account.provider if account else settings.SMS_PROVIDER) == "console"
+
+
+def _account_in_use() -> SmsAccount | None:
+    return None if in_public() else SmsAccount.objects.filter(is_active=True).first()
 
 
 def provider_of(account: SmsAccount) -> SmsProvider:

@@ -19,6 +19,7 @@ from apps.customers.errors import (
 from apps.customers.models import Customer, CustomerState
 from apps.customers.services import request_code, sign_in
 from apps.notifications.errors import TooManyCodes
+from tests.apps.notifications.test_services import an_sms_account
 
 PHONE = "+8613800000001"
 ADDRESS = "203.0.113.7"
@@ -254,19 +255,9 @@ class Riddle:
         return answer == f"four, said {address}"
 
 
-class Post:
-    """A provider that is not the console."""
-
-    def send(self, *, phone: str, template: str, params: dict[str, str]) -> None:
-        assert template == "code"
-
-
-def test_captcha_after_the_second_send(tenant, clock, settings, monkeypatch) -> None:
-    from apps.notifications import sms
-
+def test_captcha_after_the_second_send(tenant, clock, settings, world) -> None:
     settings.CAPTCHA = f"{__name__}.Riddle"
-    monkeypatch.setitem(sms.PROVIDERS, "post", f"{__name__}.Post")
-    settings.SMS_PROVIDER = "post"
+    an_sms_account(world)
     for _ in range(2):
         request_code(phone=PHONE, address=ADDRESS)
         clock.shift(60)
@@ -274,6 +265,7 @@ def test_captcha_after_the_second_send(tenant, clock, settings, monkeypatch) -> 
         with pytest.raises(CaptchaNeeded):
             request_code(phone=PHONE, address=ADDRESS, captcha_answer=answer)
     request_code(phone=PHONE, address=ADDRESS, captcha_answer=f"four, said {ADDRESS}")
+    assert len(world["aliyun-sms"].messages) == 3
 
 
 def test_the_console_provider_needs_no_captcha(tenant, clock, settings, sms_log: Path) -> None:

@@ -1,0 +1,3 @@
+"""The carriers of text messages, as in the tests of notifications."""
+
+from tests.apps.notifications.conftest import carriers, world  # noqa: F401
