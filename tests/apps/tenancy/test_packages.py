@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections, transaction
 from django.test import RequestFactory
+from django.utils import translation
 
 from apps.accounts.models import User
 from apps.accounts.permissions import meaningful
@@ -22,7 +23,7 @@ from apps.piles.enums import PileState
 from apps.piles.models import Pile
 from apps.pricing import services as pricing
 from apps.pricing.tariff import ClassPrice, RateClass
-from apps.sites.models import Station
+from apps.sites import services as sites
 from apps.tenancy import features
 from apps.tenancy.errors import FeatureMissing, LimitReached
 from apps.tenancy.features import BY_CODE, FEATURES
@@ -154,18 +155,12 @@ def test_limits_hold(tenant: Tenant) -> None:
     piles.create_pile(**one_more)  # type: ignore[arg-type]
     assert refused(lambda: piles.set_state(pile=retired, state=PileState.IN_SERVICE)) == LimitReached.code
 
-    client = boss()  # the first of two
-    form = {
-        "station_no": "S2",
-        "name": "二站",
-        "latitude": "31",
-        "longitude": "121",
-        "opening_hours": "00:00-24:00",
-    }
-    answer = client.post("/admin/sites/station/add/", form, follow=True)
-    assert "您的套餐上限为：充电站 1，当前已有 1。" in answer.content.decode()
-    assert Station.objects.count() == 1
+    with pytest.raises(LimitReached) as error:
+        sites.check_room()
+    with translation.override("zh-hans"):
+        assert str(error.value).startswith("您的套餐上限为：充电站 1，当前已有 1。")
 
+    client = boss()  # the first of two
     a_user(is_active=False)
     new = {"usable_password": "true", "password1": "a long correct one", "password2": "a long correct one"}
     for name, fits in (("second", True), ("third", False)):
