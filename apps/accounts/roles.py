@@ -123,6 +123,7 @@ ROLES = (
         (
             *LOOKING,
             "backoffice.share_savedfilter",
+            "reports.*",
             "wallet.*",
             "!wallet.add_merchantaccount",
             "!wallet.change_merchantaccount",

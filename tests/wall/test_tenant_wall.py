@@ -174,7 +174,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "wallet/ledgercheck": {"check-now/"},
     "wallet/merchantaccount": {f"<path:object_id>/{page}/" for page in ("test", "default", "switch")},
     "wallet/paymentnotice": {"<path:object_id>/process/"},
-    "wallet/recharge": {"<path:object_id>/query/"},
+    "wallet/recharge": {f"<path:object_id>/{page}/" for page in ("query", "wrong-amount")},
     "wallet/wallet": {"<path:object_id>/statement/", "<path:object_id>/refund/"},
     "wallet/walletpolicy": set(),
     "wallet/walletrefund": {f"<path:object_id>/{page}/" for page in ("approve", "by-hand", "reject")},
