@@ -48,6 +48,7 @@ app.conf.beat_schedule = _OWN | {
         "orders.store_missing_curves": crontab(hour="4", minute="10"),
         "wallet.reconcile": 1800.0,
         "reports.roll": 300.0,
+        "reports.send_due": crontab(hour="7-21", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "accounts.purge": crontab(hour="4", minute="30"),
         "reports.tell_platform": 300.0,

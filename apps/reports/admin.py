@@ -478,3 +478,6 @@ def _chart(report: finance.Report) -> dict[str, Any]:
             "kwh": pgettext("unit", "kWh"),
         },
     }
+
+
+from apps.reports import schedule_pages  # noqa: E402, F401 - its file is made of this page

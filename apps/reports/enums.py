@@ -28,3 +28,24 @@ class CustomerKind(models.TextChoices):
     INDIVIDUAL = "individual", _("individual customers")
     ENTERPRISE = "enterprise", _("enterprise customers")
     PARTNER = "partner", _("partners' customers")
+
+
+class Rhythm(models.TextChoices):
+    """How often a report is mailed, and of which days."""
+
+    DAILY = "daily", _("daily, the day before")
+    WEEKLY = "weekly", _("on Mondays, the week before")
+    MONTHLY = "monthly", _("on the first, the month before")
+
+
+class Group(models.TextChoices):
+    """By what a report is grouped."""
+
+    DAY = "day", pgettext_lazy("group", "by day")
+    MONTH = "month", pgettext_lazy("group", "by month")
+    STATION = "station", pgettext_lazy("group", "by station")
+    PILE = "pile", pgettext_lazy("group", "by pile")
+    GUN = "gun", pgettext_lazy("group", "by gun")
+    SOURCE = "source", pgettext_lazy("group", "by source")
+    CUSTOMER = "customer", pgettext_lazy("group", "by kind of customer")
+    HOUR = "hour", pgettext_lazy("group", "by hour of the day")

@@ -12,36 +12,21 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import models
 from django.db.models import F, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from apps.common.errors import DomainError
 from apps.common.money import ZERO
 from apps.common.time import business_day, now
 from apps.orders.enums import OrderSource
 from apps.piles.models import Connector, Pile
-from apps.reports.enums import CustomerKind, Grain, Period
+from apps.reports.enums import CustomerKind, Grain, Group, Period
 from apps.reports.models import FIGURES, RolledPeriod, Rollup
 from apps.sites.models import Station
 
 LONGEST_DAYS = 800
 """So many days a report may span: two years and a bit."""
-
-
-class Group(models.TextChoices):
-    """By what a report is grouped."""
-
-    DAY = "day", pgettext_lazy("group", "by day")
-    MONTH = "month", pgettext_lazy("group", "by month")
-    STATION = "station", pgettext_lazy("group", "by station")
-    PILE = "pile", pgettext_lazy("group", "by pile")
-    GUN = "gun", pgettext_lazy("group", "by gun")
-    SOURCE = "source", pgettext_lazy("group", "by source")
-    CUSTOMER = "customer", pgettext_lazy("group", "by kind of customer")
-    HOUR = "hour", pgettext_lazy("group", "by hour of the day")
 
 
 _GRAIN = {Group.PILE: Grain.GUN, Group.GUN: Grain.GUN, Group.HOUR: Grain.HOUR}
@@ -269,7 +254,7 @@ def report(
     page = found if limit is None else found[:limit]
     names = _names(question.group, [row["key"] for row in page])
     answered = [Row(row["key"], names(row["key"]), _sums(row)) for row in page]
-    rolled_at, missing = _state(question)
+    rolled_at, missing = state_of(question)
     return Report(question, answered, total, len(found) > len(page), rolled_at, missing)
 
 
@@ -341,7 +326,7 @@ def _names(group: Group, keys: list[Any]) -> Any:
     return lambda key: known.get(key, nobody)
 
 
-def _state(question: Question) -> tuple[datetime | None, list[date]]:
+def state_of(question: Question) -> tuple[datetime | None, list[date]]:
     """When the newest of the days was summed up, and which days since the first one that was never were."""
     rolled = RolledPeriod.objects.filter(period=Period.DAY)
     known = dict(rolled.filter(day__range=(question.first, question.last)).values_list("day", "rolled_at"))

@@ -7,11 +7,14 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from apps.accounts.models import User
 from apps.common.fields import EnergyField, MoneyField
+from apps.common.models import TimeStamped
 from apps.orders.enums import OrderSource
 from apps.piles.models import Connector
-from apps.reports.enums import CustomerKind, Grain, Period
+from apps.reports.enums import CustomerKind, Grain, Group, Period, Rhythm
 from apps.sites.models import Station
 
 
@@ -135,6 +138,47 @@ class RolledPeriod(models.Model):
 
     def __str__(self) -> str:
         return f"{self.period} {self.day}"
+
+
+class ReportSchedule(TimeStamped):
+    """A finance report that is mailed by itself. It shows what its owner may see at the time of sending."""
+
+    name = models.CharField(_("name"), max_length=50)
+    rhythm = models.CharField(_("rhythm"), max_length=8, choices=Rhythm, default=Rhythm.DAILY)
+    group = models.CharField(
+        pgettext_lazy("report", "grouped"), max_length=10, choices=Group, default=Group.STATION
+    )
+    station = models.ForeignKey(
+        Station,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("station"),
+        help_text=_("empty: all that its owner sees"),
+    )
+    recipients = models.TextField(_("recipients"), help_text=_("mail addresses, one a line"))
+    owner = models.ForeignKey(
+        User, on_delete=models.CASCADE, related_name="+", verbose_name=_("owner"), editable=False
+    )
+    is_active = models.BooleanField(_("in use"), default=True, editable=False)
+    sent_through = models.DateField(_("sent through"), null=True, blank=True, editable=False)
+    sent_at = models.DateTimeField(_("last sent at"), null=True, blank=True, editable=False)
+    error = models.CharField(_("what went wrong"), max_length=200, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("report by mail")
+        verbose_name_plural = _("reports by mail")
+        ordering = ["name", "id"]
+        permissions = [("send_reportschedule", _("Can send reports by mail at once and switch them"))]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def addresses(self) -> list[str]:
+        """The recipients, each once."""
+        return list(dict.fromkeys(self.recipients.split()))
 
 
 FIGURES = tuple(field.name for field in Figures._meta.fields)

@@ -43,3 +43,11 @@ def tell_platform_again() -> None:
     from apps.reports import tenants
 
     tenants.tell_platform(days=tenants.NIGHTLY_DAYS)
+
+
+@shared_task(name="reports.send_due")
+def send_due() -> None:
+    """Mail finance reports whose days are over."""
+    from apps.reports import schedules
+
+    schedules.send_due()
