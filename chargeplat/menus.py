@@ -53,6 +53,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Overview"), "dashboard", "admin:index"),
                 (_("Wall display"), "tv", "orders.view_order@admin:wall_display"),
                 (_("Finance reports"), "finance_mode", "reports.financereport"),
+                (_("Reports by mail"), "schedule_send", "reports.reportschedule"),
                 (_("Approvals"), "approval", "backoffice.approval"),
                 (_("Downloads"), "download", "admin:files_exportjob_changelist"),
             ],

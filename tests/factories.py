@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from PIL import Image
 
+from apps.accounts.models import User
 from apps.backoffice import approvals
 from apps.backoffice.enums import ApprovalRule
 from apps.backoffice.models import Approval, ApprovalPolicy
@@ -37,6 +38,7 @@ from apps.pricing.enums import DayKind
 from apps.pricing.models import Holiday, PriceTask, PriceVersion
 from apps.pricing.price_tasks import Entry, Place, set_days
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.reports.models import ReportSchedule
 from apps.sites.models import Station
 from apps.wallet import recharges
 from apps.wallet.merchants import merchant_for
@@ -428,6 +430,16 @@ def messaging(name: str, station: Station | None = None) -> NotificationRule:
     for one in (rule, told):
         one.stations.set([station] if station else [])
     return told
+
+
+def a_report_schedule(name: str) -> ReportSchedule:
+    """A report by mail of a new superuser that is due tomorrow at the earliest; called `name`."""
+    owner, _new = User.objects.get_or_create(
+        username="reporter", defaults={"is_staff": True, "is_superuser": True, "display_name": name}
+    )
+    return ReportSchedule.objects.create(
+        name=name, recipients="boss@example.com", owner=owner, sent_through=business_day(now())
+    )
 
 
 def an_export(**fields: object) -> ExportJob:

@@ -501,6 +501,7 @@ DEEDS = {
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
     "rolled": gettext_lazy("summed up again"),
+    "sent": pgettext_lazy("deed", "sent"),
     "unlocked": gettext_lazy("unlocked"),
     "sessions_ended": gettext_lazy("sessions ended"),
     "second_factor_set": gettext_lazy("second factor set up"),

@@ -183,6 +183,7 @@ def stock() -> Stock:
     picture = factories.a_picture(name="BETA0001.png", number=FILE_NUMBER)
     assert picture.thumbnail_key
     factories.messaging(SECRET, station)
+    factories.a_report_schedule(SECRET)
     export = factories.an_export(actor_id="1", actor_name=SECRET)
     return Stock(
         driver,

@@ -159,6 +159,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     },
     "pricing/retailprice": {"new/"},
     "reports/financereport": {"excel/", "again/"},
+    "reports/reportschedule": {"<path:object_id>/send/", "<path:object_id>/switch/"},
     "sites/station": {
         f"<path:object_id>/{page}/" for page in (*COMMANDS, *CARDS, *STATION_TABS, "power-cap", "state")
     },
@@ -343,6 +344,7 @@ TASKS = {
     "reports.roll",
     "reports.roll_again",
     "reports.sample_online",
+    "reports.send_due",
     "reports.tell_platform",
     "reports.tell_platform_again",
     "tenancy.fan_out",

@@ -75,6 +75,7 @@ COUNTS = {
     "pricing.pricetemplate": 6,
     "pricing.retailprice": 6,
     "reports.financereport": 7,
+    "reports.reportschedule": 5,
     "sites.station": 9,
     "wallet.account": 4,
     "wallet.bonustier": 5,
@@ -138,6 +139,7 @@ def a_business(tenant: Any, number: int) -> None:
     factories.an_energy_difference(order)
     factories.an_export()
     factories.messaging(f"messages {number}", order.station)
+    factories.a_report_schedule(f"report {number}")
     factories.a_channel_difference()
 
 
