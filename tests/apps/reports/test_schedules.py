@@ -1,4 +1,4 @@
-"""Finance reports by mail: when, of which days, to whom, with what; and what its owner may not see, it does not show."""
+"""Finance reports by mail: when, of which days, to whom, with what; only what the owner may see."""
 
 from __future__ import annotations
 
