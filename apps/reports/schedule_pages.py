@@ -107,7 +107,8 @@ class ReportScheduleAdmin(BackofficeAdmin):
 
     def save_model(self, request: HttpRequest, obj: ReportSchedule, form: Any, change: bool) -> None:
         """Whoever sets it up, or changes it, owns it: it never shows more than they see."""
-        obj.owner = request.user  # type: ignore[assignment]
+        if not change or form.changed_data:
+            obj.owner = request.user  # type: ignore[assignment]
         super().save_model(request, obj, form, change)
 
     @action(

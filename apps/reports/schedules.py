@@ -72,7 +72,7 @@ def send_due(*, at: datetime | None = None) -> int:
         first, last = last_days(schedule.rhythm, business_day(moment))
         if schedule.sent_through is not None and schedule.sent_through >= last:
             continue
-        if schedule.created_at >= day_bounds(last + timedelta(days=1))[1] or not _is_summed_up(last):
+        if schedule.created_at >= day_bounds(last)[1] or not _is_summed_up(last):
             continue
         try:
             count += send(schedule, first=first, last=last, at=moment)
@@ -144,7 +144,6 @@ def _hand_over(
         row = ReportSchedule.objects.select_for_update().get(pk=schedule.pk)
         if not again and row.sent_through is not None and row.sent_through >= question.last:
             return False
-        mark = f"{at:%Y%m%d%H%M%S%f}" if again else ""
         for number, address in enumerate(schedule.addresses):
             messages.post(
                 medium=Medium.MAIL,
@@ -152,8 +151,8 @@ def _hand_over(
                 subject=f"{schedule.name} {days}",
                 text=_text(question, total, days),
                 files=[file],
-                source=f"reports: {schedule.name}",
-                key=f"report:{schedule.pk}:{question.last}:{number}:{mark}",
+                source=f"{_('Reports by mail')}: {schedule.name}",
+                key=None if again else f"report:{schedule.pk}:{question.last}:{number}",
             )
         row.sent_through = question.last if not again else row.sent_through
         row.sent_at, row.error = at, ""
