@@ -133,7 +133,7 @@ ROLES = (
             "orders.review_orderrefund",
             "orders.approve_abnormalorder",
             "orders.reconcile_energy",
-            "reports.*_reportschedule",
+            "reports.*",
         ),
     ),
     Role(

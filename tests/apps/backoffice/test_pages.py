@@ -57,6 +57,7 @@ def business(tenant: Any) -> Any:
     factories.an_export()
     factories.messaging("值班")
     factories.a_report_schedule("日报")
+    rollups.roll_day(business_day(now()))
     factories.a_channel_difference()
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)
     UpdateServer.objects.create(name="固件站", host="10.0.0.9", username="u", password="p")
