@@ -14,7 +14,7 @@ from apps.backoffice.sites import tenant_site
 from chargeplat.menus import tenant_navigation
 from tests.staff import a_user
 
-INSIDE_ANOTHER_PAGE: set[str] = set()
+INSIDE_ANOTHER_PAGE = {"piles.connector"}
 """Lists that are reached from another page and need no entry."""
 
 

@@ -64,6 +64,7 @@ COUNTS = {
     "piles.connector": 7,
     "piles.newdevice": 5,
     "piles.notificationrule": 5,
+    "piles.offeredpile": 11,
     "piles.offlinecard": 6,
     "piles.pile": 10,
     "piles.pilecommand": 4,
