@@ -123,7 +123,6 @@ ROLES = (
         (
             *LOOKING,
             "backoffice.share_savedfilter",
-            "reports.*",
             "wallet.*",
             "!wallet.add_merchantaccount",
             "!wallet.change_merchantaccount",
