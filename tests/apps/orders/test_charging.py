@@ -91,10 +91,13 @@ def test_a_start_holds_all_money_freezes_prices_and_asks_the_pile():
 
 
 def test_a_start_takes_few_queries(django_assert_num_queries):
-    """Connector, request, price, enterprise, tenant, wallet, hold, journal, order, events, command."""
+    """Lock, connector, price, enterprise, wallet, hold, journal, order, events, command; two savepoints.
+
+    The connector is read once more behind its lock: who waited sees the station that its pile was moved to.
+    """
     customer, connector = factories.a_customer("80.00"), factories.a_connector()
     factories.a_started_order(customer=customer, connector=factories.a_connector(), preset="1.00")
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         factories.a_started_order(customer=customer, connector=connector)
 
 
