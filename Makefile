@@ -18,10 +18,10 @@ run: .venv/.stamp ## start everything; PORT, YKC_PORT, FLEET, DATABASE_URL, REDI
 	@exec $(PY) -m chargeplat.supervisor
 
 test: .venv/.stamp browser ## unit, integration, one live run, one browser journey (under 15 minutes)
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n 2 --dist loadgroup
 
 test-all: .venv/.stamp browser servers ## everything, also what is slow (under 60 minutes)
-	@.venv/bin/pytest -m "slow or not slow"
+	@.venv/bin/pytest -n 2 --dist loadgroup -m "slow or not slow"
 
 lint: .venv/.stamp ## style, layers, types, requirements, migrations, translations
 	@.venv/bin/ruff check .

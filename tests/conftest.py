@@ -51,8 +51,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     SERVICES.remove()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if any(item.get_closest_marker(name) for name in ("browser", "live")):
+            item.add_marker(pytest.mark.xdist_group("live"))  # one running system, driven by one process
         names = set(getattr(item, "fixturenames", ()))
         if "committed" in names and (
             names & {"db", "transactional_db"} or item.get_closest_marker("django_db")
