@@ -32,7 +32,7 @@ from ykc_server.server import YkcServer
 APPLICATION = ProtocolTypeRouter({"ykc": PileConsumer.as_asgi()})
 CODE = "32010600213533"
 OTHER_CODE = "32010600213534"
-PATIENCE_S = 3.0
+PATIENCE_S = 60.0
 
 run = uvloop.run
 
