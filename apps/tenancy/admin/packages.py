@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -49,7 +51,13 @@ class PackageAdmin(BackofficeAdmin):
     """Packages. One that a tenant has is not deleted; a change counts for its tenants within seconds."""
 
     form = PackageForm
-    list_display = ["name", "code", "features_shown", *(f"{kind}_shown" for kind in LIMITS), "tenants_shown"]
+    list_display = [
+        "name",
+        "code_shown",
+        "features_shown",
+        *(f"{kind}_shown" for kind in LIMITS),
+        "tenants_shown",
+    ]
     search_fields = ["code", "name"]
     search_help_text = _("Code or name")
     deletable = True
@@ -71,17 +79,23 @@ class PackageAdmin(BackofficeAdmin):
         """Boxes to tick, or the features in words for who may only look."""
         may = self.has_add_permission(request) if obj is None else self.has_change_permission(request, obj)
         features = "features" if may else "features_shown"
-        return [("code", "name"), features, ("max_stations", "max_piles", "max_staff"), "position"]
+        code = "code" if obj is None else "code_shown"
+        return [(code, "name"), features, ("max_stations", "max_piles", "max_staff"), "position"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Package | None = None) -> list[str]:
-        """A code stays."""
-        return ["features_shown", "code"] if obj is not None else ["features_shown"]
+        """A code stays: only the form that adds one asks for it."""
+        return ["features_shown", "code_shown"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only one that no tenant has."""
         if obj is not None and obj.tenants.exists():
             return False
         return super().has_delete_permission(request, obj)
+
+    @display(description=_("code"), ordering="code")
+    def code_shown(self, obj: Package) -> SafeString:
+        """In the letters of codes: it is no word to read."""
+        return format_html('<span class="bo-mono">{}</span>', obj.code)
 
     @display(description=_("features"))
     def features_shown(self, obj: Package) -> str:
