@@ -54,9 +54,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(item.get_closest_marker(name) for name in ("browser", "live")):
-            item.add_marker(pytest.mark.xdist_group("live"))  # one running system, driven by one process
         names = set(getattr(item, "fixturenames", ()))
+        if "live_system" in names or any(item.get_closest_marker(name) for name in ("browser", "live")):
+            item.add_marker(pytest.mark.xdist_group("live"))  # one running system, driven by one process
         if "committed" in names and (
             names & {"db", "transactional_db"} or item.get_closest_marker("django_db")
         ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -557,15 +556,13 @@ def test_runs_and_decisions_at_once_book_one_fee_and_keep_one_decision(committed
     assert differences() == []
 
 
-def test_ten_thousand_rows_are_reconciled_in_ten_seconds(
-    merchant: MerchantAccount, provider: Provider
-) -> None:
-    """The measure of the bench, as a bound: storing, matching and booking, with a difference in every hundredth row."""
+def test_thousands_of_rows_are_no_query_each(merchant: MerchantAccount, provider: Provider) -> None:
+    """Storing, matching and booking, with a difference in every hundredth row; `make bench` measures ten thousand."""
     customer = factories.a_customer("0")
     made = recharges.create_recharge(
         customer=customer, amount=YUAN("10.00"), channel="sandbox", request_key="k"
     )
-    moments = [NOON + timedelta(seconds=number) for number in range(10_000)]
+    moments = [NOON + timedelta(seconds=number) for number in range(2_000)]
     paid_ones = Recharge.objects.bulk_create(
         [
             Recharge(
@@ -588,8 +585,7 @@ def test_ten_thousand_rows_are_reconciled_in_ten_seconds(
     ]
     with connection.cursor() as cursor:
         cursor.execute("analyze wallet_recharge")  # as autovacuum does after a while
-    started = time.monotonic()
-    run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
-    took = time.monotonic() - started
-    assert (run.rows, run.differences) == (10_000, 100)
-    assert took < 10, f"{took:.1f} s"
+    with CaptureQueriesContext(connection) as queries:
+        run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
+    assert (run.rows, run.differences) == (2_000, 20)
+    assert len(queries) < 100
