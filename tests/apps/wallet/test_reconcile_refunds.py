@@ -156,7 +156,7 @@ def test_a_refund_that_failed_there_or_is_under_way_is_no_payment(
         back(parts[0], out_refund_no="W-UNKNOWN", refund_state=failed),  # nobody's, and no money moved
     ]
     run = reconcile.reconcile_day(merchant=merchant, day=YESTERDAY)
-    assert found() == [
+    assert sorted(found(), key=lambda one: str(one[2])) == [  # numbers of one second have no order
         ("state_differs", parts[0].out_refund_no, "10.00", "10.00", "open"),
         ("state_differs", parts[4].out_refund_no, "50.00", "50.00", "open"),
     ]
