@@ -57,7 +57,7 @@ def test_a_day_is_reconciled_and_its_differences_resolved(browser: Browser, base
             assert title in shown, title
         opened = dialog(page, "resolve")
         opened.get_by_role("button", name="处理").click()
-        opened.get_by_text("这个字段是必填项。").wait_for()  # the answer brings new fields: fill those
+        opened.locator("#dialog-form .errors").wait_for()  # the answer brings new fields: fill those
         send(opened, "处理", "场地方误付，已在商户平台退回")
         page.get_by_text("差异已处理。").wait_for()
         assert "场地方误付" in words(page)
