@@ -5,9 +5,14 @@ export interface Place {
 }
 
 export function whereAmI(): Promise<Place | null> {
+  let type = 'gcj02'
+  // #ifdef H5
+  // A browser gives WGS-84, some hundred metres beside; to turn it round the framework wants a map's key.
+  type = 'wgs84'
+  // #endif
   return new Promise((resolve) => {
     uni.getLocation({
-      type: 'gcj02',
+      type,
       success: ({ latitude, longitude }) => resolve({ latitude, longitude }),
       fail: () => resolve(null),
     })

@@ -1,4 +1,4 @@
-/** Open the camera of a mini-program and return what it read; H5 has its own view (components/qr-camera.vue). */
+/** Open the camera of a mini-program and return what it read; H5 has its own view (components/qr-camera/qr-camera.vue). */
 export function scanCode(): Promise<string | null> {
   return new Promise((resolve) => {
     let supported = false
