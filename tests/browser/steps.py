@@ -15,7 +15,8 @@ CARD = "A1B2C3D4"
 
 
 def words(page: Page) -> str:
-    """The text of the whole page."""
+    """The text of the whole page. A click returns when the next page has begun: it is read when it is whole."""
+    page.wait_for_load_state()
     return page.locator("body").inner_text()
 
 
