@@ -367,7 +367,8 @@ class Supervisor:
     # -- running
 
     def _fill_in_background(self) -> None:
-        command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", "30", "--close"]
+        days = os.environ.get("DEMO_DAYS") or "30"
+        command = ["nice", "-n", "10", *MANAGE, "seed_demo", "--days", days, "--close"]
         seed = Child("seed", command, lambda: True, QUIET, restart=False)
         command = ["nice", "-n", "15", PYTHON, "-m", "chargeplat.miniprogram"]
         pages = Child("pages", command, lambda: True, restart=False)

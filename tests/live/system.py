@@ -83,6 +83,7 @@ def running_system(fleet: int) -> Iterator[LiveSystem]:
         "YKC_PORT": str(ykc_port),
         "FLEET": str(fleet),
         "BUILD_PAGES": "0",
+        "DEMO_DAYS": "8",  # enough for every page; more would take their time from the tests
     }
     with pytest.MonkeyPatch.context() as patch, log.open("wb") as console:
         for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY"):
