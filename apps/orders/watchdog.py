@@ -196,7 +196,7 @@ def watch_retail(*, at: datetime | None = None) -> int:
         .exclude(tariff=F("retail_tariff"))
         .select_related("connector__status", "connector__pile")
     )
-    for order in running:
+    for order in running.iterator(chunk_size=200):  # their tariffs are large
         try:
             stopped += _stop_if_used_up(order, moment)
         except Exception:

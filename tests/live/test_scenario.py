@@ -45,7 +45,7 @@ class Watch:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="watch")
         self.began = time.monotonic()
-        self.samples: dict[str, list[tuple[float, int]]] = {name: [] for name in PROCESSES}
+        self.samples: dict[str, list[tuple[float, list[int]]]] = {name: [] for name in PROCESSES}
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -58,14 +58,19 @@ class Watch:
     def _look(self) -> None:
         while not self._ended.wait(1):
             for name in PROCESSES:
-                kib = sum(pss_kib(pid) for pid in family(self._system.process_of(name)))
+                kib = [pss_kib(pid) for pid in family(self._system.process_of(name))]
                 self.samples[name].append((time.monotonic() - self.began, kib))
 
     def median_kib(self, name: str, begin: float, end: float) -> float:
         """Median proportional set size between two moments, given as shares of the run."""
-        return statistics.median(
-            kib for moment, kib in self.samples[name] if begin * SECONDS <= moment <= end * SECONDS
-        )
+        return statistics.median(sum(kib) for kib in self._between(name, begin, end))
+
+    def of_each_kib(self, name: str) -> list[list[int]]:
+        """The sizes of a process and its children at ten moments."""
+        return [self._between(name, share / 10, 1)[0] for share in range(10)]
+
+    def _between(self, name: str, begin: float, end: float) -> list[list[int]]:
+        return [kib for moment, kib in self.samples[name] if begin * SECONDS <= moment <= end * SECONDS]
 
 
 def family(pid: int) -> list[int]:
@@ -189,7 +194,10 @@ def test_every_record_of_a_faulty_fleet_is_decided_and_nothing_grows():
             name: (watch.median_kib(name, 0.3, 0.4), watch.median_kib(name, 0.9, 1.0)) for name in PROCESSES
         }
         sys.stdout.write(
-            json.dumps(summary | {"transactions": len(transactions), "memory_kib": memory}) + "\n"
+            json.dumps(summary | {"transactions": len(transactions), "memory_kib": memory})
+            + "\n"
+            + json.dumps({"workers_kib": watch.of_each_kib("worker")})
+            + "\n"
         )
         assert [name for name, (early, late) in memory.items() if late > GROWTH * early + SPREAD_KIB] == []
 
