@@ -150,6 +150,13 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            users,
+            _("Mini-program"),
+            [
+                (_("Sign-in of drivers"), "key", "customers.miniprogram"),
+            ],
+        ),
+        (
             company,
             _("Books"),
             [

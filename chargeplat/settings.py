@@ -310,6 +310,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
 DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
+DRIVER_SESSION_DAYS = env.int("DRIVER_SESSION_DAYS", default=90)  # without being used
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
 SMS_LOG = STATE_DIR / "sms.log"
 SMS_DAILY_BUDGET = env.int("SMS_DAILY_BUDGET", default=5_000)  # sign-in codes of one tenant within 24 h

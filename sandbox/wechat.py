@@ -1,6 +1,9 @@
-"""WeChat's login for websites: the QR page of open.weixin.qq.com, and the exchange of codes of api.weixin.qq.com.
+"""WeChat's sign-in: for websites the QR page of open.weixin.qq.com, for mini-programs `wx.login` and the phone button,
+and the exchange of their codes at api.weixin.qq.com.
 
-Both stand below one address. Answers are text/plain with HTTP 200, errors too (`errcode`), as at WeChat.
+All stand below one address. Answers are text/plain with HTTP 200, errors too (`errcode`), as at WeChat.
+Settings: `busy` (so many answers are errcode -1). Control: POST phone {"app_id", "person", "phone"?} → {"code", and
+with a phone "phone_code"}: what a phone with the mini-program on it would get.
 """
 
 from __future__ import annotations
@@ -8,32 +11,62 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sandbox.provider import Provider, Reply, Request
+from sandbox.provider import Provider, Reply, Request, now
 from sandbox.scan import Scans, account, error_page, is_absolute, scan_page, send_back
+
+TOKEN_LIFE = timedelta(seconds=7200)
+COUNTRY = "86"
 
 
 @dataclass(frozen=True)
 class App:
     app_id: str
     secret: str
+    kind: str = "website"
+
+
+@dataclass(frozen=True)
+class ServerToken:
+    app_id: str
+    until: datetime
 
 
 class Wechat(Provider):
-    """The provider, and the website applications that it issued."""
+    """The provider, and the website applications and mini-programs that it issued."""
 
     def __init__(self) -> None:
         super().__init__()
         self.apps: dict[str, App] = {}
         self.scans = Scans()
+        self.phones = Scans()
+        self.tokens: dict[str, ServerToken] = {}
 
     def issue(self) -> dict[str, str]:
-        """Make an application and return what its console would show."""
-        app = App(f"wx{secrets.token_hex(8)}", secrets.token_hex(16))
+        """Make a website application and return what its console would show."""
+        return self._issued(App(f"wx{secrets.token_hex(8)}", secrets.token_hex(16)))
+
+    def issue_mini_program(self, app_id: str = "") -> dict[str, str]:
+        """Make a mini-program, or know one by the id that payments have it under."""
+        return self._issued(
+            App(app_id or f"wx{secrets.token_hex(8)}", secrets.token_hex(16), kind="mini-program")
+        )
+
+    def _issued(self, app: App) -> dict[str, str]:
         self.apps[app.app_id] = app
-        return asdict(app)
+        return {"app_id": app.app_id, "secret": app.secret}
+
+    def control(self, action: str, options: dict[str, Any]) -> Any:
+        if action != "POST phone":
+            return super().control(action, options)
+        with self.lock:
+            found = {"code": self.scans.agree(options["app_id"], options["person"])}
+            if "phone" in options:
+                found["phone_code"] = self.phones.agree(options["app_id"], options["phone"])
+        return found
 
     def keep(self) -> dict[str, Any]:
         """Applications as JSON, for `restore`."""
@@ -64,8 +97,18 @@ class Wechat(Provider):
             case "GET", "/sns/oauth2/access_token":
                 with self.lock:
                     content = self._exchange(request.query)
-                return _answer(content | ({"sandbox_field": 1} if unknown_field else {}))
-        return Reply(404)
+            case "GET", "/sns/jscode2session":
+                with self.lock:
+                    content = self._session(request.query)
+            case "POST", "/cgi-bin/stable_token":
+                with self.lock:
+                    content = self._token(json.loads(request.body))
+            case "POST", "/wxa/business/getuserphonenumber":
+                with self.lock:
+                    content = self._phone(request.query.get("access_token", ""), json.loads(request.body))
+            case _:
+                return Reply(404)
+        return _answer(content | ({"sandbox_field": 1} if unknown_field else {}))
 
     def _page(self, query: dict[str, str]) -> Reply:
         if query.get("appid") not in self.apps:
@@ -89,16 +132,9 @@ class Wechat(Provider):
         return send_back(words["redirect_uri"], {"code": code, "state": words.get("state", "")})
 
     def _exchange(self, query: dict[str, str]) -> dict[str, Any]:
-        if self.settings.get("busy", 0) > 0:
-            self.settings["busy"] -= 1
-            return {"errcode": -1, "errmsg": "system error"}
-        app = self.apps.get(query.get("appid", ""))
+        refused, app = self._known(query, "authorization_code", "website")
         if app is None:
-            return {"errcode": 40013, "errmsg": "invalid appid"}
-        if query.get("secret") != app.secret:
-            return {"errcode": 40125, "errmsg": "invalid appsecret"}
-        if query.get("grant_type") != "authorization_code":
-            return {"errcode": 40002, "errmsg": "invalid grant_type"}
+            return refused
         code = self.scans.find(app.app_id, query.get("code", ""))
         if code is None:
             return {"errcode": 40029, "errmsg": "invalid code"}
@@ -111,6 +147,69 @@ class Wechat(Provider):
             "refresh_token": secrets.token_urlsafe(60),
             "openid": "o" + account(app.app_id, code.person, 27),
             "scope": "snsapi_login",
+        }
+
+    def _known(self, words: dict[str, Any], grant: str, kind: str) -> tuple[dict[str, Any], App | None]:
+        if self.settings.get("busy", 0) > 0:
+            self.settings["busy"] -= 1
+            return {"errcode": -1, "errmsg": "system error"}, None
+        app = self.apps.get(str(words.get("appid", "")))
+        if app is None or app.kind != kind:
+            return {"errcode": 40013, "errmsg": "invalid appid"}, None
+        if words.get("secret") != app.secret:
+            return {"errcode": 40125, "errmsg": "invalid appsecret"}, None
+        if words.get("grant_type") != grant:
+            return {"errcode": 40002, "errmsg": "invalid grant_type"}, None
+        return {}, app
+
+    def _session(self, query: dict[str, str]) -> dict[str, Any]:
+        refused, app = self._known(query, "authorization_code", "mini-program")
+        if app is None:
+            return refused
+        code = self.scans.find(app.app_id, query.get("js_code", ""))
+        if code is None:
+            return {"errcode": 40029, "errmsg": "invalid code"}
+        if code.used:
+            return {"errcode": 40163, "errmsg": "code been used"}
+        code.used = True
+        return {
+            "session_key": secrets.token_urlsafe(18),
+            "openid": "o" + account(app.app_id, code.person, 27),
+        }
+
+    def _token(self, words: dict[str, Any]) -> dict[str, Any]:
+        refused, app = self._known(words, "client_credential", "mini-program")
+        if app is None:
+            return refused
+        # In the normal mode everybody gets the same token while it is good.
+        for text, token in self.tokens.items():
+            if token.app_id == app.app_id and token.until > now() and not words.get("force_refresh"):
+                return {"access_token": text, "expires_in": int((token.until - now()).total_seconds())}
+        text = secrets.token_urlsafe(100)
+        self.tokens[text] = ServerToken(app.app_id, now() + TOKEN_LIFE)
+        return {"access_token": text, "expires_in": int(TOKEN_LIFE.total_seconds())}
+
+    def _phone(self, text: str, words: dict[str, Any]) -> dict[str, Any]:
+        token = self.tokens.get(text)
+        if token is None:
+            return {"errcode": 40001, "errmsg": "invalid credential, access_token is invalid or not latest"}
+        if token.until <= now():
+            return {"errcode": 42001, "errmsg": "access_token expired"}
+        code = self.phones.find(token.app_id, str(words.get("code", "")))
+        if code is None:
+            return {"errcode": 40029, "errmsg": "invalid code"}
+        if code.used:
+            return {"errcode": 40163, "errmsg": "code been used"}
+        code.used = True
+        return {
+            "errcode": 0,
+            "errmsg": "ok",
+            "phone_info": {
+                "phoneNumber": code.person,
+                "purePhoneNumber": code.person,
+                "countryCode": COUNTRY,
+                "watermark": {"timestamp": int(now().timestamp()), "appid": token.app_id},
+            },
         }
 
 

@@ -75,6 +75,8 @@ class ProviderOff(DomainError):
 class ProviderRefused(DomainError):
     """The provider said no, or did not answer; what it said is in the log."""
 
+    reason = ""
+    """The provider's own code, or a word of ours, for programs."""
     code = "accounts.provider_refused"
     message = _("%(provider)s did not confirm who you are. Please scan again.")
     status = 502

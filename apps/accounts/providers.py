@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import requests
@@ -33,6 +33,18 @@ NODE = "alipay_system_oauth_token_response"
 _BUSY = -1
 
 
+class App(Protocol):
+    """An application at a provider: staff's (LoginProvider), or a mini-program of drivers."""
+
+    provider: str
+    app_id: str
+    secret: str
+    public_key: str
+
+    def get_provider_display(self) -> str:
+        """The provider's name."""
+
+
 def scan_page(provider: LoginProvider, *, back: str, state: str) -> str:
     """Return the provider's page with the QR code; it sends the browser to `back` with a code and the state."""
     if provider.provider == Provider.WECHAT:
@@ -50,7 +62,9 @@ def scan_page(provider: LoginProvider, *, back: str, state: str) -> str:
 
 def subject_of(provider: LoginProvider, code: str) -> str:
     """Return the account (openid, open_id or user_id) that a code stands for. Raises ProviderRefused."""
-    subject = _wechat(provider, code) if provider.provider == Provider.WECHAT else _alipay(provider, code)
+    subject = (
+        _wechat(provider, code) if provider.provider == Provider.WECHAT else alipay_account(provider, code)
+    )
     if not isinstance(subject, str) or not 0 < len(subject) <= 128:
         raise _refused(provider, "malformed")
     return subject
@@ -72,7 +86,11 @@ def _wechat(provider: LoginProvider, code: str) -> Any:
     return answer.get("openid")
 
 
-def _alipay(provider: LoginProvider, code: str) -> Any:
+def alipay_account(provider: App, code: str) -> Any:
+    """Return the account (open_id, or user_id of older apps) that Alipay says a code stands for. One HTTP call.
+
+    Raises ProviderRefused, whose `reason` is Alipay's sub_code or a word of ours.
+    """
     params = {
         "app_id": provider.app_id,
         "method": METHOD,
@@ -85,7 +103,7 @@ def _alipay(provider: LoginProvider, code: str) -> Any:
         "code": code,
     }
     text = "&".join(f"{name}={value}" for name, value in sorted(params.items()) if value)
-    key = _private_key(provider)
+    key = private_key(provider)
     params["sign"] = base64.b64encode(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
     body = _send(provider, "POST", settings.ALIPAY_GATEWAY_URL, data=params)
     answer = _json(provider, body)
@@ -93,7 +111,7 @@ def _alipay(provider: LoginProvider, code: str) -> Any:
     if not isinstance(node, dict) or "error_response" in answer:
         refused = answer.get("error_response") or {}
         raise _refused(provider, str(refused.get("sub_code") or refused.get("code") or "malformed"))
-    _verify(provider, _raw(body.decode(), NODE).encode(), str(answer.get("sign", "")))
+    verify(provider, _raw(body.decode(), NODE).encode(), str(answer.get("sign", "")))
     if node.get("code", "10000") != "10000":
         raise _refused(provider, str(node.get("sub_code") or node["code"]))
     return node.get("open_id") or node.get("user_id")
@@ -108,7 +126,8 @@ def _raw(text: str, name: str) -> str:
     return text[begin:end]
 
 
-def _private_key(provider: LoginProvider) -> rsa.RSAPrivateKey:
+def private_key(provider: App) -> rsa.RSAPrivateKey:
+    """Return an Alipay app's private key. Raises ProviderRefused."""
     text = provider.secret
     try:
         if "-----BEGIN" in text:
@@ -122,21 +141,31 @@ def _private_key(provider: LoginProvider) -> rsa.RSAPrivateKey:
     return key
 
 
-def _verify(provider: LoginProvider, message: bytes, signature: str) -> None:
+def verify(provider: App, message: bytes, signature: str) -> None:
+    """See that Alipay's key signed a message (RSA2, base64). Raises ProviderRefused."""
+    key = public_key(provider)
+    try:
+        key.verify(base64.b64decode(signature, validate=True), message, padding.PKCS1v15(), hashes.SHA256())
+    except (ValueError, InvalidSignature):
+        raise _refused(provider, "signature") from None
+
+
+def public_key(provider: App) -> rsa.RSAPublicKey:
+    """Return Alipay's public key as it is stored for an app. Raises ProviderRefused."""
     text = provider.public_key
     try:
         if "-----BEGIN" in text:
             key: object = serialization.load_pem_public_key(text.encode())
         else:
             key = serialization.load_der_public_key(base64.b64decode("".join(text.split())))
-        if not isinstance(key, rsa.RSAPublicKey):
-            raise ValueError
-        key.verify(base64.b64decode(signature, validate=True), message, padding.PKCS1v15(), hashes.SHA256())
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
-        raise _refused(provider, "signature") from None
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _refused(provider, "signature")
+    return key
 
 
-def _send(provider: LoginProvider, method: str, url: str, data: Mapping[str, str] | None = None) -> bytes:
+def _send(provider: App, method: str, url: str, data: Mapping[str, str] | None = None) -> bytes:
     session = requests.Session()
     session.trust_env = False
     try:
@@ -151,7 +180,7 @@ def _send(provider: LoginProvider, method: str, url: str, data: Mapping[str, str
     return bytes(body)
 
 
-def _json(provider: LoginProvider, body: bytes) -> dict[str, Any]:
+def _json(provider: App, body: bytes) -> dict[str, Any]:
     # WeChat says text/plain: what counts is the body.
     try:
         found = json.loads(body)
@@ -162,6 +191,8 @@ def _json(provider: LoginProvider, body: bytes) -> dict[str, Any]:
     return found
 
 
-def _refused(provider: LoginProvider, reason: str) -> ProviderRefused:
+def _refused(provider: App, reason: str) -> ProviderRefused:
     log.warning("login_provider_refused", provider=provider.provider, app_id=provider.app_id, reason=reason)
-    return ProviderRefused(provider=provider.get_provider_display())
+    error = ProviderRefused(provider=provider.get_provider_display())
+    error.reason = reason
+    return error

@@ -26,7 +26,7 @@ from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
-from apps.customers import cards, enterprises
+from apps.customers import cards, enterprises, mini_program_admin  # noqa: F401 - registers its page
 from apps.customers.models import (
     Card,
     CardState,

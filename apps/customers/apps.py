@@ -7,4 +7,4 @@ class CustomersConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from apps.customers import scopes  # noqa: F401 - says what staff see
+        from apps.customers import providers, scopes  # noqa: F401 - they register themselves

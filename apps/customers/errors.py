@@ -28,6 +28,69 @@ class CaptchaNeeded(DomainError):
     status = 403
 
 
+class SignInOff(DomainError):
+    code = "customers.sign_in_off"
+    message = _("Signing in with %(provider)s is not set up here.")
+    status = 404
+
+
+class ProviderRefused(DomainError):
+    """WeChat or Alipay said no, or something that cannot be believed; what it said is in the log."""
+
+    reason = ""
+    """The provider's own code, or a word of ours, for programs and the log."""
+    code = "customers.provider_refused"
+    message = _("%(provider)s did not confirm who you are. Please try again.")
+
+
+class ProviderBusy(DomainError):
+    reason = ""
+    code = "customers.provider_busy"
+    message = _("%(provider)s does not answer at the moment. Please try again soon.")
+    status = 503
+
+
+class PhoneNeeded(DomainError):
+    """The account at the provider belongs to nobody here yet: a phone number has to be bound to it first."""
+
+    code = "customers.phone_needed"
+    message = _("Please bind your phone number first.")
+    status = 403
+
+
+class BindingOver(DomainError):
+    code = "customers.binding_over"
+    message = _("Binding took too long. Please sign in again.")
+
+
+class PhoneTaken(DomainError):
+    code = "customers.phone_taken"
+    message = _(
+        "Another account has this number. Sign in with it, or delete that account before you move here."
+    )
+    status = 409
+
+
+class PhoneSame(DomainError):
+    code = "customers.phone_same"
+    message = _("This is your number already.")
+    status = 409
+
+
+class SessionOver(DomainError):
+    """One answer for a session that ended, ran out, or never was."""
+
+    code = "auth.invalid_token"
+    message = _("Please sign in again.")
+    status = 401
+
+
+class SessionUnknown(DomainError):
+    code = "customers.session_unknown"
+    message = _("You are not signed in on such a device.")
+    status = 404
+
+
 class CardUnknown(DomainError):
     code = "customers.card_unknown"
     message = _("Nobody has this card.")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
 
 
 class CustomerState(models.TextChoices):
     ACTIVE = "active", _("active")
     BLOCKED = "blocked", _("blocked")
+    DELETED = "deleted", pgettext_lazy("customer", "deleted")
 
 
 class Customer(TimeStamped):
@@ -74,6 +80,79 @@ class CustomerIdentity(TimeStamped):
 
     def __str__(self) -> str:
         return f"{self.get_provider_display()} {self.app_id}"
+
+
+class MiniProgram(TimeStamped):
+    """The tenant's mini-program at WeChat or Alipay, by which its drivers sign in. Secrets are written, never shown."""
+
+    provider = models.CharField(_("provider"), max_length=16, choices=IdentityProvider, unique=True)
+    app_id = models.CharField(_("app id"), max_length=32)
+    secret = EncryptedTextField(
+        _("secret"), help_text=_("WeChat: the AppSecret. Alipay: the app's private key (PKCS#8 or PKCS#1).")
+    )
+    public_key = models.TextField(
+        _("provider's public key"), blank=True, help_text=_("Alipay: Alipay's public key. WeChat: empty.")
+    )
+    content_key = EncryptedTextField(_("key of encrypted contents"), blank=True)
+    is_active = models.BooleanField(_("in use"), default=True)
+
+    class Meta:
+        verbose_name = _("mini-program")
+        verbose_name_plural = _("mini-programs")
+        ordering = ["provider"]
+        permissions = [("test_miniprogram", _("Can test mini-programs' connections"))]
+
+    def __str__(self) -> str:
+        return self.get_provider_display()
+
+
+class SignInMethod(models.TextChoices):
+    SMS = "sms", _("text message")
+    WECHAT = "wechat", _("WeChat")
+    ALIPAY = "alipay", _("Alipay")
+
+
+class DriverSessionEnd(models.TextChoices):
+    SIGNED_OUT = "signed_out", pgettext_lazy("driver session", "signed out")
+    FROM_ELSEWHERE = "from_elsewhere", pgettext_lazy("driver session", "signed out from another device")
+    REUSED = "reused", pgettext_lazy("driver session", "an old refresh token came again")
+    TOO_MANY = "too_many", pgettext_lazy("driver session", "too many devices")
+    PHONE_CHANGED = "phone_changed", pgettext_lazy("driver session", "the phone number changed")
+    DELETED = "deleted", pgettext_lazy("driver session", "the account was deleted")
+
+
+class DriverSession(models.Model):
+    """Where a driver is signed in: one device, and the family of all refresh tokens that follow one another there.
+
+    `generation` is that of the newest refresh token. Access tokens name the session, which is read at every request:
+    ending it works at once.
+    """
+
+    number = models.UUIDField(_("number"), unique=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="sessions", verbose_name=_("customer")
+    )
+    method = models.CharField(_("by"), max_length=16, choices=SignInMethod)
+    agent = models.CharField(_("device"), max_length=200, blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    started_at = models.DateTimeField(_("signed in at"), default=timezone.now)
+    seen_at = models.DateTimeField(_("last used"), default=timezone.now)
+    expires_at = models.DateTimeField(_("good until"))
+    generation = models.PositiveIntegerField(_("refresh tokens given"), default=1)
+    rotation_key = models.CharField(max_length=64, blank=True, editable=False)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    ended_because = models.CharField(_("ended because"), max_length=16, choices=DriverSessionEnd, blank=True)
+
+    class Meta:
+        verbose_name = _("session of a driver")
+        verbose_name_plural = _("sessions of drivers")
+        ordering = ["-seen_at", "-id"]
+        indexes = [
+            models.Index(fields=["customer"], condition=models.Q(ended_at=None), name="driver_session_open")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} {self.get_method_display()}"
 
 
 class CardState(models.TextChoices):

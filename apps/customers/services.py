@@ -47,6 +47,22 @@ def sign_in(*, phone: str, code: str, address: str) -> Customer:
     TooManyFailures, CodeWrong, CustomerBlocked.
     """
     phone = normalize_phone(phone)
+    check_code(purpose=SIGN_IN, phone=phone, code=code, address=address)
+    customer, is_new = Customer.objects.get_or_create(phone=phone)
+    if customer.state == CustomerState.BLOCKED:
+        raise CustomerBlocked
+    customer.last_login_at = now()
+    customer.save(update_fields=["last_login_at", "updated_at"])
+    log.info("signed_in", customer_id=customer.pk, is_new=is_new)
+    return customer
+
+
+def check_code(*, purpose: str, phone: str, code: str, address: str) -> None:
+    """Use a code up that was sent to a phone (E.164) for a purpose.
+
+    Ten failures within an hour, of one phone or from one IP address, lock it for 15 minutes. Raises TooManyFailures,
+    CodeWrong.
+    """
     at = now()
     guards = [
         Window("login-phone", phone, HOUR, FAILURES_PER_HOUR),
@@ -55,15 +71,8 @@ def sign_in(*, phone: str, code: str, address: str) -> Customer:
     wait_s = max(limits.locked_for_s(guard, at=at) for guard in guards)
     if wait_s:
         raise TooManyFailures(retry_after_s=wait_s)
-    if not codes.is_right(purpose=SIGN_IN, phone=phone, code=code):
+    if not codes.is_right(purpose=purpose, phone=phone, code=code):
         for guard in guards:
             limits.fail(guard, at=at, lock_s=LOCK_SECONDS)
-        log.info("sign_in_failed", phone=phone, address=address)
+        log.info("sign_in_failed", phone=phone, address=address, purpose=purpose)
         raise CodeWrong
-    customer, is_new = Customer.objects.get_or_create(phone=phone)
-    if customer.state == CustomerState.BLOCKED:
-        raise CustomerBlocked
-    customer.last_login_at = at
-    customer.save(update_fields=["last_login_at", "updated_at"])
-    log.info("signed_in", customer_id=customer.pk, is_new=is_new)
-    return customer

@@ -24,7 +24,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import AllowAny
+from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -38,12 +38,13 @@ from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.money import AmountError, parse_decimal
 from apps.common.time import now
-from apps.customers.models import Customer
+from apps.customers.models import Customer, DriverSession
 from apps.pricing.tariff import ClassPrice, RateClass
 
 LARGEST_BODY = 64_000
 LARGEST_AMOUNT = Decimal("999999.99")
 LARGEST_ID = 2**63 - 1
+WRITES_A_MINUTE = 120
 PAGE = 20
 LARGEST_PAGE = 50
 _KEY = re.compile(r"[!-~]{1,64}")
@@ -96,9 +97,29 @@ class AlwaysJson(DefaultContentNegotiation):
         return renderer, renderer.media_type
 
 
+class DriverThrottle(BaseThrottle):
+    """At most WRITES_A_MINUTE writes of one driver; reading is not counted."""
+
+    refusal: limits.Refusal | None = None
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count a write; False when the minute is full. Who is not signed in is counted elsewhere, by address."""
+        customer = getattr(request.user, "customer", None)
+        if request.method in SAFE_METHODS or customer is None:
+            return True
+        window = limits.Window("driver-writes", str(customer.pk), 60, WRITES_A_MINUTE)
+        self.refusal = limits.take([window], at=now())
+        return self.refusal is None
+
+    def wait(self) -> float | None:
+        """Seconds until there is room."""
+        return self.refusal.retry_after_s if self.refusal else None
+
+
 class DriverView(APIView):
     """A view for signed-in drivers. Reads only what its serializers name; everything wrong is a 400."""
 
+    throttle_classes: Sequence[Any] = [DriverThrottle]
     parser_classes = [StrictJsonParser]
     content_negotiation_class = AlwaysJson
 
@@ -121,6 +142,12 @@ class DriverView(APIView):
         """The driver who calls."""
         customer: Customer = self.request.user.customer  # type: ignore[union-attr]
         return customer
+
+    @property
+    def session(self) -> DriverSession:
+        """Where the driver is signed in."""
+        session: DriverSession = self.request.user.session  # type: ignore[union-attr]
+        return session
 
     @property
     def actor(self) -> Actor:

@@ -1,17 +1,29 @@
-"""Signing in, and who is signed in."""
+"""Signing in by text message, and who is signed in. What every way of signing in answers is here too."""
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.cache import cache
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.customers import services
-from apps.miniapp.api import AddressThrottle, DriverView, OpenView, address_of, body, described
-from apps.miniapp.authentication import token_for
+from apps.customers import services, sessions
+from apps.customers.errors import SessionOver
+from apps.customers.models import Customer, DriverSession, SignInMethod
+from apps.miniapp.api import (
+    AddressThrottle,
+    DriverView,
+    OpenView,
+    address_of,
+    body,
+    described,
+    idempotency_key,
+)
+from apps.miniapp.authentication import refresh_token_for, token_for
 from apps.notifications import codes
 from apps.orders.enums import LIVE
 from apps.orders.models import Order
@@ -40,9 +52,15 @@ class CustomerOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class LoginOutput(serializers.Serializer[Any]):
-    token = serializers.CharField()
+class TokensOutput(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="for the Authorization header of every request")
     expires_at = serializers.DateTimeField()
+    refresh_token = serializers.CharField(help_text="for the next pair of tokens; it works once")
+    refresh_expires_at = serializers.DateTimeField()
+    device = serializers.CharField(help_text="number of this device among /me/devices")
+
+
+class LoginOutput(TokensOutput):
     customer = CustomerOutput()
 
 
@@ -51,6 +69,60 @@ class MeOutput(CustomerOutput):
 
 
 CUSTOMER = {"phone": "+8613800000001", "nickname": "", "created_at": "2026-11-20T12:00:00+08:00"}
+
+
+TOKENS = {
+    "token": "eyJhbGci…",
+    "expires_at": "2026-11-27T12:00:00+08:00",
+    "refresh_token": "eyJhbGci…",
+    "refresh_expires_at": "2027-02-18T12:00:00+08:00",
+    "device": "0b0d8f7e5a514f0c9a64f2a3f9f4d1aa",
+}
+LOGIN = {**TOKENS, "customer": CUSTOMER}
+REPEATED_S = 300
+
+
+def tokens_of(session: DriverSession) -> dict[str, Any]:
+    """Return what TokensOutput shows: a new access token, and the newest refresh token."""
+    token = token_for(session.customer, session)
+    return {
+        "token": str(token),
+        "expires_at": datetime.fromtimestamp(token["exp"], UTC),
+        "refresh_token": str(refresh_token_for(session)),
+        "refresh_expires_at": session.expires_at,
+        "device": session.number.hex,
+    }
+
+
+def signed_in(request: Request, customer: Customer, method: str, *proofs: str) -> Response:
+    """Open a session and answer with its tokens. `proofs` are what `repeated` gets when this request comes again."""
+    agent = request.headers.get("User-Agent", "")
+    session = sessions.open_session(
+        customer=customer, method=method, agent=agent, address=address_of(request)
+    )
+    if "Idempotency-Key" in request.headers:
+        cache.set(_mark(request, proofs), session.number, REPEATED_S)
+    return Response(LoginOutput({**tokens_of(session), "customer": customer}).data)
+
+
+def repeated(request: Request, *proofs: str) -> Response | None:
+    """Return the answer of a sign-in that was done with this key and these proofs already; None for a new one.
+
+    Codes work once: an app whose answer was lost asks again within five minutes.
+    """
+    number = cache.get(_mark(request, proofs)) if "Idempotency-Key" in request.headers else None
+    if number is None:
+        return None
+    try:
+        session = sessions.of_number(number)
+    except SessionOver:
+        return None
+    return Response(LoginOutput({**tokens_of(session), "customer": session.customer}).data)
+
+
+def _mark(request: Request, proofs: tuple[str, ...]) -> str:
+    words = "\0".join((idempotency_key(request), request.path, *proofs))
+    return f"signed-in:{hashlib.sha256(words.encode()).hexdigest()}"
 
 
 class SmsCodeView(OpenView):
@@ -84,22 +156,19 @@ class LoginView(OpenView):
         request=LoginInput,
         request_example={"phone": "13800000001", "code": "012345"},
         output=LoginOutput,
-        example={"token": "eyJhbGci…", "expires_at": "2026-11-27T12:00:00+08:00", "customer": CUSTOMER},
+        example=LOGIN,
         errors=[400, 403, 429],
         operation_id="auth_login",
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
-        """A token is good for one tenant only."""
+        """A token is good for one tenant only. An Idempotency-Key makes it safe to ask again."""
         data = body(request, LoginInput)
+        proofs = (data["phone"], data["code"])
+        if answer := repeated(request, *proofs):
+            return answer
         customer = services.sign_in(phone=data["phone"], code=data["code"], address=address_of(request))
-        token = token_for(customer)
-        answer = {
-            "token": str(token),
-            "expires_at": datetime.fromtimestamp(token["exp"], UTC),
-            "customer": customer,
-        }
-        return Response(LoginOutput(answer).data)
+        return signed_in(request, customer, SignInMethod.SMS, *proofs)
 
 
 class MeView(DriverView):

@@ -1,11 +1,12 @@
-"""Who calls the driver API: a signed token that names a customer and the tenant it was given for.
+"""Who calls the driver API: a signed token that names a session, its customer, and the tenant it was given for.
 
-A customer's id means nothing without its tenant, so the token carries the tenant's code, and a token is good only
-where that tenant is served. The customer is read at every request: blocking works at once.
+An id means nothing without its tenant, so each token carries the tenant's code, and is good only where that tenant is
+served. Session and customer are read at every request: signing out and blocking work at once.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,8 +23,10 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from apps.common.schema import current_schema
-from apps.customers.errors import CustomerBlocked
-from apps.customers.models import Customer, CustomerState
+from apps.customers import sessions
+from apps.customers.errors import BindingOver, SessionOver
+from apps.customers.models import Customer, DriverSession
+from apps.customers.signing import Account
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_schema
 
@@ -40,6 +43,20 @@ class DriverToken(Token):
     lifetime = timedelta(hours=settings.DRIVER_TOKEN_HOURS)
 
 
+class RefreshToken(Token):
+    """Gets the next pair of tokens, once; how long it is good is the session's to say."""
+
+    token_type = "refresh"  # noqa: S105 - a word, not a secret
+    lifetime = timedelta(days=settings.DRIVER_SESSION_DAYS)
+
+
+class BindingTicket(Token):
+    """Whose account at WeChat or Alipay a phone number is about to be bound to."""
+
+    token_type = "binding"  # noqa: S105 - a word, not a secret
+    lifetime = timedelta(minutes=10)
+
+
 class ProgressTicket(Token):
     """Opens the WebSocket of one order, once and soon: a URL is written into logs, where a token must not be."""
 
@@ -52,6 +69,7 @@ class Driver:
     """The one who calls, as DRF's permissions want it."""
 
     customer: Customer
+    session: DriverSession
     is_authenticated: ClassVar[bool] = True
 
 
@@ -62,12 +80,34 @@ class InvalidToken(AuthenticationFailed):
     default_detail = _("Please sign in again.")
 
 
-def token_for(customer: Customer) -> DriverToken:
-    """Return a new token of a customer of the current tenant; str() of it is what the app keeps."""
+def token_for(customer: Customer, session: DriverSession | None = None) -> DriverToken:
+    """Return a new token of a customer of the current tenant; str() of it is what the app keeps.
+
+    Without a session one is opened.
+    """
     token = DriverToken()
     token["tenant"] = current_tenant_code()
     token["customer"] = customer.pk
+    token["session"] = (session or sessions.open_session(customer=customer)).number.hex
     return token
+
+
+def refresh_token_for(session: DriverSession) -> RefreshToken:
+    """Return the newest refresh token of a session."""
+    token = RefreshToken()
+    token["tenant"] = current_tenant_code()
+    token["session"] = session.number.hex
+    token["generation"] = session.generation
+    token.set_exp(from_time=session.expires_at, lifetime=timedelta(0))
+    return token
+
+
+def binding_ticket_for(account: Account) -> BindingTicket:
+    """Return a ticket to bind a phone number to an account that nobody here has yet."""
+    ticket = BindingTicket()
+    ticket["tenant"] = current_tenant_code()
+    ticket["account"] = [account.provider, account.app_id, account.openid]
+    return ticket
 
 
 def current_tenant_code() -> str:
@@ -86,9 +126,34 @@ def ticket_for(customer: Customer, order_no: str) -> ProgressTicket:
     return ticket
 
 
-def read_token(text: str) -> tuple[str, int]:
-    """Return the tenant's code and the customer's id of a token; raises InvalidToken."""
-    return _who(_verified(DriverToken, text))
+def read_token(text: str) -> tuple[str, int, uuid.UUID]:
+    """Return the tenant's code, the customer's id and the session's number of a token; raises InvalidToken."""
+    token = _verified(DriverToken, text)
+    return *_who(token), _session_in(token)
+
+
+def read_refresh_token(text: str) -> tuple[uuid.UUID, int]:
+    """Return the session's number and the generation of a refresh token of the current tenant.
+
+    Raises InvalidToken.
+    """
+    token = _verified(RefreshToken, text)
+    generation = token.payload.get("generation")
+    if token.payload.get("tenant") != current_tenant_code() or not isinstance(generation, int):
+        raise InvalidToken
+    return _session_in(token), generation
+
+
+def read_binding_ticket(text: str) -> Account:
+    """Return the account of a ticket of the current tenant; raises BindingOver."""
+    try:
+        ticket = _verified(BindingTicket, text)
+    except InvalidToken:
+        raise BindingOver from None
+    account = ticket.payload.get("account")
+    if ticket.payload.get("tenant") != current_tenant_code() or not isinstance(account, list):
+        raise BindingOver
+    return Account(*account)
 
 
 def read_ticket(text: str) -> tuple[str, int, str, Callable[[], None]]:
@@ -126,13 +191,33 @@ def _who(token: Token) -> tuple[str, int]:
     return tenant, customer_id
 
 
+def _session_in(token: Token) -> uuid.UUID:
+    try:
+        return uuid.UUID(hex=token.payload.get("session"))
+    except (TypeError, ValueError, AttributeError):
+        raise InvalidToken from None
+
+
+def session_of(number: uuid.UUID, customer_id: int) -> DriverSession:
+    """Return the session of a token in the current tenant; raises InvalidToken or CustomerBlocked."""
+    try:
+        session = sessions.of_number(number)
+    except SessionOver:
+        raise InvalidToken from None
+    if session.customer_id != customer_id:
+        raise InvalidToken
+    return session
+
+
 def customer_of_id(customer_id: int) -> Customer:
-    """Return the customer of a token in the current tenant; raises InvalidToken or CustomerBlocked."""
+    """Return the customer of a ticket in the current tenant; raises InvalidToken or CustomerBlocked."""
     customer = Customer.objects.filter(pk=customer_id).first()
     if customer is None:
         raise InvalidToken
-    if customer.state == CustomerState.BLOCKED:
-        raise CustomerBlocked
+    try:
+        sessions.check_state(customer)
+    except SessionOver:
+        raise InvalidToken from None
     return customer
 
 
@@ -150,10 +235,11 @@ class DriverAuthentication(BaseAuthentication):
             text = parts[1].decode("ascii")
         except UnicodeDecodeError:
             raise InvalidToken from None
-        tenant, customer_id = read_token(text)
+        tenant, customer_id, number = read_token(text)
         if tenant != current_tenant_code():
             raise InvalidToken
-        return Driver(customer_of_id(customer_id)), text
+        session = session_of(number, customer_id)
+        return Driver(session.customer, session), text
 
     def authenticate_header(self, _request: Request) -> str:
         """Make DRF answer 401, not 403."""

@@ -27,7 +27,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from apps.common.errors import DomainError, NotFound
 from apps.common.schema import run_in_schema
-from apps.miniapp.authentication import customer_of_id, read_ticket, read_token
+from apps.miniapp.authentication import customer_of_id, read_ticket, read_token, session_of
 from apps.miniapp.charging import picture
 from apps.orders.live import group_of
 from apps.orders.selectors import order_of
@@ -145,8 +145,10 @@ def _admit_by_ticket(text: str, host: str, order_no: str) -> tuple[str, int]:
 
 
 def _admit_by_token(text: str, host: str, _order_no: str) -> tuple[str, int]:
-    tenant, customer_id = read_token(text)
-    return _schema_of(host, tenant), customer_id
+    tenant, customer_id, number = read_token(text)
+    schema = _schema_of(host, tenant)
+    run_in_schema(schema, session_of, number, customer_id)
+    return schema, customer_id
 
 
 def _schema_of(host: str, tenant_code: str) -> str:

@@ -6,7 +6,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.miniapp import auth, charging, coupons, orders, refunds, stations, wallet
+from apps.miniapp import auth, charging, coupons, devices, orders, phone, refunds, sign_in, stations, wallet
 from apps.miniapp.api import UnknownPathView
 
 
@@ -16,13 +16,29 @@ class NumberConverter(StringConverter):
     regex = "[0-9A-Za-z_-]{1,32}"
 
 
+class HexConverter(StringConverter):
+    """32 hex digits: the number of a device."""
+
+    regex = "[0-9a-f]{32}"
+
+
 register_converter(NumberConverter, "number")
+register_converter(HexConverter, "hex")
 
 app_name = "miniapp"
 urlpatterns = [
     path("auth/sms-code", auth.SmsCodeView.as_view(), name="sms_code"),
     path("auth/login", auth.LoginView.as_view(), name="login"),
+    path("auth/wechat", sign_in.WechatView.as_view(), name="wechat"),
+    path("auth/alipay", sign_in.AlipayView.as_view(), name="alipay"),
+    path("auth/bind-phone", sign_in.BindView.as_view(), name="bind_phone"),
+    path("auth/refresh", devices.RefreshView.as_view(), name="refresh"),
+    path("auth/logout", devices.LogoutView.as_view(), name="logout"),
     path("me", auth.MeView.as_view(), name="me"),
+    path("me/devices", devices.DevicesView.as_view(), name="devices"),
+    path("me/devices/<hex:number>/sign-out", devices.SignOutDeviceView.as_view(), name="device_sign_out"),
+    path("me/phone", phone.PhoneView.as_view(), name="phone"),
+    path("me/phone/code", phone.PhoneCodeView.as_view(), name="phone_code"),
     path("stations", stations.StationsView.as_view(), name="stations"),
     path("stations/<number:station_no>", stations.StationView.as_view(), name="station"),
     path("connectors/<str:code>", stations.ConnectorView.as_view(), name="connector"),

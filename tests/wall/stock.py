@@ -28,8 +28,9 @@ from apps.backoffice.models import ApprovalPolicy
 from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import current_schema
 from apps.common.time import business_day, now
+from apps.customers import sessions
 from apps.customers.cards import add_card, add_vehicle
-from apps.customers.models import Customer
+from apps.customers.models import Customer, MiniProgram
 from apps.orders import refunds, settling
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import BillingPolicy, Order, TransactionRecord
@@ -71,6 +72,7 @@ class Stock:
     order_refund_no: str
     refund_no: str
     export_id: int
+    device: str
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
 
@@ -88,6 +90,7 @@ class Stock:
             self.recharge_no,
             self.order_refund_no,
             self.refund_no,
+            self.device,
             self.customer.phone.removeprefix("+86"),
         ]
 
@@ -164,6 +167,7 @@ def stock() -> Stock:
     StaffSession.objects.create(user=person, session_key="yi", method=Method.PASSWORD)
     SignInPolicy.objects.update(id=FIRST_ID, note=SECRET)
     LoginProvider.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
+    MiniProgram.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
     BillingPolicy.objects.update(id=FIRST_ID, note=SECRET)
@@ -198,6 +202,7 @@ def stock() -> Stock:
         order_refund,
         wallet_refund,
         export.pk,
+        sessions.open_session(customer=driver).number.hex,
     )
 
 

@@ -1,10 +1,14 @@
-"""How the demo's staff sign in: as easily as one may, and with the QR codes of the providers' sandbox."""
+"""How the demo's staff and drivers sign in: as easily as one may, and with the apps of the providers' sandbox."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from apps.accounts import policy
 from apps.accounts.enums import Provider, SecondFactorRule
 from apps.accounts.models import LoginProvider, SignInPolicy
+from apps.customers.models import IdentityProvider, MiniProgram
 from apps.reports.demo.paying import sandbox_keys
 
 
@@ -24,3 +28,18 @@ def seed_sign_in(tenant: str = "") -> None:
             "public_key": issued["alipay"]["alipay_keys"][0],
         }
         LoginProvider.objects.get_or_create(provider=Provider.ALIPAY, defaults=words)
+    _seed_mini_programs(issued)
+
+
+def _seed_mini_programs(issued: Mapping[str, Any]) -> None:
+    """Let drivers sign in by the sandbox's mini-programs, as they pay through its merchants."""
+    if "wechat-mini" in issued:
+        words = {name: issued["wechat-mini"][name] for name in ("app_id", "secret")}
+        MiniProgram.objects.get_or_create(provider=IdentityProvider.WECHAT, defaults=words)
+    if "alipay-mini" in issued:
+        words = {
+            **{name: issued["alipay-mini"][name] for name in ("app_id", "content_key")},
+            "secret": issued["alipay"]["private_key"],
+            "public_key": issued["alipay"]["alipay_keys"][0],
+        }
+        MiniProgram.objects.get_or_create(provider=IdentityProvider.ALIPAY, defaults=words)

@@ -97,6 +97,15 @@ class Memory:
             self._saved = kept
 
 
+def _mini_programs(issued: dict[str, Any], providers: dict[str, Any]) -> None:
+    """Make a merchant's app at WeChat Pay and at Alipay a mini-program in which drivers sign in."""
+    if "wechat" in issued and "wechat-mini" not in issued:
+        issued["wechat-mini"] = providers["wechat"].issue_mini_program(issued["wechatpay"]["app_id"])
+    if "alipay" in issued and "alipay-mini" not in issued:
+        app_id = issued["alipay"]["app_id"]
+        issued["alipay-mini"] = {"app_id": app_id, "content_key": providers["alipay"].content_key(app_id)}
+
+
 def prepare(
     path: Path, names: list[str], providers: dict[str, Any], url: str, carriers: dict[str, Any] | None = None
 ) -> None:
@@ -115,6 +124,7 @@ def prepare(
         for key, provider in providers.items():
             if key not in issued:  # also one that this version brought
                 issued[key] = provider.issue()
+        _mini_programs(issued, providers)
     kept["providers"] = {name: provider.keep() for name, provider in providers.items()}
     kept["base_urls"] = {"wechatpay": f"{url}/wechatpay", "alipay": f"{url}/alipay/gateway.do"}
     carriers = carriers or {}

@@ -16,7 +16,7 @@ from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.sites import platform_site, tenant_site
 from apps.common.ids import SYSTEM
 from apps.common.time import business_day, now
-from apps.customers.models import Card, Vehicle
+from apps.customers.models import Card, MiniProgram, Vehicle
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
@@ -52,6 +52,7 @@ def business(tenant: Any) -> Any:
     )
     Department.objects.create(name="总部")
     LoginProvider.objects.create(provider="wechat", app_id="wx1", secret="s")
+    MiniProgram.objects.create(provider="wechat", app_id="wx1", secret="s")
     order.refresh_from_db()
     factories.an_energy_difference(order)
     factories.an_export()

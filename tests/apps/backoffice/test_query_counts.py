@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.accounts.models import Department, LoginProvider
 from apps.common.ids import SYSTEM
 from apps.common.time import business_day, now
-from apps.customers.models import Card, Vehicle
+from apps.customers.models import Card, MiniProgram, Vehicle
 from apps.orders.settling import settle_record
 from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
@@ -45,6 +45,7 @@ COUNTS = {
     "customers.customer": 5,
     "customers.enterprise": 5,
     "customers.enterprisemember": 6,
+    "customers.miniprogram": 5,
     "customers.vehicle": 5,
     "files.exportjob": 4,
     "notifications.mailaccount": 5,
@@ -108,6 +109,7 @@ def a_business(tenant: Any, number: int) -> None:
     Group.objects.create(name=f"role {number}")
     if number < 3:
         LoginProvider.objects.create(provider=["wechat", "alipay"][number - 1], app_id="x", secret="s")
+        MiniProgram.objects.create(provider=["wechat", "alipay"][number - 1], app_id="x", secret="s")
     signed_in(a_user())  # a session, and a line of the log
     Department.objects.create(name=f"department {number}", parent=Department.objects.first())
     bulk.send_bulk(command=SyncTime(), piles=[order.connector.pile], actor=SYSTEM)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import jwt
 import pytest
@@ -10,8 +11,9 @@ from django.conf import settings as django_settings
 from django_tenants.utils import schema_context
 from rest_framework_simplejwt.tokens import AccessToken
 
+from apps.customers import sessions
 from apps.customers.models import Customer, CustomerState
-from apps.miniapp.authentication import DriverToken, ticket_for, token_for
+from apps.miniapp.authentication import DriverToken, refresh_token_for, ticket_for, token_for
 from tests import factories
 from tests.apps.miniapp.conftest import Caller, refusal
 
@@ -30,7 +32,7 @@ def test_a_driver_signs_in_with_the_code(anybody, sms_log: Path) -> None:
     answer = anybody.post("auth/login", {"phone": "13900000001", "code": code_in(sms_log)})
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"token", "expires_at", "customer"}
+    assert set(body) == {"token", "expires_at", "refresh_token", "refresh_expires_at", "device", "customer"}
     assert (body["customer"]["phone"], body["customer"]["nickname"]) == (PHONE, "")
     left = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
     assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
@@ -100,7 +102,10 @@ def test_tokens_that_are_no_good(app_of) -> None:
     expired = DriverToken()
     expired.payload.update(token_for(customer).payload)
     expired.set_exp(from_time=datetime.now(UTC) - timedelta(days=8), lifetime=timedelta(days=7))
-    nobody = token_for(Customer(pk=10**12))
+    session = customer.sessions.latest("id")
+    nobody = token_for(Customer(pk=10**12), session)
+    sessions.end(sessions.open_session(customer=customer))
+    over = token_for(customer, customer.sessions.latest("id"))
     of_staff = AccessToken()
     of_staff["tenant"], of_staff["customer"] = "alpha", customer.pk
     bad = [
@@ -109,8 +114,14 @@ def test_tokens_that_are_no_good(app_of) -> None:
         jwt.encode(payload, "", algorithm="none"),
         jwt.encode({**payload, "customer": str(customer.pk)}, django_settings.SECRET_KEY, algorithm="HS256"),
         jwt.encode({**payload, "customer": 2**70}, django_settings.SECRET_KEY, algorithm="HS256"),
+        *(
+            jwt.encode({**payload, "session": word}, django_settings.SECRET_KEY, algorithm="HS256")
+            for word in (None, 1, "x", [], uuid4().hex)
+        ),
         str(expired),
         str(nobody),
+        str(over),
+        str(refresh_token_for(session)),
         str(of_staff),
         str(ticket_for(customer, "C1")),
         "x",
