@@ -153,7 +153,9 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             users,
             _("Mini-program"),
             [
+                (_("Mini-program settings"), "phone_iphone", "customers.driverappsettings"),
                 (_("Sign-in of drivers"), "key", "customers.miniprogram"),
+                (_("Agreements"), "gavel", "customers.agreement"),
             ],
         ),
         (

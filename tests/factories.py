@@ -18,8 +18,8 @@ from apps.common.ids import SYSTEM, Actor
 from apps.common.time import business_day, now
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon, CouponTemplate
-from apps.customers import enterprises
-from apps.customers.models import Customer, Enterprise
+from apps.customers import agreements, enterprises
+from apps.customers.models import Agreement, Customer, Enterprise
 from apps.files import kinds
 from apps.files import services as files
 from apps.files.models import ExportJob, StoredFile
@@ -192,6 +192,12 @@ def an_enterprise(customer: Customer | None = None, **fields: object) -> Enterpr
     if customer is not None:
         enterprises.add_members(enterprise=enterprise, phones=[customer.phone], actor=SYSTEM)
     return enterprise
+
+
+def an_agreement(kind: str = "privacy", **words: str) -> Agreement:
+    """The next published version of an agreement."""
+    draft = Agreement.objects.create(kind=kind, **{"title": "隐私政策", "body": "<p>正文</p>", **words})
+    return agreements.publish(agreement=draft, by="张三")
 
 
 def a_coupon_template(**fields: object) -> CouponTemplate:

@@ -26,7 +26,7 @@ from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
-from apps.customers import cards, enterprises, mini_program_admin  # noqa: F401 - registers its page
+from apps.customers import agreement_admin, cards, enterprises, mini_program_admin, sessions  # noqa: F401 - they register their pages
 from apps.customers.models import (
     Card,
     CardState,
@@ -34,6 +34,7 @@ from apps.customers.models import (
     CustomerState,
     Enterprise,
     EnterpriseMember,
+    IdentityProvider,
     Vehicle,
 )
 
@@ -91,7 +92,8 @@ class CustomerAdmin(ReadOnlyAdmin):
         return [
             ("nickname", phone),
             ("state_shown", "last_login_shown", "created_shown"),
-            "pin_shown",
+            ("pin_shown", "identities_shown"),
+            ("consents_shown", "devices_shown"),
         ]
 
     def get_search_results(
@@ -133,6 +135,24 @@ class CustomerAdmin(ReadOnlyAdmin):
             if obj.pin
             else shown.label(pgettext("PIN", "not set"), "neutral")
         )
+
+    @display(description=_("accounts of apps"))
+    def identities_shown(self, obj: Customer) -> str:
+        """By which apps the customer signs in too."""
+        found = obj.identities.order_by("provider").values_list("provider", flat=True).distinct()
+        names = dict(IdentityProvider.choices)
+        return ", ".join(str(names[one]) for one in found) or shown.EMPTY
+
+    @display(description=_("agreed to"))
+    def consents_shown(self, obj: Customer) -> str:
+        """Which versions, and when."""
+        found = obj.consents.select_related("agreement")[:20]
+        return "; ".join(f"{one.agreement}, {shown.moment(one.agreed_at)}" for one in found) or shown.EMPTY
+
+    @display(description=_("signed in on devices"))
+    def devices_shown(self, obj: Customer) -> int:
+        """How many live."""
+        return sessions.of_customer(obj).count()
 
     @display(description=_("customer"), ordering="id")
     def customer_shown(self, obj: Customer) -> str:

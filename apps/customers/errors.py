@@ -91,6 +91,32 @@ class SessionUnknown(DomainError):
     status = 404
 
 
+class AgreementUnknown(DomainError):
+    code = "customers.agreement_unknown"
+    message = _("There is no such agreement.")
+    status = 404
+
+
+class AgreementOutdated(DomainError):
+    """Somebody agrees to a version that was replaced while they read."""
+
+    code = "customers.agreement_outdated"
+    message = _("The agreement has a new version. Please read it again.")
+    status = 409
+
+
+class AgreementPublished(DomainError):
+    code = "customers.agreement_published"
+    message = _("A published version never changes. Write a new version instead.")
+    status = 409
+
+
+class DraftExists(DomainError):
+    code = "customers.draft_exists"
+    message = _("There is a draft of this agreement already. Change or delete that one.")
+    status = 409
+
+
 class CardUnknown(DomainError):
     code = "customers.card_unknown"
     message = _("Nobody has this card.")

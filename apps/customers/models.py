@@ -7,8 +7,8 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
@@ -153,6 +153,123 @@ class DriverSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer_id} {self.get_method_display()}"
+
+
+class AgreementKind(models.TextChoices):
+    TERMS = "terms", pgettext_lazy("agreement", "terms of use")
+    PRIVACY = "privacy", pgettext_lazy("agreement", "privacy policy")
+    RECHARGE = "recharge", pgettext_lazy("agreement", "top-up agreement")
+
+
+class Agreement(TimeStamped):
+    """A text that drivers agree to. A draft has no version; published, it has one and never changes again."""
+
+    kind = models.CharField(_("kind"), max_length=16, choices=AgreementKind)
+    version = models.PositiveIntegerField(_("version"), null=True, blank=True, editable=False)
+    title = models.CharField(_("title"), max_length=100)
+    changes = models.CharField(
+        _("what is new"),
+        max_length=200,
+        blank=True,
+        help_text=_("Shown to drivers who agreed to the version before."),
+    )
+    body = models.TextField(_("text"))
+    published_at = models.DateTimeField(_("published at"), null=True, blank=True, editable=False)
+    published_by = models.CharField(_("published by"), max_length=100, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("agreement")
+        verbose_name_plural = _("agreements")
+        ordering = ["kind", models.F("version").desc(nulls_first=True)]
+        permissions = [("publish_agreement", _("Can publish agreements"))]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "version"], name="agreement_version"),
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=models.Q(version=None),
+                name="agreement_one_draft",
+                violation_error_message=_("There is a draft of this agreement already."),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(version=None, published_at=None)
+                | models.Q(version__isnull=False, published_at__isnull=False),
+                name="agreement_published",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return f"{self.get_kind_display()} · {gettext('draft')}"
+        return f"{self.get_kind_display()} · {self.version}"
+
+
+class Consent(models.Model):
+    """That a driver agreed to a version of an agreement: when, and from where."""
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="consents", verbose_name=_("customer")
+    )
+    agreement = models.ForeignKey(
+        Agreement, on_delete=models.PROTECT, related_name="consents", verbose_name=_("agreement")
+    )
+    agreed_at = models.DateTimeField(_("agreed at"), default=timezone.now)
+    method = models.CharField(_("signed in by"), max_length=16, choices=SignInMethod)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    agent = models.CharField(_("device"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("consent")
+        verbose_name_plural = _("consents")
+        ordering = ["-agreed_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["customer", "agreement"], name="consent_once")]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} {self.agreement_id}"
+
+
+class HomePage(models.TextChoices):
+    LIST = "list", pgettext_lazy("first page", "list of stations")
+    MAP = "map", pgettext_lazy("first page", "map")
+
+
+class DriverAppSettings(TimeStamped):
+    """How the tenant's mini-program looks to drivers: one row. Read it with `app_settings.current`."""
+
+    single = models.BooleanField(default=True, unique=True, editable=False)
+    service_phone = models.CharField(
+        _("service phone"),
+        max_length=20,
+        blank=True,
+        validators=[RegexValidator(r"^[0-9+ -]{3,20}$", _("Digits, blanks, + and - are allowed."))],
+    )
+    service_hours = models.CharField(_("service hours"), max_length=50, blank=True)
+    about = models.TextField(_("about us"), max_length=1000, blank=True)
+    filing_number = models.CharField(
+        _("filing number"),
+        max_length=50,
+        blank=True,
+        help_text=_("ICP filing of the mini-program, shown under “About”."),
+    )
+    home = models.CharField(_("first page"), max_length=8, choices=HomePage, default=HomePage.LIST)
+    elder_mode = models.BooleanField(
+        _("large texts for everybody"),
+        default=False,
+        help_text=_("Drivers may change it for themselves."),
+    )
+    english = models.BooleanField(_("also in English"), default=True)
+    shows_coupons = models.BooleanField(_("coupons"), default=True)
+    shows_enterprises = models.BooleanField(_("enterprise charging"), default=True)
+    shows_vehicles = models.BooleanField(_("vehicles"), default=True)
+
+    class Meta:
+        verbose_name = _("mini-program settings")
+        verbose_name_plural = _("mini-program settings")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(single=True), name="driver_app_settings_single")
+        ]
+
+    def __str__(self) -> str:
+        return str(self._meta.verbose_name)
 
 
 class CardState(models.TextChoices):

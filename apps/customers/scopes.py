@@ -1,6 +1,24 @@
 """Customers belong to no station: who has the permission sees them all."""
 
 from apps.backoffice import scope
-from apps.customers.models import Card, Customer, Enterprise, EnterpriseMember, MiniProgram, Vehicle
+from apps.customers.models import (
+    Agreement,
+    Card,
+    Customer,
+    DriverAppSettings,
+    Enterprise,
+    EnterpriseMember,
+    MiniProgram,
+    Vehicle,
+)
 
-scope.by_permission(Customer, Card, Vehicle, Enterprise, EnterpriseMember, MiniProgram)
+scope.by_permission(
+    Customer,
+    Card,
+    Vehicle,
+    Enterprise,
+    EnterpriseMember,
+    MiniProgram,
+    Agreement,
+    DriverAppSettings,
+)

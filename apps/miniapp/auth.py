@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.customers import services, sessions
+from apps.customers import agreements, services, sessions
 from apps.customers.errors import SessionOver
 from apps.customers.models import Customer, DriverSession, SignInMethod
 from apps.miniapp.api import (
@@ -66,6 +66,7 @@ class LoginOutput(TokensOutput):
 
 class MeOutput(CustomerOutput):
     live_order_no = serializers.CharField(allow_null=True)
+    consent_needed = serializers.BooleanField(help_text="whether /me/consents has something to ask")
 
 
 CUSTOMER = {"phone": "+8613800000001", "nickname": "", "created_at": "2026-11-20T12:00:00+08:00"}
@@ -175,7 +176,7 @@ class MeView(DriverView):
     @described(
         "The driver who is signed in, and the charge that is going on",
         output=MeOutput,
-        example={**CUSTOMER, "live_order_no": None},
+        example={**CUSTOMER, "live_order_no": None, "consent_needed": False},
         errors=[401, 403],
         operation_id="me",
         tags=["auth"],
@@ -187,5 +188,6 @@ class MeView(DriverView):
             {
                 **CustomerOutput(self.customer).data,
                 "live_order_no": live.values_list("order_no", flat=True).first(),
+                "consent_needed": agreements.is_asked(self.customer),
             }
         )

@@ -6,7 +6,20 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from apps.miniapp import auth, charging, coupons, devices, orders, phone, refunds, sign_in, stations, wallet
+from apps.miniapp import (
+    agreements,
+    app_info,
+    auth,
+    charging,
+    coupons,
+    devices,
+    orders,
+    phone,
+    refunds,
+    sign_in,
+    stations,
+    wallet,
+)
 from apps.miniapp.api import UnknownPathView
 
 
@@ -27,6 +40,9 @@ register_converter(HexConverter, "hex")
 
 app_name = "miniapp"
 urlpatterns = [
+    path("app", app_info.AppView.as_view(), name="app"),
+    path("agreements", agreements.AgreementsView.as_view(), name="agreements"),
+    path("agreements/<number:kind>", agreements.AgreementView.as_view(), name="agreement"),
     path("auth/sms-code", auth.SmsCodeView.as_view(), name="sms_code"),
     path("auth/login", auth.LoginView.as_view(), name="login"),
     path("auth/wechat", sign_in.WechatView.as_view(), name="wechat"),
@@ -35,6 +51,7 @@ urlpatterns = [
     path("auth/refresh", devices.RefreshView.as_view(), name="refresh"),
     path("auth/logout", devices.LogoutView.as_view(), name="logout"),
     path("me", auth.MeView.as_view(), name="me"),
+    path("me/consents", agreements.ConsentsView.as_view(), name="consents"),
     path("me/devices", devices.DevicesView.as_view(), name="devices"),
     path("me/devices/<hex:number>/sign-out", devices.SignOutDeviceView.as_view(), name="device_sign_out"),
     path("me/phone", phone.PhoneView.as_view(), name="phone"),

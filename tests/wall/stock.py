@@ -30,7 +30,7 @@ from apps.common.schema import current_schema
 from apps.common.time import business_day, now
 from apps.customers import sessions
 from apps.customers.cards import add_card, add_vehicle
-from apps.customers.models import Customer, MiniProgram
+from apps.customers.models import Customer, DriverAppSettings, MiniProgram
 from apps.orders import refunds, settling
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import BillingPolicy, Order, TransactionRecord
@@ -168,6 +168,8 @@ def stock() -> Stock:
     SignInPolicy.objects.update(id=FIRST_ID, note=SECRET)
     LoginProvider.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
     MiniProgram.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
+    DriverAppSettings.objects.update(id=FIRST_ID, about=SECRET)
+    factories.an_agreement(title=SECRET, body=SECRET)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
     BillingPolicy.objects.update(id=FIRST_ID, note=SECRET)

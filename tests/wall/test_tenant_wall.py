@@ -92,8 +92,10 @@ TENANT_MODELS: dict[str, set[str]] = {
     "backoffice/auditentry": set(),
     "coupons/coupon": {"<path:object_id>/void/"},
     "coupons/coupontemplate": {"<path:object_id>/give/"},
+    "customers/agreement": {f"<path:object_id>/{page}/" for page in ("publish", "new-version")},
     "customers/card": {"<path:object_id>/state/"},
     "customers/customer": {"<path:object_id>/pin/"},
+    "customers/driverappsettings": set(),
     "customers/enterprise": {"<path:object_id>/add-members/"},
     "customers/enterprisemember": {"<path:object_id>/end/"},
     "customers/miniprogram": {"<path:object_id>/test/"},
@@ -272,6 +274,9 @@ NOBODYS = 987_654_321
 
 OPEN, OWN, FOREIGN = "open to all", "one's own", "named by a number"
 API: dict[str, tuple[str, str]] = {
+    "app": (OPEN, "app"),
+    "agreements": (OPEN, "agreements"),
+    "agreements/<number:kind>": (OPEN, "agreements/privacy"),
     "auth/sms-code": (OPEN, "auth/sms-code"),
     "auth/login": (OPEN, "auth/login"),
     "auth/wechat": (OPEN, "auth/wechat"),
@@ -280,6 +285,7 @@ API: dict[str, tuple[str, str]] = {
     "auth/refresh": (OPEN, "auth/refresh"),
     "auth/logout": (OWN, "auth/logout"),
     "me": (OWN, "me"),
+    "me/consents": (OWN, "me/consents"),
     "me/devices": (OWN, "me/devices"),
     "me/devices/<hex:number>/sign-out": (FOREIGN, "me/devices/{0.device}/sign-out"),
     "me/phone": (OWN, "me/phone"),

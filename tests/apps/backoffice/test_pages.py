@@ -53,6 +53,7 @@ def business(tenant: Any) -> Any:
     Department.objects.create(name="总部")
     LoginProvider.objects.create(provider="wechat", app_id="wx1", secret="s")
     MiniProgram.objects.create(provider="wechat", app_id="wx1", secret="s")
+    factories.an_agreement()
     order.refresh_from_db()
     factories.an_energy_difference(order)
     factories.an_export()

@@ -41,8 +41,10 @@ COUNTS = {
     "backoffice.auditentry": 9,
     "coupons.coupon": 5,
     "coupons.coupontemplate": 6,
+    "customers.agreement": 5,
     "customers.card": 5,
     "customers.customer": 5,
+    "customers.driverappsettings": 7,
     "customers.enterprise": 5,
     "customers.enterprisemember": 6,
     "customers.miniprogram": 5,
@@ -123,6 +125,7 @@ def a_business(tenant: Any, number: int) -> None:
     Newcomer.objects.create(
         kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
+    factories.an_agreement()
     factories.an_enterprise(order.customer)
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})

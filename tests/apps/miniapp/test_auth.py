@@ -38,7 +38,7 @@ def test_a_driver_signs_in_with_the_code(anybody, sms_log: Path) -> None:
     assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
     me = Caller(body["token"]).get("me")
     assert me.status_code == 200
-    assert me.json() == {**body["customer"], "live_order_no": None}
+    assert me.json() == {**body["customer"], "live_order_no": None, "consent_needed": False}
 
 
 def test_known_and_unknown_phones_get_the_same_answer(anybody) -> None:

@@ -51,12 +51,16 @@ def test_it_is_valid_openapi(document: dict[str, Any]) -> None:
 
 def test_the_operations(document: dict[str, Any]) -> None:
     assert sorted(name.replace("/api/v1/", "") for name, _ in operations(document)) == [
+        "get agreements",
+        "get agreements/{kind}",
+        "get app",
         "get charges/{order_no}",
         "get connectors/{code}",
         "get connectors/{code}/coupons",
         "get coupons",
         "get coupons/offers",
         "get me",
+        "get me/consents",
         "get me/devices",
         "get order-refunds",
         "get order-refunds/{refund_no}",
@@ -82,6 +86,7 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "post charges/{order_no}/stop",
         "post charges/{order_no}/ticket",
         "post coupons",
+        "post me/consents",
         "post me/devices/{number}/sign-out",
         "post me/phone",
         "post me/phone/code",
