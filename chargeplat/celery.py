@@ -51,6 +51,8 @@ app.conf.beat_schedule = _OWN | {
         "reports.send_due": crontab(hour="7-21", minute="10"),
         "orders.reconcile_energy": crontab(hour="5", minute="20"),
         "accounts.purge": crontab(hour="4", minute="30"),
+        "customers.export_data": 300.0,
+        "customers.purge": crontab(hour="4", minute="35"),
         "reports.tell_platform": 300.0,
         "reports.tell_platform_again": crontab(hour="4", minute="40"),
         "piles.keep_partitions": crontab(hour="3", minute="30"),

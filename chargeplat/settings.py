@@ -299,6 +299,9 @@ SPECTACULAR_SETTINGS = {
         "WalletRefundState": "apps.wallet.enums.RefundState",
         "PileKind": "apps.piles.enums.PileKind",
         "CouponKind": "apps.coupons.enums.CouponKind",
+        "AgreementKind": "apps.customers.models.AgreementKind",
+        "SignInMethod": "apps.customers.models.SignInMethod",
+        "DataExportState": [(word, word) for word in ("waiting", "running", "done", "failed", "none")],
         "CouponState": "apps.coupons.enums.CouponState",
         "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
     },
@@ -361,6 +364,14 @@ YKC_TLS_PORT = env.int("YKC_TLS_PORT", default=0)  # 0: no TLS
 YKC_TLS_CERTIFICATE = env.str("YKC_TLS_CERTIFICATE", default="")
 YKC_TLS_KEY = env.str("YKC_TLS_KEY", default="")
 YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
+# Of a driver's account: what stands against deleting it, what is done when it is, what a copy of the data holds.
+CUSTOMER_CLOSE_GUARDS = ["apps.wallet.personal.reasons_to_keep", "apps.orders.personal.reasons_to_keep"]
+CUSTOMER_CLOSERS = ["apps.wallet.personal.give_up_bonus"]
+CUSTOMER_EXPORTS = [
+    "apps.wallet.personal.data_of",
+    "apps.coupons.personal.data_of",
+    "apps.orders.personal.data_of",
+]
 PILE_GUARDS = ["apps.orders.guards.refuse_live_charges"]  # asked before a pile is moved or retired
 PILES_MOVED = "apps.pricing.services.prices_follow"  # called when piles have moved, in the same transaction
 

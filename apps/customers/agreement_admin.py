@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +22,7 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common import richtext
 from apps.customers import agreements
+from apps.customers.errors import DraftExists
 from apps.customers.models import Agreement, DriverAppSettings
 
 LONGEST = 200_000
@@ -39,6 +40,13 @@ class AgreementForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if "body" in self.fields:
             self.fields["body"].max_length = LONGEST
+
+    def clean_kind(self) -> str:
+        """One draft of each."""
+        kind = str(self.cleaned_data["kind"])
+        if Agreement.objects.filter(kind=kind, version=None).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("There is a draft of this agreement already."))
+        return kind
 
     def clean_body(self) -> str:
         """Clean, and with something to read in it."""
@@ -77,6 +85,13 @@ class AgreementAdmin(BackofficeAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Agreement | None = None) -> list[str]:
         """A draft stays of its kind."""
         return ["version_shown", "published_shown", "body_shown", *(["kind"] if obj else [])]
+
+    def save_model(self, request: HttpRequest, obj: Agreement, form: Any, change: bool) -> None:
+        """Two who begin a draft at once: the second is told. Raises DraftExists."""
+        try:
+            super().save_model(request, obj, form, change)
+        except IntegrityError:
+            raise DraftExists from None
 
     def has_change_permission(self, request: HttpRequest, obj: Agreement | None = None) -> bool:
         """Drafts only."""

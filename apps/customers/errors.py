@@ -117,6 +117,14 @@ class DraftExists(DomainError):
     status = 409
 
 
+class AccountKept(DomainError):
+    """An account cannot be deleted yet; `reasons` are codes, `why` says them in words."""
+
+    code = "customers.account_kept"
+    message = _("Your account cannot be deleted yet: %(why)s")
+    status = 409
+
+
 class CardUnknown(DomainError):
     code = "customers.card_unknown"
     message = _("Nobody has this card.")

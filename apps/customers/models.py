@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
+from apps.files.models import StoredFile
 
 
 class CustomerState(models.TextChoices):
@@ -20,12 +21,30 @@ class CustomerState(models.TextChoices):
     DELETED = "deleted", pgettext_lazy("customer", "deleted")
 
 
+class AppLanguage(models.TextChoices):
+    UNSET = "", pgettext_lazy("language", "as the phone has it")
+    CHINESE = "zh-hans", _("Chinese")
+    ENGLISH = "en", _("English")
+
+
 class Customer(TimeStamped):
     """A driver (个人客户), known by phone number in E.164 form."""
 
     phone = models.CharField(_("phone"), max_length=20, unique=True)
     nickname = models.CharField(_("nickname"), max_length=50, blank=True)
     state = models.CharField(_("state"), max_length=16, choices=CustomerState, default=CustomerState.ACTIVE)
+    language = models.CharField(
+        _("language"), max_length=8, choices=AppLanguage, default=AppLanguage.UNSET, blank=True, db_default=""
+    )
+    elder_mode = models.BooleanField(_("large texts"), null=True, blank=True)
+    avatar = models.ForeignKey(
+        StoredFile,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("avatar"),
+    )
     last_login_at = models.DateTimeField(_("last login"), null=True, blank=True)
     pin = models.CharField(
         _("PIN at the pile"),
@@ -49,6 +68,8 @@ class Customer(TimeStamped):
     @property
     def masked_phone(self) -> str:
         """The phone number as others may see it: 138****0001."""
+        if self.state == CustomerState.DELETED:
+            return gettext("deleted account")
         local = self.phone.removeprefix("+86")
         return f"{local[:3]}****{local[-4:]}"
 
@@ -155,6 +176,47 @@ class DriverSession(models.Model):
         return f"{self.customer_id} {self.get_method_display()}"
 
 
+class DataExportState(models.TextChoices):
+    WAITING = "waiting", pgettext_lazy("export", "waiting")
+    RUNNING = "running", pgettext_lazy("export", "running")
+    DONE = "done", pgettext_lazy("export", "finished")
+    FAILED = "failed", pgettext_lazy("export", "failed")
+
+
+class DataExport(models.Model):
+    """A copy of their own data that a driver asked for (PIPL, article 45), and its file until it goes."""
+
+    number = models.UUIDField(_("number"), unique=True, default=uuid.uuid4, editable=False)
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="data_exports", verbose_name=_("customer")
+    )
+    state = models.CharField(
+        _("state"), max_length=8, choices=DataExportState, default=DataExportState.WAITING
+    )
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    asked_at = models.DateTimeField(_("asked for at"), default=timezone.now)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    file = models.ForeignKey(
+        StoredFile, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("file")
+    )
+
+    class Meta:
+        verbose_name = _("copy of a driver's data")
+        verbose_name_plural = _("copies of drivers' data")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer"],
+                condition=models.Q(state__in=["waiting", "running"]),
+                name="data_export_one_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
 class AgreementKind(models.TextChoices):
     TERMS = "terms", pgettext_lazy("agreement", "terms of use")
     PRIVACY = "privacy", pgettext_lazy("agreement", "privacy policy")
@@ -188,7 +250,6 @@ class Agreement(TimeStamped):
                 fields=["kind"],
                 condition=models.Q(version=None),
                 name="agreement_one_draft",
-                violation_error_message=_("There is a draft of this agreement already."),
             ),
             models.CheckConstraint(
                 condition=models.Q(version=None, published_at=None)

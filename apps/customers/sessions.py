@@ -8,7 +8,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.common.time import now
 from apps.customers.errors import CustomerBlocked, SessionOver, SessionUnknown
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 
 MOST = 10
 """Devices of one driver at the same time; the one that was not used for the longest time makes room."""
+KEPT = timedelta(days=183)
+"""How long one can look up where somebody was signed in (Cybersecurity Law: six months)."""
 SEEN_EVERY = timedelta(minutes=10)
 
 
@@ -116,6 +118,13 @@ def end_others(
     """Sign a driver out everywhere, `but` for one session; returns how many ended."""
     others = DriverSession.objects.filter(customer=customer)
     return _end(others.exclude(pk=but.pk) if but else others, because)
+
+
+def purge() -> int:
+    """Forget sessions that ended or ran out KEPT ago; returns how many."""
+    limit = now() - KEPT
+    gone, _each = DriverSession.objects.filter(Q(ended_at__lt=limit) | Q(expires_at__lt=limit)).delete()
+    return gone
 
 
 def check_state(customer: Customer) -> None:

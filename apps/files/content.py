@@ -10,9 +10,13 @@ from typing import IO
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 PDF, CSV = "application/pdf", "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ZIP = "application/zip"
 PICTURES = frozenset({JPEG, PNG, WEBP})
-EXTENSIONS = {JPEG: "jpg", PNG: "png", WEBP: "webp", PDF: "pdf", CSV: "csv", XLSX: "xlsx"}
-"""Every type that is known here; nothing else is ever stored, and neither HTML nor SVG is among them."""
+EXTENSIONS = {JPEG: "jpg", PNG: "png", WEBP: "webp", PDF: "pdf", CSV: "csv", XLSX: "xlsx", ZIP: "zip"}
+"""Every type that is known here; nothing else is ever stored, and neither HTML nor SVG is among them.
+
+Archives are only stored where we wrote them ourselves: by its content none is told from another file in disguise.
+"""
 
 _HEAD = 4096
 _XLSX_PARTS = {"[Content_Types].xml", "xl/workbook.xml"}

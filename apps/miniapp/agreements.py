@@ -14,7 +14,7 @@ from apps.miniapp.api import DriverView, OpenView, address_of, body, described
 
 
 class AgreementOutput(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=AgreementKind.values)
+    kind = serializers.ChoiceField(choices=AgreementKind.choices)
     version = serializers.IntegerField()
     title = serializers.CharField()
     changes = serializers.CharField(help_text="what is new in this version, may be empty")
@@ -40,7 +40,7 @@ class ConsentsOutput(serializers.Serializer[Any]):
 
 
 class VersionInput(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=AgreementKind.values)
+    kind = serializers.ChoiceField(choices=AgreementKind.choices)
     version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
 
 

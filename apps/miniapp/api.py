@@ -103,9 +103,13 @@ class DriverThrottle(BaseThrottle):
     refusal: limits.Refusal | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Count a write; False when the minute is full. Who is not signed in is counted elsewhere, by address."""
+        """Count a write that the view knows; False when the minute is full.
+
+        Who is not signed in is counted elsewhere, by address.
+        """
         customer = getattr(request.user, "customer", None)
-        if request.method in SAFE_METHODS or customer is None:
+        method = str(request.method)
+        if method in SAFE_METHODS or customer is None or not hasattr(view, method.lower()):
             return True
         window = limits.Window("driver-writes", str(customer.pk), 60, WRITES_A_MINUTE)
         self.refusal = limits.take([window], at=now())
@@ -410,7 +414,13 @@ _ERRORS = {
     403: ("Not for this account", "customers.blocked", "账号已被停用，请联系运营商。", {}),
     404: ("No such thing, or somebody else's", "not_found", "未找到。", {}),
     409: ("A rule of the business says no", "piles.busy", "该枪正在使用，请换一把枪。", {}),
-    503: ("The payment provider is away", "wallet.channel_busy", "支付渠道暂无响应，请稍后重试。", {}),
+    415: (
+        "A file of a type that is not taken",
+        "files.type_refused",
+        "仅支持：jpg、png、webp。",
+        {"allowed": "jpg"},
+    ),
+    503: ("A provider is away", "wallet.channel_busy", "支付渠道暂无响应，请稍后重试。", {}),
     429: ("Too many requests", "customers.too_many_codes", "请 45 秒后再试。", {"retry_after_s": "45"}),
 }
 

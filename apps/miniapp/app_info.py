@@ -18,7 +18,7 @@ from apps.tenancy.features import tenant_here
 
 
 class WayOutput(serializers.Serializer[Any]):
-    way = serializers.ChoiceField(choices=SignInMethod.values)
+    way = serializers.ChoiceField(choices=SignInMethod.choices)
     app_id = serializers.CharField(help_text="of the mini-program, empty for text messages")
 
 
@@ -30,7 +30,7 @@ class AppOutput(serializers.Serializer[Any]):
     service_hours = serializers.CharField()
     about = serializers.CharField()
     filing_number = serializers.CharField()
-    home = serializers.ChoiceField(choices=HomePage.values)
+    home = serializers.ChoiceField(choices=HomePage.choices)
     elder_mode = serializers.BooleanField(help_text="large texts for whoever has not chosen")
     languages = serializers.ListField(child=serializers.CharField())
     sign_in = WayOutput(many=True)

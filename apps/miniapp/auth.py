@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from apps.customers import agreements, services, sessions
 from apps.customers.errors import SessionOver
 from apps.customers.models import Customer, DriverSession, SignInMethod
+from apps.customers.profile import avatar_address
 from apps.miniapp.api import (
     AddressThrottle,
     DriverView,
@@ -49,7 +50,16 @@ class LoginInput(serializers.Serializer[Any]):
 class CustomerOutput(serializers.Serializer[Any]):
     phone = serializers.CharField()
     nickname = serializers.CharField()
+    language = serializers.CharField(help_text="zh-hans, en, or empty: as the phone has it")
+    elder_mode = serializers.BooleanField(allow_null=True, help_text="null: as the tenant's /app says")
+    avatar = serializers.SerializerMethodField(
+        help_text="path of a small picture, good for two hours, or empty"
+    )
     created_at = serializers.DateTimeField()
+
+    def get_avatar(self, customer: Customer) -> str:
+        """A signed path."""
+        return avatar_address(customer)
 
 
 class TokensOutput(serializers.Serializer[Any]):
@@ -69,7 +79,14 @@ class MeOutput(CustomerOutput):
     consent_needed = serializers.BooleanField(help_text="whether /me/consents has something to ask")
 
 
-CUSTOMER = {"phone": "+8613800000001", "nickname": "", "created_at": "2026-11-20T12:00:00+08:00"}
+CUSTOMER: dict[str, Any] = {
+    "phone": "+8613800000001",
+    "nickname": "",
+    "language": "",
+    "elder_mode": None,
+    "avatar": "",
+    "created_at": "2026-11-20T12:00:00+08:00",
+}
 
 
 TOKENS = {

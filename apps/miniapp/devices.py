@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from apps.accounts import agents
 from apps.customers import sessions
-from apps.customers.errors import SessionOver
+from apps.customers.errors import SessionOver, SessionUnknown
 from apps.customers.models import SignInMethod
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
@@ -34,7 +34,7 @@ class DeviceOutput(serializers.Serializer[Any]):
     number = serializers.CharField()
     is_this = serializers.BooleanField(help_text="whether it is the device that asks")
     name = serializers.CharField(help_text="app and machine in words")
-    method = serializers.ChoiceField(choices=SignInMethod.values)
+    method = serializers.ChoiceField(choices=SignInMethod.choices)
     method_label = serializers.CharField()
     signed_in_at = serializers.DateTimeField()
     last_used_at = serializers.DateTimeField()
@@ -75,13 +75,11 @@ class RefreshView(OpenView):
         One that comes again with another key was stolen: whoever has it, and its owner, have to sign in anew.
         """
         data = body(request, RefreshInput)
-        number, generation = read_refresh_token(data["refresh_token"])
         try:
-            session = sessions.refresh(
-                number=number, generation=generation, request_key=idempotency_key(request)
-            )
-        except SessionOver:
-            raise InvalidToken from None
+            number, generation = read_refresh_token(data["refresh_token"])
+        except InvalidToken:  # without a scheme of its own to sign in by, DRF would make it a 403
+            raise SessionOver from None
+        session = sessions.refresh(number=number, generation=generation, request_key=idempotency_key(request))
         return Response(TokensOutput(tokens_of(session)).data)
 
 
@@ -125,7 +123,11 @@ class SignOutDeviceView(DriverView):
     )
     def post(self, request: Request, number: str) -> Response:
         """Done twice it is still done. Answers with the devices that are left."""
-        sessions.end_device(customer=self.customer, number=uuid.UUID(hex=number))
+        try:
+            wanted = uuid.UUID(hex=number)
+        except ValueError:
+            raise SessionUnknown from None
+        sessions.end_device(customer=self.customer, number=wanted)
         return _devices(self)
 
 

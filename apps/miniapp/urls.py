@@ -7,6 +7,7 @@ from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.miniapp import (
+    account,
     agreements,
     app_info,
     auth,
@@ -29,14 +30,7 @@ class NumberConverter(StringConverter):
     regex = "[0-9A-Za-z_-]{1,32}"
 
 
-class HexConverter(StringConverter):
-    """32 hex digits: the number of a device."""
-
-    regex = "[0-9a-f]{32}"
-
-
 register_converter(NumberConverter, "number")
-register_converter(HexConverter, "hex")
 
 app_name = "miniapp"
 urlpatterns = [
@@ -51,9 +45,14 @@ urlpatterns = [
     path("auth/refresh", devices.RefreshView.as_view(), name="refresh"),
     path("auth/logout", devices.LogoutView.as_view(), name="logout"),
     path("me", auth.MeView.as_view(), name="me"),
+    path("me/profile", account.ProfileView.as_view(), name="profile"),
+    path("me/avatar", account.AvatarView.as_view(), name="avatar"),
+    path("me/avatar/ticket", account.AvatarTicketView.as_view(), name="avatar_ticket"),
+    path("me/data-export", account.ExportView.as_view(), name="data_export"),
+    path("me/deletion", account.DeletionView.as_view(), name="deletion"),
     path("me/consents", agreements.ConsentsView.as_view(), name="consents"),
     path("me/devices", devices.DevicesView.as_view(), name="devices"),
-    path("me/devices/<hex:number>/sign-out", devices.SignOutDeviceView.as_view(), name="device_sign_out"),
+    path("me/devices/<number:number>/sign-out", devices.SignOutDeviceView.as_view(), name="device_sign_out"),
     path("me/phone", phone.PhoneView.as_view(), name="phone"),
     path("me/phone/code", phone.PhoneCodeView.as_view(), name="phone_code"),
     path("stations", stations.StationsView.as_view(), name="stations"),

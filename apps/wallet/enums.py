@@ -64,6 +64,7 @@ class JournalKind(models.TextChoices):
     REFUND_PAID = "refund_paid", _("refund")
     ORDER_REFUND = "order_refund", _("refund of a charge")
     CHANNEL_FEE = "channel_fee", _("payment channel fee")
+    BONUS_FORFEITED = "bonus_forfeited", _("bonus given up")
 
 
 class HoldState(models.TextChoices):

@@ -283,11 +283,15 @@ API: dict[str, tuple[str, str]] = {
     "auth/alipay": (OPEN, "auth/alipay"),
     "auth/bind-phone": (OPEN, "auth/bind-phone"),
     "auth/refresh": (OPEN, "auth/refresh"),
-    "auth/logout": (OWN, "auth/logout"),
     "me": (OWN, "me"),
+    "me/profile": (OWN, "me/profile"),
+    "me/avatar": (OWN, "me/avatar"),
+    "me/avatar/ticket": (OWN, "me/avatar/ticket"),
+    "me/data-export": (OWN, "me/data-export"),
+    "me/deletion": (OWN, "me/deletion"),
     "me/consents": (OWN, "me/consents"),
     "me/devices": (OWN, "me/devices"),
-    "me/devices/<hex:number>/sign-out": (FOREIGN, "me/devices/{0.device}/sign-out"),
+    "me/devices/<number:number>/sign-out": (FOREIGN, "me/devices/{0.device}/sign-out"),
     "me/phone": (OWN, "me/phone"),
     "me/phone/code": (OWN, "me/phone/code"),
     "stations": (OPEN, "stations"),
@@ -321,6 +325,7 @@ API: dict[str, tuple[str, str]] = {
     "schema/": (OPEN, "schema/"),
     "docs/": (OPEN, "docs/"),
     "^.*$": (OPEN, "no-such-path"),
+    "auth/logout": (OWN, "auth/logout"),  # the last one: it ends the session that asks
 }
 """Paths of the driver API → what they are, and the path that asks for beta's thing."""
 
@@ -334,6 +339,8 @@ TASKS = {
     "accounts.purge",
     "accounts.end_late_visits",
     "coupons.expire",
+    "customers.export_data",
+    "customers.purge",
     "files.find_exports",
     "files.purge",
     "files.run_export",

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'agreements',
                 'ordering': ['kind', models.OrderBy(models.F('version'), descending=True, nulls_first=True)],
                 'permissions': [('publish_agreement', 'Can publish agreements')],
-                'constraints': [models.UniqueConstraint(fields=('kind', 'version'), name='agreement_version'), models.UniqueConstraint(condition=models.Q(('version', None)), fields=('kind',), name='agreement_one_draft', violation_error_message='There is a draft of this agreement already.'), models.CheckConstraint(condition=models.Q(models.Q(('published_at', None), ('version', None)), models.Q(('published_at__isnull', False), ('version__isnull', False)), _connector='OR'), name='agreement_published')],
+                'constraints': [models.UniqueConstraint(fields=('kind', 'version'), name='agreement_version'), models.UniqueConstraint(condition=models.Q(('version', None)), fields=('kind',), name='agreement_one_draft'), models.CheckConstraint(condition=models.Q(models.Q(('published_at', None), ('version', None)), models.Q(('published_at__isnull', False), ('version__isnull', False)), _connector='OR'), name='agreement_published')],
             },
         ),
         migrations.CreateModel(

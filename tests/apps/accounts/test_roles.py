@@ -34,6 +34,7 @@ ADMINISTRATORS_ONLY = {
     "notifications.resend_message",
     "notifications.switch_mailaccount",
     "notifications.switch_smsaccount",
+    "customers.test_miniprogram",
 }
 
 

@@ -76,9 +76,11 @@ def test_staff_write_publish_and_begin_anew() -> None:
     assert client.post(f"{page}new-version/", SURE).status_code == 200
     again = Agreement.objects.get(version=None)
     assert client.post(f"{PAGE}{again.pk}/delete/", {"post": "yes"}).status_code == 302
-    assert list(AuditEntry.objects.order_by("id").values_list("action", flat=True)) == [
-        f"customers.agreement_{deed}" for deed in ("added", "changed", "published", "added", "deleted")
-    ]
+    assert list(
+        AuditEntry.objects.filter(action__startswith="customers.")
+        .order_by("id")
+        .values_list("action", flat=True)
+    ) == [f"customers.agreement_{deed}" for deed in ("added", "changed", "published", "added", "deleted")]
 
 
 def test_who_may_write_may_not_publish() -> None:
@@ -125,4 +127,6 @@ def test_the_settings_page() -> None:
     assert "电话只能" in client.post(page, {**form, "service_phone": "call <me>"}).content.decode()
     assert client.post(page, {**form, "service_phone": "400-800-1234"}).status_code == 302
     assert DriverAppSettings.objects.get().service_phone == "400-800-1234"
-    assert AuditEntry.objects.get().changes == {"service_phone": ["", "400-800-1234"]}
+    assert AuditEntry.objects.get(action="customers.driverappsettings_changed").changes == {
+        "service_phone": ["", "400-800-1234"]
+    }

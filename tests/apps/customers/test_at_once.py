@@ -11,10 +11,14 @@ from typing import Any
 from django.db import connection, connections
 
 from apps.common.errors import DomainError
-from apps.customers import sessions, signing
-from apps.customers.errors import SessionOver
+from apps.customers import deletion, sessions, signing
+from apps.customers.errors import AccountKept, SessionOver
 from apps.customers.models import Customer, CustomerIdentity, DriverSession
 from apps.customers.signing import Account
+from apps.orders import services as orders
+from apps.orders.models import Order
+from tests import factories
+from tests.apps.miniapp.test_account import give_bonus
 
 PHONE = "+8613900000001"
 
@@ -72,3 +76,25 @@ def test_one_refresh_token_used_twice_at_once(committed: Any) -> None:
     )
     assert [one.generation for one in found] == [2, 2, 2]
     assert not any(isinstance(one, SessionOver) for one in found)
+
+
+def test_a_charge_does_not_begin_while_its_account_is_deleted(
+    committed: Any, settings: Any, tmp_path: Any
+) -> None:
+    settings.SMS_LOG = tmp_path / "sms.log"
+    for number in range(4):
+        gun = factories.a_connector()
+        customer = factories.a_customer("0", phone=f"+861390000000{number}")
+        give_bonus(customer, "5.00")
+        signing.send_present_code(customer=customer, address=f"10.0.0.{number}")
+        code = settings.SMS_LOG.read_text().split()[-1]
+        gone, order = at_once(
+            partial(deletion.delete_account, customer=customer, code=code, address="10.0.0.1"),
+            partial(
+                orders.start_charge, customer=customer, connector_code=gun.code, request_key=f"k{number}"
+            ),
+        )
+        customer.refresh_from_db()
+        began = isinstance(order, Order)
+        assert (customer.state == "deleted") is not began, (gone, order)
+        assert isinstance(gone, AccountKept) is began

@@ -250,7 +250,6 @@ def test_the_device_that_was_not_used_for_longest_makes_room(app_of: Any) -> Non
 
 def test_writes_of_one_driver_are_limited(app_of: Any) -> None:
     customer = factories.a_customer("0")
-    app, other = app_of(customer), app_of(factories.a_customer("0"))
     with time_machine.travel(datetime(2026, 11, 20, 4, tzinfo=UTC), tick=False):
         app, other = app_of(customer), app_of(factories.a_customer("0"))
         answers = [app.post("me/phone/code", {}).status_code for _ in range(121)]

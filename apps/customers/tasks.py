@@ -1,0 +1,19 @@
+"""Celery entry points of customers."""
+
+from celery import shared_task
+
+
+@shared_task(name="customers.export_data")
+def export_data() -> None:
+    """Write the copies of their data that drivers wait for."""
+    from apps.customers import data_export
+
+    data_export.run_all()
+
+
+@shared_task(name="customers.purge")
+def purge() -> None:
+    """Forget sessions that were over long ago."""
+    from apps.customers import sessions
+
+    sessions.purge()
