@@ -36,6 +36,7 @@ del os.environ["DJANGO_SETTINGS_MODULE"]  # a worker of pytest-xdist would inher
 
 from chargeplat import embedded  # noqa: E402
 from tests.live.system import live_system  # noqa: E402, F401 - one running system for all that drive it
+from tests.miniprogram.pages import built  # noqa: E402, F401 - built once for all that look at them
 
 if TYPE_CHECKING:
     from django.test import Client

@@ -44,6 +44,7 @@ class Watch:
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         page.on("console", self._console)
         page.on("request", lambda request: self._request(request.url, host))
+        page.on("websocket", lambda line: self._request(line.url, host))
         page.on("response", lambda answer: self._answer(answer.status, answer.url))
 
     def _console(self, message: Any) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.miniprogram.conftest import ROOT, SOURCE
+from tests.miniprogram.pages import ROOT, SOURCE
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("miniprogram")]
 LARGEST_FIRST_PAGE = 400_000

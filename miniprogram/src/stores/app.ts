@@ -11,6 +11,11 @@ export const useApp = defineStore('app', () => {
   function start(): void {
     elder.value = Boolean(uni.getStorageSync(ELDER))
     uni.getNetworkType({ success: (found) => (online.value = found.networkType !== 'none') })
+    // #ifdef H5
+    // Browsers that know the kind of network are asked for its changes only, which being offline is none of.
+    window.addEventListener('offline', () => (online.value = false))
+    window.addEventListener('online', () => (online.value = true))
+    // #endif
     uni.onNetworkStatusChange((changed) => (online.value = changed.isConnected))
   }
 

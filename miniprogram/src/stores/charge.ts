@@ -5,12 +5,21 @@ import { get } from '@/api/client'
 import { session } from '@/api/session'
 import type { Progress } from '@/api/types'
 
+const AGAIN_MS = 15_000
 export const ENDED = ['completed', 'failed', 'abnormal']
 
 export const useCharge = defineStore('charge', () => {
   const running = ref<Progress | null>(null)
+  let timer: ReturnType<typeof setTimeout> | undefined
 
+  /** Ask the server; as long as one runs, again in a while, so that the bar says what is. */
   async function find(): Promise<void> {
+    clearTimeout(timer)
+    await ask()
+    if (running.value) timer = setTimeout(find, AGAIN_MS)
+  }
+
+  async function ask(): Promise<void> {
     if (!session.token) {
       running.value = null
       return

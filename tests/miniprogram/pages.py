@@ -1,4 +1,4 @@
-"""The mini-program needs node; without it these tests are skipped, in CI they fail."""
+"""The mini-program's pages for browsers, built once for all tests that look at them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ SOURCE = ROOT / "miniprogram"
 
 @pytest.fixture(scope="session")
 def built() -> Path:
-    """The folder of pages for browsers, built if need be; two runs in one tree wait for each other."""
+    """The folder of pages for browsers, built if need be; two runs in one tree wait for each other.
+
+    It is the folder that a running system of this tree serves under /h5/. Needs node; without it the test is skipped,
+    in CI it fails.
+    """
     if not shutil.which("npm"):
         if os.environ.get("CI"):
             pytest.fail("CI has no node: the mini-program was not built")
