@@ -111,6 +111,11 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
             ],
         ),
         (
+            infrastructure,
+            _("Franchising"),
+            [(_("Franchisees"), "handshake", "franchisees.franchisee")],
+        ),
+        (
             users,
             _("Sales"),
             [

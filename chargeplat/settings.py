@@ -88,6 +88,7 @@ TENANT_APPS = [
     "apps.wallet",
     "apps.coupons",
     "apps.orders",
+    "apps.franchisees",
     "apps.miniapp",
     "apps.reports",
 ]

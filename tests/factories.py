@@ -23,6 +23,8 @@ from apps.customers.models import Agreement, Customer, Enterprise
 from apps.files import kinds
 from apps.files import services as files
 from apps.files.models import ExportJob, StoredFile
+from apps.franchisees import services as franchisees
+from apps.franchisees.models import Franchisee, FranchiseeContract
 from apps.notifications.models import MailAccount, Message, Robot, SmsAccount
 from apps.orders import services as orders
 from apps.orders import settling
@@ -452,3 +454,40 @@ def an_export(**fields: object) -> ExportJob:
     """An export of the list of orders that nobody has written yet."""
     defaults = {"model": "orders.order", "format": "csv", "language": "zh-hans", "actor_kind": "staff"}
     return ExportJob.objects.create(**defaults | {"actor_id": "0", "actor_name": "x"} | fields)
+
+
+def a_franchisee(station: Station | None = None, *, since: int = 1, **fields: str) -> Franchisee:
+    """A franchisee, to whom a station belongs since so many days."""
+    number = next(_numbers)
+    words = {"name": f"加盟商{number}", "company": f"加盟商{number}有限公司", **fields}
+    franchisee = franchisees.create_franchisee(actor=SYSTEM, **words)
+    if station is not None:
+        first = business_day(now()) - timedelta(days=since)
+        franchisees.assign_station(franchisee=franchisee, station=station, starts_on=first, actor=SYSTEM)
+    return franchisee
+
+
+def a_contract(
+    franchisee: Franchisee, *, number: str = "", first: int = -30, last: int = 300
+) -> FranchiseeContract:
+    """A contract that began and ends so many days from today."""
+    today = business_day(now())
+    return franchisees.sign_contract(
+        franchisee=franchisee,
+        number=number or f"HT{next(_numbers)}",
+        starts_on=today + timedelta(days=first),
+        ends_on=today + timedelta(days=last),
+        service_share=Decimal(70),
+        electricity_share=Decimal(100),
+        actor=SYSTEM,
+    )
+
+
+def a_franchisees_account(franchisee: Franchisee, username: str = "") -> User:
+    """Somebody who signs in for a franchisee, with the role that such accounts have."""
+    return franchisees.open_account(
+        franchisee=franchisee,
+        username=username or f"franchisee{next(_numbers)}",
+        password="correct horse",
+        actor=SYSTEM,
+    )

@@ -10,6 +10,7 @@ class Scope(models.TextChoices):
     DEPARTMENT = "department", _("own department and below")
     STATIONS = "stations", _("given stations")
     SELF = "self", _("stations that the person looks after")
+    FRANCHISEE = "franchisee", _("stations of the franchisee")
 
 
 class Provider(models.TextChoices):

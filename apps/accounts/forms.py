@@ -158,6 +158,11 @@ class StaffForm(UserChangeForm):
         super().__init__(*args, **kwargs)
         if "user_permissions" in self.fields:
             self.fields["user_permissions"].hold(self.actor)  # type: ignore[attr-defined]
+        if (
+            "scope" in self.fields
+        ):  # an account of a franchisee is made on the franchisee's page and stays one
+            offered = [choice for choice in Scope.choices if choice[0] != Scope.FRANCHISEE]
+            self.fields["scope"].choices = offered  # type: ignore[attr-defined]
         if "groups" in self.fields:
             groups = self.fields["groups"].queryset  # type: ignore[attr-defined]
             self.fields["groups"].widget.locked = {one.pk for one in rules.beyond(self.actor, groups)}

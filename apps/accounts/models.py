@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts import agents
+from apps.accounts import agents, outsiders
 from apps.accounts.enums import Method, Outcome, Provider, Scope, SecondFactorRule, SessionEnd
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
@@ -113,8 +113,16 @@ class User(AbstractUser):
         """Whether it is the account of a visitor from the platform (apps.accounts.support)."""
         return self.username.startswith(SUPPORT_PREFIX)
 
+    @property
+    def is_outsider(self) -> bool:
+        """Whether it is the account of another company's person, who sees drivers masked and no money of ours."""
+        return self.scope == Scope.FRANCHISEE and not self.is_superuser
+
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Whether the person has a permission; nobody has one of a feature that is not in the tenant's package."""
+        """Whether the person has a permission; nobody has one of a feature that is not in the tenant's package, and
+        people of other companies have those only that can be anything to them (apps.accounts.outsiders)."""
+        if self.is_outsider and not outsiders.may(perm):
+            return False
         return features.allows(perm) and super().has_perm(perm, obj)
 
 

@@ -27,6 +27,7 @@ from apps.common.schema import in_public
 
 _ROLE_WORK = 7_203_379  # any number that no other advisory lock of ours has
 ADMINISTRATOR = "administrator"
+FRANCHISEE = "franchisee"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ ROLES = (
             "coupons.*",
             "wallet.*_bonustier",
             "wallet.apply_walletrefund",
+            "franchisees.*",
+            "!franchisees.open_accounts",
         ),
     ),
     Role(
@@ -163,6 +166,24 @@ ROLES = (
             "wallet.view_walletrefund*",
             "wallet.query_recharge",
             "wallet.apply_walletrefund",
+        ),
+    ),
+    # People of a franchisee see its stations, and drivers masked; apps.accounts.outsiders says how much at most.
+    Role(
+        FRANCHISEE,
+        pgettext_lazy("role", "franchisee"),
+        (
+            "sites.view_station",
+            "piles.view_pile",
+            "piles.view_connector",
+            "piles.view_alarm",
+            "piles.view_pilecommand",
+            "piles.view_commandbatch",
+            "piles.add_pilecommand",
+            "piles.reboot_pile",
+            "orders.view_order",
+            "orders.stop_order",
+            "reports.view_financereport",
         ),
     ),
     Role("readonly", pgettext_lazy("role", "read only"), (*LOOKING, "tenancy.view_*"), on_platform=True),

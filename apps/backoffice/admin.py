@@ -293,6 +293,10 @@ class BackofficeAdmin(ModelAdmin):
 
     # --- Export ---
 
+    def export_for(self, person: Any) -> Sequence[Export]:
+        """Return the columns that this person takes away."""
+        return self.export
+
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         """The export button only where there is something to export."""
         found = super().get_actions_list(request)
@@ -324,8 +328,9 @@ class BackofficeAdmin(ModelAdmin):
             return HttpResponseRedirect(f"../?{request.GET.urlencode()}")
         changed = {"rows": [None, len(rows)], "filter": [None, request.GET.urlencode()[:500]]}
         self.audit(request, "exported", None, changes=changed)
-        titles = [title for title, _source in self.export]
-        cells = ([export_value(row, source) for _title, source in self.export] for row in rows)
+        columns = self.export_for(request.user)
+        titles = [title for title, _source in columns]
+        cells = ([export_value(row, source) for _title, source in columns] for row in rows)
         return csv_file(self.opts.verbose_name_plural, titles, cells)
 
     @action(
@@ -511,6 +516,14 @@ DEEDS = {
     "unbound": gettext_lazy("account unbound"),
     "renewed": gettext_lazy("renewed"),
     "expired": gettext_lazy("term is over"),
+    "contract_signed": gettext_lazy("contract entered"),
+    "contract_ended": gettext_lazy("contract ended earlier"),
+    "station_given": gettext_lazy("station given"),
+    "station_taken": gettext_lazy("station taken back"),
+    "account_opened": gettext_lazy("account opened"),
+    "account_closed": gettext_lazy("account closed"),
+    "account_reopened": gettext_lazy("account opened again"),
+    "resumed": gettext_lazy("resumed"),
 }
 ACTIONS = {
     "accounts.signed_in": gettext_lazy("signed in"),

@@ -67,6 +67,11 @@ def is_limited(user: Any) -> bool:
     return stations_of(user) is not None
 
 
+def is_outsider(user: Any) -> bool:
+    """Return whether a person is of another company: drivers are masked for them, and our money is not shown."""
+    return bool(getattr(user, "is_outsider", False))
+
+
 def sees_station(user: Any, station_id: int | None) -> bool:
     """Return whether a person sees a station, and what belongs to it."""
     stations = stations_of(user)

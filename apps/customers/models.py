@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -72,6 +73,10 @@ class Customer(TimeStamped):
             return gettext("deleted account")
         local = self.phone.removeprefix("+86")
         return f"{local[:3]}****{local[-4:]}"
+
+    def name_for(self, person: Any) -> str:
+        """The name as a member of staff may see it: people of other companies know drivers by masked number only."""
+        return self.masked_phone if getattr(person, "is_outsider", False) else str(self)
 
 
 class IdentityProvider(models.TextChoices):

@@ -205,17 +205,27 @@ def rows_of(model_admin: BackofficeAdmin, query: str, person: Any) -> tuple[Any,
 
 
 def write_rows(
-    model_admin: BackofficeAdmin, rows: Any, file: IO[bytes], form: str, told: Callable[[int], bool]
+    model_admin: BackofficeAdmin,
+    rows: Any,
+    file: IO[bytes],
+    form: str,
+    told: Callable[[int], bool],
+    *,
+    person: Any = None,
 ) -> int | None:
-    """Write rows as a table; return how many, or None where `told` (rows so far) said to stop."""
+    """Write rows as a table, with the columns of a person (None: all).
+
+    Returns how many, or None where `told` (rows so far) said to stop.
+    """
     from apps.files import sheets  # openpyxl is for the worker
 
-    titles = [one for one, _source in model_admin.export]
+    columns = model_admin.export_for(person)
+    titles = [one for one, _source in columns]
     table = sheets.sheet(file, form, title=str(model_admin.opts.verbose_name_plural), titles=titles)
     done = 0
     # Rows that came since they were counted stay out: the sheet has an end.
     for row in itertools.islice(rows.iterator(chunk_size=CHUNK), MAX_ROWS):
-        table.write(export_value(row, source) for _title, source in model_admin.export)
+        table.write(export_value(row, source) for _title, source in columns)
         done += 1
         if done % CHUNK == 0 and not told(done):
             return None
@@ -233,7 +243,12 @@ def _write(job: ExportJob) -> None:
         return
     with tempfile.TemporaryFile() as file:
         done = write_rows(
-            model_admin, rows, cast("Any", file), job.format, lambda count: _advance(job, done=count)
+            model_admin,
+            rows,
+            cast("Any", file),
+            job.format,
+            lambda count: _advance(job, done=count),
+            person=person,
         )
         if done is None:
             return

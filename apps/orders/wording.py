@@ -161,8 +161,12 @@ def abort_words(entries: list[dict[str, str]]) -> list[str]:
     return lines
 
 
-def bill_sentences(order: Order) -> list[str]:
-    """Return the bill of a settled order in sentences, in the reader's language; nothing before it is settled."""
+def bill_sentences(order: Order, *, with_names: bool = True) -> list[str]:
+    """Return the bill of a settled order in sentences, in the reader's language; nothing before it is settled.
+
+    Without names it says neither which company or coupon made it cheaper nor which purse paid: for those to whom the
+    driver is a stranger.
+    """
     if order.settled_at is None:
         return []
     sentences = [
@@ -188,7 +192,8 @@ def bill_sentences(order: Order) -> list[str]:
             "payable": f"{order.total_fee:.2f}",
         }
     )
-    sentences += [words for step in order.explanation if (words := step_words(step))]
+    if with_names:
+        sentences += [words for step in order.explanation if (words := step_words(step))]
     if order.payable != order.total_fee:
         sentences.append(
             gettext("To be paid: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
@@ -198,6 +203,8 @@ def bill_sentences(order: Order) -> list[str]:
                 "payable": f"{order.payable:.2f}",
             }
         )
+    if not with_names:
+        return sentences
     paid = gettext("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
     sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
     if order.debt:

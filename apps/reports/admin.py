@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -20,12 +20,14 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from django.views.decorators.http import require_POST
 
 from apps.backoffice import scope
-from apps.backoffice.admin import EXPORTS_PAGE, ReadOnlyAdmin
+from apps.backoffice.admin import EXPORTS_PAGE, Export, ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import business_day, day_bounds, now
 from apps.files import exports
 from apps.files.enums import ExportFormat
+from apps.franchisees.models import Franchisee
+from apps.franchisees.selectors import franchisee_of, held_through
 from apps.orders.enums import OrderSource, OrderState
 from apps.reports import finance, tasks
 from apps.reports.enums import CustomerKind
@@ -36,9 +38,14 @@ from apps.sites.models import Station
 PAGE_ROWS = 100
 CHART_ROWS = 31
 """A chart of more bars than days of a month says nothing."""
-FINER = {Group.MONTH: Group.DAY, Group.DAY: Group.STATION, Group.STATION: Group.PILE}
+FINER = {
+    Group.MONTH: Group.DAY,
+    Group.DAY: Group.STATION,
+    Group.STATION: Group.PILE,
+    Group.FRANCHISEE: Group.STATION,
+}
 """What a click on a group's name shows of it."""
-PARAMETERS = ("from", "to", "by", "station", "source", "customer", "sort")
+PARAMETERS = ("from", "to", "by", "station", "franchisee", "source", "customer", "sort")
 
 scope.by_station(FinanceReport, "station")
 
@@ -68,33 +75,43 @@ COLUMNS = (
 )
 
 
-def _of(name: str) -> Callable[[Row], Any]:
-    return lambda row: getattr(row.sums, name)
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a group, for an export."""
+
+    name: str
+
+    def __call__(self, row: Row) -> Any:
+        return getattr(row.sums, self.name)
 
 
 EXPORT = [
     (pgettext_lazy("report", "group"), lambda row: row.label),
-    (gettext_lazy("orders"), _of("orders")),
-    (gettext_lazy("energy (kWh)"), _of("energy_kwh")),
-    (gettext_lazy("electricity fee"), _of("electricity_fee")),
-    (gettext_lazy("service fee"), _of("service_fee")),
-    (gettext_lazy("enterprise discount"), _of("enterprise_discount")),
-    (gettext_lazy("coupon discount"), _of("coupon_discount")),
-    (gettext_lazy("discount borne by the platform"), _of("platform_borne")),
-    (gettext_lazy("discount borne by the station"), _of("station_borne")),
-    (gettext_lazy("payable"), _of("payable")),
-    (gettext_lazy("electricity fee refunded"), _of("refunded_electricity")),
-    (gettext_lazy("service fee refunded"), _of("refunded_service")),
-    (pgettext_lazy("report", "due"), _of("due")),
-    (pgettext_lazy("report", "settled from principal"), _of("settled_principal")),
-    (pgettext_lazy("report", "settled from bonus"), _of("settled_bonus")),
-    (pgettext_lazy("report", "settled"), _of("settled")),
-    (gettext_lazy("unpaid"), _of("outstanding")),
-    (pgettext_lazy("report", "channel fee"), _of("channel_fee")),
-    (gettext_lazy("principal after channel fee"), _of("net")),
+    (gettext_lazy("orders"), Figure("orders")),
+    (gettext_lazy("energy (kWh)"), Figure("energy_kwh")),
+    (gettext_lazy("electricity fee"), Figure("electricity_fee")),
+    (gettext_lazy("service fee"), Figure("service_fee")),
+    (gettext_lazy("enterprise discount"), Figure("enterprise_discount")),
+    (gettext_lazy("coupon discount"), Figure("coupon_discount")),
+    (gettext_lazy("discount borne by the platform"), Figure("platform_borne")),
+    (gettext_lazy("discount borne by the station"), Figure("station_borne")),
+    (gettext_lazy("payable"), Figure("payable")),
+    (gettext_lazy("electricity fee refunded"), Figure("refunded_electricity")),
+    (gettext_lazy("service fee refunded"), Figure("refunded_service")),
+    (pgettext_lazy("report", "due"), Figure("due")),
+    (pgettext_lazy("report", "settled from principal"), Figure("settled_principal")),
+    (pgettext_lazy("report", "settled from bonus"), Figure("settled_bonus")),
+    (pgettext_lazy("report", "settled"), Figure("settled")),
+    (gettext_lazy("unpaid"), Figure("outstanding")),
+    (pgettext_lazy("report", "channel fee"), Figure("channel_fee")),
+    (gettext_lazy("principal after channel fee"), Figure("net")),
     (gettext_lazy("time charging (h)"), lambda row: round(row.sums.charging_s / 3600, 1)),
-    (gettext_lazy("utilisation (%)"), _of("utilisation")),
+    (gettext_lazy("utilisation (%)"), Figure("utilisation")),
 ]
+
+
+OURS = frozenset({"settled_principal", "settled_bonus", "outstanding", "channel_fee", "net"})
+"""Figures of drivers' wallets and of what payment costs us: nothing for people of other companies."""
 
 
 class Answer:
@@ -157,6 +174,13 @@ class FinanceReportAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    def export_for(self, person: Any) -> Sequence[Export]:
+        """Without OURS for people of other companies."""
+        own = super().export_for(person)
+        if not scope.is_outsider(person):
+            return own
+        return [one for one in own if not (isinstance(one[1], Figure) and one[1].name in OURS)]
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """What an export walks over."""
         return Asked(self)
@@ -172,6 +196,8 @@ class FinanceReportAdmin(ReadOnlyAdmin):
             question = question_of(request, defaults=True)
         sort, falling = _sort(request)
         page = max(_number(request.GET.get("p")), 0)
+        columns = _columns_for(request.user)
+        held = _held(question)
         found = finance.report(question, sort=sort, falling=falling, offset=page * PAGE_ROWS, limit=PAGE_ROWS)
         context = {
             **self.admin_site.each_context(request),
@@ -180,15 +206,16 @@ class FinanceReportAdmin(ReadOnlyAdmin):
             "question": question,
             "groups": [(group.value, group.label) for group in Group],
             "stations": _stations(request),
+            "franchisees": _franchisees(request),
             "station_chosen": _number(request.GET.get("station")),
             "sources": OrderSource.choices,
             "kinds": CustomerKind.choices,
             "presets": _presets(request, question),
-            "columns": _columns(request, sort, falling),
+            "columns": _titles(request, columns, sort, falling),
             "first_column": _first_column(question.group),
-            "rows": [_shown(row, question, request) for row in found.rows],
-            "total": [_cell(column, found.total) for column in COLUMNS],
-            "total_orders": _orders_link(question, None),
+            "rows": [_shown(row, question, request, columns, held) for row in found.rows],
+            "total": [_cell(column, found.total) for column in columns],
+            "total_orders": _orders_link(question, None, held),
             "report": found,
             "chart": _chart(found),
             "narrowed": question.group in finance.BY_PLACE_ONLY,
@@ -249,8 +276,11 @@ def question_of(request: HttpRequest, *, query: str | None = None, defaults: boo
     seen = scope.stations_of(request.user)
     chosen = {number for text in words.getlist("station") if (number := _number(text)) > 0}
     stations = seen if not chosen else frozenset(chosen if seen is None else chosen & seen)
+    franchisee = franchisee_of(request.user)
+    if franchisee is None:
+        franchisee = _number(words.get("franchisee")) or None
     if defaults:
-        return Question(today.replace(day=1), today, group, stations)
+        return Question(today.replace(day=1), today, group, stations, franchisee=franchisee)
     last = _day(words.get("to")) or today
     first = _day(words.get("from")) or min(today.replace(day=1), last)
     source = words.get("source", "")
@@ -262,6 +292,7 @@ def question_of(request: HttpRequest, *, query: str | None = None, defaults: boo
         stations,
         source if source in OrderSource.values else "",
         kind if kind in CustomerKind.values else "",
+        franchisee,
     )
 
 
@@ -308,6 +339,27 @@ def _stations(request: HttpRequest) -> list[tuple[int, str]]:
     return list(rows.values_list("pk", "name"))
 
 
+def _franchisees(request: HttpRequest) -> list[tuple[int, str]]:
+    """Those that a report can be narrowed to; nothing to choose for who sees none."""
+    if not request.user.has_perm("franchisees.view_franchisee"):  # type: ignore[union-attr]
+        return []
+    return list(scope.narrow(Franchisee.objects.order_by("name"), request.user).values_list("pk", "name"))
+
+
+def _held(question: Question) -> Mapping[int, frozenset[int] | None]:
+    """Which stations each franchisee had all the time, where the report asks for it."""
+    if question.group != Group.FRANCHISEE and question.franchisee is None:
+        return {}
+    return held_through(question.first, question.last)
+
+
+def _columns_for(person: Any) -> Sequence[Column]:
+    """The table's columns; without OURS for people of other companies."""
+    if not scope.is_outsider(person):
+        return COLUMNS
+    return [column for column in COLUMNS if column.name not in OURS]
+
+
 def _presets(request: HttpRequest, question: Question) -> list[dict[str, Any]]:
     today = business_day(now())
     month = today.replace(day=1)
@@ -341,13 +393,16 @@ def _first_column(group: Group) -> str:
         Group.SOURCE: _("source"),
         Group.CUSTOMER: _("kind of customer"),
         Group.HOUR: pgettext("report", "hour"),
+        Group.FRANCHISEE: _("franchisee"),
     }
     return titles[group]
 
 
-def _columns(request: HttpRequest, sort: str, falling: bool) -> list[dict[str, Any]]:
+def _titles(
+    request: HttpRequest, columns: Sequence[Column], sort: str, falling: bool
+) -> list[dict[str, Any]]:
     found = []
-    for column in COLUMNS:
+    for column in columns:
         here = column.name == sort
         found.append(
             {
@@ -370,12 +425,18 @@ def _cell(column: Column, sums: Sums) -> str:
     return f"{value:,.2f}" if column.form in ("yuan", "energy") else f"{value:.1f}"
 
 
-def _shown(row: Row, question: Question, request: HttpRequest) -> dict[str, Any]:
+def _shown(
+    row: Row,
+    question: Question,
+    request: HttpRequest,
+    columns: Sequence[Column],
+    held: Mapping[int, frozenset[int] | None],
+) -> dict[str, Any]:
     return {
         "label": row.label,
         "link": _finer(row, question, request),
-        "orders": _orders_link(question, row) if row.sums.orders else "",
-        "cells": [_cell(column, row.sums) for column in COLUMNS],
+        "orders": _orders_link(question, row, held) if row.sums.orders else "",
+        "cells": [_cell(column, row.sums) for column in columns],
     }
 
 
@@ -395,6 +456,8 @@ def _finer(row: Row, question: Question, request: HttpRequest) -> str:
             changes |= {"from": row.key, "to": row.key}
         case Group.STATION:
             changes["station"] = row.key
+        case Group.FRANCHISEE:
+            changes["franchisee"] = row.key
         case _:
             return ""
     return _link(request, **changes)
@@ -405,14 +468,22 @@ def _in_range(month: date, question: Question) -> tuple[date, date]:
     return max(month, question.first), min(after - timedelta(days=1), question.last)
 
 
-def _orders_link(question: Question, row: Row | None) -> str:
-    """The list of the orders that a group counts; nothing where the list cannot tell them apart."""
+def _orders_link(question: Question, row: Row | None, held: Mapping[int, frozenset[int] | None]) -> str:
+    """The list of the orders that a group counts; nothing where the list cannot tell them apart.
+
+    `held` says which stations each franchisee had on every day of the report.
+    """
     narrowed: tuple[Question, dict[str, Any]] | None = (question, {})
     if row is not None:
         narrowed = _of_row(question, row)
     if narrowed is None:
         return ""
     asked, words = narrowed
+    if asked.franchisee is not None:
+        own = held.get(asked.franchisee)
+        if own is None:
+            return ""
+        asked = replace(asked, stations=own if asked.stations is None else own & frozenset(asked.stations))
     if asked.stations is not None:
         words["station__id__in"] = ",".join(str(pk) for pk in sorted(asked.stations))
     words |= _of_kind(asked.source, asked.customer_kind)
@@ -444,6 +515,8 @@ def _of_row(question: Question, row: Row) -> tuple[Question, dict[str, Any]] | N
             return question, {asked_as[group]: row.label.split()[0] if group == Group.PILE else key}
         case Group.SOURCE:
             return replace(question, source=key), {}
+        case Group.FRANCHISEE:
+            return replace(question, franchisee=key), {}
         case _:
             return replace(question, customer_kind=key), {}
 

@@ -49,3 +49,4 @@ class Group(models.TextChoices):
     SOURCE = "source", pgettext_lazy("group", "by source")
     CUSTOMER = "customer", pgettext_lazy("group", "by kind of customer")
     HOUR = "hour", pgettext_lazy("group", "by hour of the day")
+    FRANCHISEE = "franchisee", pgettext_lazy("group", "by franchisee")

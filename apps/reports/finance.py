@@ -19,6 +19,8 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.errors import DomainError
 from apps.common.money import ZERO
 from apps.common.time import business_day, now
+from apps.franchisees.models import Franchisee
+from apps.franchisees.selectors import months_of_change, owned_by, owner
 from apps.orders.enums import OrderSource
 from apps.piles.models import Connector, Pile
 from apps.reports.enums import CustomerKind, Grain, Group, Period
@@ -39,6 +41,7 @@ _KEY: dict[Group, Any] = {
     Group.SOURCE: F("source"),
     Group.CUSTOMER: F("customer_kind"),
     Group.HOUR: F("hour"),
+    Group.FRANCHISEE: owner(),
 }
 IN_TIME = frozenset({Group.DAY, Group.MONTH, Group.HOUR})
 """Groups that have an order of their own; the others come by what is due."""
@@ -62,7 +65,10 @@ class NotTogether(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. `stations` are those to count, None for all; with none of them the answer is empty."""
+    """What is asked. `stations` are those to count, None for all; with none of them the answer is empty.
+
+    Of a `franchisee` only the days count on which a station was its own.
+    """
 
     first: date
     last: date
@@ -70,6 +76,7 @@ class Question:
     stations: Collection[int] | None = None
     source: str = ""
     customer_kind: str = ""
+    franchisee: int | None = None
 
     def __post_init__(self) -> None:
         """Raises BadRange, NotTogether."""
@@ -276,6 +283,8 @@ def _rows(question: Question, grain: Grain, periods: Q) -> QuerySet[Rollup]:
         rows = rows.filter(source__in=[question.source, ""])
     if question.customer_kind:
         rows = rows.filter(customer_kind__in=[question.customer_kind, ""])
+    if question.franchisee is not None:
+        rows = rows.filter(owned_by(question.franchisee))
     if question.source or question.customer_kind:
         rows = rows.exclude(station=None)  # a fee that nobody's payment bears
     return rows
@@ -289,6 +298,9 @@ def _periods(question: Question) -> Q:
         return days
     summed = RolledPeriod.objects.filter(period=Period.MONTH, day__gte=first, through__lte=last)
     months = dict(summed.values_list("day", "through"))
+    if question.group == Group.FRANCHISEE or question.franchisee is not None:
+        for month in months_of_change(first, last):  # whose a station was is asked day by day
+            months.pop(month, None)
     if not months:
         return days
     covered = Q(period=Period.MONTH, day__in=list(months))
@@ -316,7 +328,10 @@ def _names(group: Group, keys: list[Any]) -> Any:
         return lambda key: str(words.get(key, key or nobody))
     known: dict[Any, str]
     wanted = [key for key in keys if key is not None]
-    if group == Group.STATION:
+    if group == Group.FRANCHISEE:
+        nobody = str(_("stations of our own"))
+        known = dict(Franchisee.objects.filter(pk__in=wanted).values_list("pk", "name"))
+    elif group == Group.STATION:
         known = dict(Station.objects.filter(pk__in=wanted).values_list("pk", "name"))
     elif group == Group.PILE:
         piles = Pile.objects.filter(pk__in=wanted).select_related("station")

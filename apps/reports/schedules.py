@@ -21,6 +21,7 @@ from apps.files import content, exports, kinds
 from apps.files import services as files
 from apps.files.enums import ExportFormat
 from apps.files.models import StoredFile
+from apps.franchisees.selectors import franchisee_of
 from apps.notifications import services as messages
 from apps.notifications.enums import Medium
 from apps.reports import finance
@@ -95,7 +96,7 @@ def send(schedule: ReportSchedule, *, first: date, last: date, at: datetime, aga
     if schedule.station_id is not None:
         own = frozenset({schedule.station_id})
         seen = own if seen is None else own & seen
-    question = Question(first, last, Group(schedule.group), seen)
+    question = Question(first, last, Group(schedule.group), seen, franchisee=franchisee_of(person))
     with translation.override(settings.LANGUAGE_CODE):
         file, total = _build(schedule, question)
         sent = _hand_over(schedule, question, file, total, at, again=again)
@@ -129,7 +130,8 @@ def _build(schedule: ReportSchedule, question: Question) -> tuple[StoredFile, Su
     answer = Answer(question)
     with tempfile.TemporaryFile() as file:
         table = cast("IO[bytes]", file)
-        exports.write_rows(page, answer, table, ExportFormat.XLSX, lambda _count: True)
+        owner = schedule.owner
+        exports.write_rows(page, answer, table, ExportFormat.XLSX, lambda _count: True, person=owner)
         name = f"{schedule.name}-{question.first}-{question.last}.xlsx"
         stored = files.store(kind=FILE, file=table, name=name, owner=SYSTEM, media_type=content.XLSX)
     return stored, answer.rows()[-1].sums

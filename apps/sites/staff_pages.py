@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from apps.accounts.admin import UserAdmin
+from apps.accounts.enums import Scope
 from apps.accounts.forms import StaffForm
 from apps.accounts.models import User
 from apps.backoffice import scope
@@ -81,6 +82,7 @@ class StaffAdmin(UserAdmin):
     def _may_give(self, request: HttpRequest, obj: User | None) -> bool:
         return (
             obj is not None
+            and obj.scope != Scope.FRANCHISEE
             and self.has_change_permission(request, obj)
             and request.user.has_perm("accounts.set_scope")  # type: ignore[union-attr]
             and not scope.is_limited(request.user)

@@ -83,6 +83,9 @@ PILE_TABS = ("live", "commands", "alarms", "firmware", "qr-codes", "orders")
 STATION_TABS = ("pictures", "qr-codes")
 """Pages of a station that show; pictures are changed there by who may change stations."""
 
+FRANCHISEE_TABS = ("contracts", "stations", "accounts")
+"""Pages of a franchisee that show; what is on them is changed there by who may."""
+
 TENANT_MODELS: dict[str, set[str]] = {
     "accounts/department": set(),
     **SIGNING_IN,
@@ -101,6 +104,9 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/miniprogram": {"<path:object_id>/test/"},
     "customers/vehicle": set(),
     "files/exportjob": set(),
+    "franchisees/franchisee": {
+        *(f"<path:object_id>/{page}/" for page in (*FRANCHISEE_TABS, "end", "resume")),
+    },
     "notifications/mailaccount": {f"<path:object_id>/{page}/" for page in ("test", "switch")},
     "notifications/message": {"<path:object_id>/again/"},
     "notifications/robot": {"<path:object_id>/test/"},
@@ -750,9 +756,26 @@ def test_a_socket_opens_for_its_own_tenant_only(committed: Tenant, other_tenant:
     assert close_code(BETA, path, token) is None
 
 
-def test_a_gun_wall_opens_for_its_own_tenants_staff_only(committed: Tenant, other_tenant: Tenant) -> None:
+def opened(host: str, session: str, station_id: int) -> int | str:
+    """Open a station's gun wall with a session of the back office: how it was closed, or its first picture."""
     from chargeplat.asgi import application
 
+    async def go() -> int | str:
+        cookie = f"{settings.SESSION_COOKIE_NAME}={session}"
+        headers = [(b"host", host.encode()), (b"origin", f"http://{host}".encode())]
+        path = f"/ws/admin/guns/{station_id}/"
+        socket = WebsocketCommunicator(application, path, [*headers, (b"cookie", cookie.encode())])
+        try:
+            assert await socket.connect(timeout=10) == (True, None)
+            message = await socket.receive_output(timeout=10)
+            return message["code"] if message["type"] == "websocket.close" else message["text"]
+        finally:
+            await socket.disconnect(timeout=10)
+
+    return asyncio.run(go())
+
+
+def test_a_gun_wall_opens_for_its_own_tenants_staff_only(committed: Tenant, other_tenant: Tenant) -> None:
     homes = {}
     for schema, host in (("t_alpha", ALPHA), ("t_beta", BETA)):
         with schema_context(schema):
@@ -761,21 +784,6 @@ def test_a_gun_wall_opens_for_its_own_tenants_staff_only(committed: Tenant, othe
     with schema_context("t_beta"):
         station = factories.a_station(name=SECRET)
         gun = factories.a_pile(station=station).connectors.get()
-
-    def opened(host: str, session: str, station_id: int) -> int | str:
-        async def go() -> int | str:
-            cookie = f"{settings.SESSION_COOKIE_NAME}={session}"
-            headers = [(b"host", host.encode()), (b"origin", f"http://{host}".encode())]
-            path = f"/ws/admin/guns/{station_id}/"
-            socket = WebsocketCommunicator(application, path, [*headers, (b"cookie", cookie.encode())])
-            try:
-                assert await socket.connect(timeout=10) == (True, None)
-                message = await socket.receive_output(timeout=10)
-                return message["code"] if message["type"] == "websocket.close" else message["text"]
-            finally:
-                await socket.disconnect(timeout=10)
-
-        return asyncio.run(go())
 
     assert opened(ALPHA, homes[ALPHA], station.pk) == 4404
     assert opened(ALPHA, homes[BETA], station.pk) == 4401

@@ -132,8 +132,11 @@ class UserAdmin(ByActor, BackofficeAdmin, DjangoUserAdmin):
             fields += ["is_superuser", "user_permissions"]
         if not self.allowed(request, "assign_roles"):
             fields.append("groups")
-        if not self.allowed(request, "set_scope") or not _sees_all(request):
+        is_bound = isinstance(obj, User) and obj.scope == Scope.FRANCHISEE
+        if is_bound or not self.allowed(request, "set_scope") or not _sees_all(request):
             fields += ["scope", "department"]
+        if is_bound:
+            fields += ["is_superuser", "user_permissions"]
         return fields
 
     # --- Signing in ---

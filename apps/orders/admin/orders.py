@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -24,10 +25,11 @@ from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
 
 from apps.backoffice import shown
-from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.admin import Export, ReadOnlyAdmin
 from apps.backoffice.paging import CappedPaginator
 from apps.backoffice.people import staff_actor
 from apps.backoffice.saved_filters import SavedFilters
+from apps.backoffice.scope import is_outsider
 from apps.backoffice.sites import tenant_site
 from apps.common.time import SHANGHAI
 from apps.customers.admin import by_phone
@@ -52,6 +54,8 @@ from apps.pricing.bar import bar
 from apps.wallet.models import Debt, Hold, JournalEntry
 
 STOPPABLE = frozenset({OrderState.STARTING, OrderState.CHARGING})
+PURSES = frozenset({"paid_principal", "paid_bonus", "debt"})
+"""Columns that tell of a driver's wallet."""
 _DIGITS = re.compile(r"\d+")
 _ORDER_NO = re.compile(r"[A-Za-z]\d{12,}")
 
@@ -137,6 +141,18 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
         (_("audit verdict"), "get_verdict_display"),
     ]
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Drivers masked for people of other companies."""
+        columns = super().get_list_display(request)
+        if is_outsider(request.user):
+            columns = ["masked_shown" if column == "customer_shown" else column for column in columns]
+        return columns
+
+    def export_for(self, person: Any) -> Sequence[Export]:
+        """Without what of a driver's wallet paid, for people of other companies."""
+        own = super().export_for(person)
+        return [one for one in own if one[1] not in PURSES] if is_outsider(person) else own
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
@@ -146,7 +162,10 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
             return queryset, False
         if _ORDER_NO.fullmatch(term):
             return queryset.filter(order_no=term.upper()), False
+        masked = is_outsider(request.user)  # whoever sees drivers masked cannot try out who they are
         if not _DIGITS.fullmatch(term):
+            if masked:
+                return queryset.none(), False
             named = Customer.objects.filter(nickname__icontains=term)
             return queryset.filter(customer__in=named.values("pk")), False
         match len(term):
@@ -157,7 +176,7 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
             case 14:
                 wanted = Q(connector__pile__pile_code=term)
             case _:
-                wanted = Q(customer__phone=by_phone(term))
+                wanted = Q(pk__in=()) if masked else Q(customer__phone=by_phone(term))
         return queryset.filter(wanted), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
@@ -178,6 +197,7 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
             "coupon",
         ).get(pk=obj.pk)
         tariff = order.frozen_retail_tariff()
+        outsider = is_outsider(request.user)
         entries = list(
             JournalEntry.objects.filter(
                 reference__in=[order.order_no, *order.refunds.values_list("refund_no", flat=True)]
@@ -187,18 +207,24 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
         )
         return {
             "order": order,
+            "outsider": outsider,
             "progress": progress(order=order),
             "running": order.state in STOPPABLE | {OrderState.STOPPING},
             "state_label": shown.state(order, ORDER_TONES),
             "verdict_label": shown.state(order, VERDICT_TONES, "verdict"),
             "failure": failure_words(order.fail_reason) if order.fail_reason else "",
             "length": order.ended_at - order.started_at if order.started_at and order.ended_at else None,
-            "events": [event_row(event) for event in order.events.all()],
+            "events": [
+                event_row(event, driver=order.customer.masked_phone if outsider else "")
+                for event in order.events.all()
+            ],
             "abort_words": abort_words(order.abort_words),
             "curve": curve_panel(order),
-            "sentences": bill_sentences(order),
+            "sentences": bill_sentences(order, with_names=not outsider),
             "bearers": [
-                f"{step['name']}: {words}" for step in order.explanation if (words := bearer_words(step))
+                words if outsider else f"{step['name']}: {words}"
+                for step in order.explanation
+                if (words := bearer_words(step))
             ],
             "lines": [line_row(line) for line in order.lines.all()],
             "pile_total": sum((line.pile_amount for line in order.lines.all() if line.pile_amount), start=0),
@@ -271,6 +297,11 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
     def customer_shown(self, obj: Order) -> str:
         """Nickname or masked number."""
         return str(obj.customer)
+
+    @display(description=_("customer"))
+    def masked_shown(self, obj: Order) -> str:
+        """The masked number."""
+        return obj.customer.masked_phone
 
     @display(description=_("source"), ordering="source")
     def source_shown(self, obj: Order) -> str:

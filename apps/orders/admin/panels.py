@@ -11,11 +11,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from apps.backoffice import pages, scope, shown
+from apps.backoffice import pages, scope
 from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders.admin.orders import STOPPABLE
-from apps.orders.admin.rows import ORDER_TONES
+from apps.orders.admin.rows import newest_lines
 from apps.orders.models import Order
 from apps.piles.gunwall.cards import Card, Link, add_links
 from apps.piles.models import Connector
@@ -23,22 +23,21 @@ from apps.piles.models import Connector
 STOP = "orders.stop_order"
 
 
-def newest(orders: QuerySet[Order]) -> list[dict[str, Any]]:
-    """Return the newest orders as lines of a panel."""
-    rows = orders.select_related("station", "customer", "connector").order_by("-id")[:10]
-    return [{"order": order, "label": shown.state(order, ORDER_TONES)} for order in rows]
+def newest(orders: QuerySet[Order], person: Any) -> list[dict[str, Any]]:
+    """Return the newest orders as lines of a panel, as a person may see them."""
+    return newest_lines(orders, person, most=10)
 
 
 def gun_panel(request: HttpRequest, gun: Connector) -> dict[str, Any]:
     """Return the newest orders of a gun."""
-    return {"rows": newest(scope.narrow(Order.objects.filter(connector=gun), request.user))}
+    return {"rows": newest(scope.narrow(Order.objects.filter(connector=gun), request.user), request.user)}
 
 
 def customer_panel(request: HttpRequest, customer: Customer) -> dict[str, Any]:
     """Return the newest orders of a customer, and those of the last 30 days as a number."""
     orders = scope.narrow(Order.objects.filter(customer=customer), request.user)
     return {
-        "rows": newest(orders),
+        "rows": newest(orders, request.user),
         "recent": orders.filter(created_at__gte=now() - timedelta(days=30)).count(),
     }
 

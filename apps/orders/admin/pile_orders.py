@@ -7,9 +7,9 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from apps.backoffice import pages, scope, shown
+from apps.backoffice import pages, scope
 from apps.backoffice.object_pages import ObjectPage
-from apps.orders.admin.rows import ORDER_TONES
+from apps.orders.admin.rows import newest_lines
 from apps.orders.models import Order
 from apps.piles.models import Pile
 
@@ -28,10 +28,9 @@ class PileOrdersPage(ObjectPage):
         """The newest ones; the list has them all."""
         guns = list(self.object.connectors.values_list("pk", flat=True))
         orders = scope.narrow(Order.objects.filter(connector_id__in=guns), self.request.user)
-        rows = orders.select_related("station", "connector", "customer").order_by("-id")[:ROWS]
         everything = f"{reverse('admin:orders_order_changelist')}?q={self.object.pile_code}"
         return super().get_context_data(
-            data={"rows": [{"order": row, "label": shown.state(row, ORDER_TONES)} for row in rows]},
+            data={"rows": newest_lines(orders, self.request.user, most=ROWS)},
             everything=everything,
             **kwargs,
         )

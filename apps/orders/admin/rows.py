@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from apps.backoffice import shown
@@ -63,20 +64,34 @@ def curve_panel(order: Order) -> dict[str, Any] | None:
     }
 
 
-def event_row(event: OrderEvent) -> dict[str, Any]:
-    """Return an event as a line of the timeline."""
+def event_row(event: OrderEvent, *, driver: str = "") -> dict[str, Any]:
+    """Return an event as a line of the timeline; what the driver did under the name `driver`, where one is given."""
+    actor = driver if driver and event.actor_kind == "customer" else event.actor_name
     moved = event.from_state != event.to_state
     reason = event.data.get("reason", "")
     return {
         "at": event.at,
         "words": event_words(event.kind),
-        "actor": event.actor_name if event.actor_kind not in ("system", "") else "",
+        "actor": actor if event.actor_kind not in ("system", "") else "",
         "to": event.get_to_state_display() if moved else "",  # type: ignore[attr-defined]
         "tone": ORDER_TONES[OrderState(event.to_state)],
         "reason": failure_words(reason)
         if event.kind == "start_failed" and reason
         else decision_words(event.data),
     }
+
+
+def newest_lines(orders: QuerySet[Order], person: Any, *, most: int) -> list[dict[str, Any]]:
+    """Return the newest orders as lines of a table, drivers named as the person may see them."""
+    rows = orders.select_related("station", "customer", "connector").order_by("-id")[:most]
+    return [
+        {
+            "order": order,
+            "customer": order.customer.name_for(person),
+            "label": shown.state(order, ORDER_TONES),
+        }
+        for order in rows
+    ]
 
 
 def line_row(line: BillLine) -> dict[str, Any]:

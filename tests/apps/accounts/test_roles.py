@@ -24,6 +24,7 @@ from tests.staff import a_user, boss, signed_in
 
 APPS = Path(__file__).parents[3] / "apps"
 ADMINISTRATORS_ONLY = {
+    "franchisees.open_accounts",
     "accounts.assign_roles",
     "accounts.reset_sign_in",
     "accounts.set_scope",
@@ -62,6 +63,7 @@ def test_a_new_tenant_has_the_roles_in_chinese(tenant: Any) -> None:
         "maintenance": "运维",
         "finance": "财务",
         "support": "客服",
+        "franchisee": "加盟商",
         "readonly": "只读",
     }
     assert held("administrator") == {name_of(one) for one in grantable()}

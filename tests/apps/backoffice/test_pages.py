@@ -77,6 +77,7 @@ def business(tenant: Any) -> Any:
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
     factories.a_price_task(order.station)
     factories.a_holiday()
+    factories.a_franchisee(order.station)
     return order
 
 

@@ -50,6 +50,7 @@ COUNTS = {
     "customers.miniprogram": 5,
     "customers.vehicle": 5,
     "files.exportjob": 4,
+    "franchisees.franchisee": 5,
     "notifications.mailaccount": 5,
     "notifications.message": 3,
     "notifications.robot": 5,
@@ -78,7 +79,7 @@ COUNTS = {
     "pricing.pricetask": 7,
     "pricing.pricetemplate": 6,
     "pricing.retailprice": 6,
-    "reports.financereport": 7,
+    "reports.financereport": 8,
     "reports.reportschedule": 5,
     "sites.station": 9,
     "wallet.account": 4,
@@ -147,6 +148,7 @@ def a_business(tenant: Any, number: int) -> None:
     factories.messaging(f"messages {number}", order.station)
     factories.a_report_schedule(f"report {number}")
     factories.a_channel_difference()
+    factories.a_franchisees_account(factories.a_franchisee(order.station))
 
 
 def counts(client: Any) -> dict[str, int]:

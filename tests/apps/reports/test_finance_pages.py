@@ -52,6 +52,7 @@ def opened(client: Any, query: str = "") -> dict[str, Any]:
 
 def test_each_group_leads_to_its_orders(charged: list[Order]) -> None:
     client = boss()
+    factories.a_franchisee(charged[0].station, since=90)
     for by in ("day", "month", "station", "pile", "gun", "source", "customer", "hour"):
         context = opened(client, f"by={by}")
         assert sum(int(row["cells"][0]) for row in context["rows"]) == 3
@@ -120,6 +121,53 @@ def test_nobody_sees_other_stations_figures(charged: list[Order]) -> None:
     assert other.name not in client.get(f"{PAGE}export/?by=station").content.decode()
 
 
+def test_figures_of_each_franchisee(charged: list[Order]) -> None:
+    """A group for each, one for the rest; the way down to its stations and its orders."""
+    first, second = factories.a_franchisee(charged[0].station, since=90), factories.a_franchisee()
+    client = boss()
+    context = opened(client, "by=franchisee")
+    assert [(row["label"], row["cells"][0]) for row in context["rows"]] == [
+        ("自营站点", "2"),
+        (str(first), "1"),
+    ]
+    assert context["total"][:2] == ["3", "35.00"]
+    own, of_first = context["rows"]
+    assert own["orders"] == ""
+    assert list(client.get(of_first["orders"]).context_data["cl"].result_list) == [charged[0]]
+    finer = opened(client, of_first["link"].removeprefix("?"))
+    assert [row["label"] for row in finer["rows"]] == [charged[0].station.name]
+    assert finer["total"][0] == "1"
+    assert opened(client, f"by=gun&franchisee={second.pk}")["total"][0] == "0"
+    assert [name for _pk, name in context["franchisees"]] == [str(first), str(second)]
+    csv = client.get(f"{PAGE}export/?by=franchisee&franchisee={first.pk}").content.decode()
+    assert str(first) in csv
+    assert str(second) not in csv
+    # Whose a station was for a part of the time only has no list of orders.
+    third = factories.a_franchisee(charged[1].station, since=0)
+    rows = {row["label"]: row for row in opened(client, "by=franchisee&from=2026-01-01")["rows"]}
+    assert (rows[str(third)]["orders"], rows[str(third)]["cells"][0]) == ("", "1")
+
+
+def test_a_franchisees_account_reads_its_own_days_without_our_costs(charged: list[Order]) -> None:
+    mine = charged[0].station
+    client = signed_in(factories.a_franchisees_account(factories.a_franchisee(mine, since=0)))
+    ours = opened(boss())
+    for words in ("", "by=station", "by=franchisee", "by=gun", f"station={charged[1].station_id}&by=day"):
+        context = opened(client, words)
+        assert context["total"][0] == ("0" if "station=" in words else "1"), words
+        assert context["franchisees"] == []
+        titles = [str(column["title"]) for column in context["columns"]]
+        assert len(context["total"]) == len(titles) == len(ours["columns"]) - 1
+        assert "渠道手续费" not in titles
+    other = factories.a_franchisee()
+    assert opened(client, f"franchisee={other.pk}")["total"][0] == "1"
+    # From before the station was its own nothing is told.
+    yesterday = business_day(now()) - timedelta(days=1)
+    Rollup.objects.update(day=yesterday, rolled_day=yesterday)
+    assert opened(client, f"from={yesterday}")["total"][0] == "0"
+    assert opened(boss(), f"from={yesterday}")["total"][0] == "3"
+
+
 def test_only_who_may(charged: list[Order]) -> None:
     assert signed_in(a_user("orders.view_order")).get(PAGE).status_code == 403
     reader = signed_in(a_user(VIEW))
@@ -177,7 +225,7 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(tenant: Any) -> None:
                 assert len(opened(client, f"by={by}")["rows"]) == (1 if by == "day" else 2 * number - 1)
             counts.append((by, len(found)))
     assert counts[:4] == counts[4:]
-    assert dict(counts) == {"day": 10, "station": 12, "pile": 13, "gun": 13}
+    assert dict(counts) == {"day": 11, "station": 13, "pile": 14, "gun": 14}
 
 
 # --- Commands ---

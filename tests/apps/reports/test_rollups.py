@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from apps.common.ids import Actor
 from apps.common.schema import run_in_schema
 from apps.common.time import SHANGHAI, business_day
+from apps.franchisees import services as franchisees
 from apps.orders import refunds
 from apps.orders.ledger_check import differences as books_differ
 from apps.orders.models import Order, ParallelLeg
@@ -23,7 +24,7 @@ from apps.piles.models import Pile
 from apps.reports import finance, rollups
 from apps.reports.enums import CustomerKind, Period
 from apps.reports.finance import Group, Question, Sums
-from apps.reports.models import RolledPeriod, Rollup
+from apps.reports.models import FIGURES, RolledPeriod, Rollup
 from apps.wallet import ledger
 from apps.wallet.enums import AccountKind, JournalKind
 from tests import factories
@@ -317,3 +318,39 @@ def test_several_may_roll_the_same_day_at_once_while_charges_are_settled(committ
     rollups.roll(first=day, last=last)
     assert rollups.differences(first=day, last=last) == []
     assert finance.report(Question(day, last)).total.orders == 4
+
+
+def test_franchisees_sums_are_the_same_by_months_and_by_days(clock: Callable[[datetime], None]) -> None:
+    """A station that changes hands in the midst of a month, one that does at its end, and one of our own."""
+    first, second = factories.a_franchisee(), factories.a_franchisee()
+    stations = [factories.a_station() for _ in range(3)]
+    guns = [factories.a_connector(station=station) for station in stations]
+    ends = [(stations[0], date(2026, 4, 9)), (stations[1], date(2026, 4, 30))]
+    for station, last in ends:
+        words = {"station": station, "actor": WANG}
+        franchisees.assign_station(franchisee=first, starts_on=date(2026, 1, 1), ends_on=last, **words)
+        franchisees.assign_station(franchisee=second, starts_on=last + timedelta(days=1), **words)
+    for day in (date(2026, 3, 20), date(2026, 4, 9), date(2026, 4, 10), date(2026, 5, 2)):
+        clock(datetime(day.year, day.month, day.day, 12, tzinfo=SHANGHAI))
+        for number, gun in enumerate(guns, 1):
+            factories.put_online(gun.pile)
+            settled(energy=f"{number}0.0000", connector=gun)
+        book_fee("0.03")
+    clock(datetime(2026, 6, 20, 12, tzinfo=SHANGHAI))
+    rollups.roll(first=date(2026, 3, 1), last=date(2026, 6, 20))
+    assert RolledPeriod.objects.filter(period=Period.MONTH).count() >= 3
+    question = Question(date(2026, 3, 1), date(2026, 6, 20), Group.FRANCHISEE)
+    found = finance.report(question)
+    kwh = {row.key: row.sums.energy_kwh for row in found.rows}
+    assert kwh == {first.pk: yuan("80"), second.pk: yuan("40"), None: yuan("120")}
+    everything = finance.report(Question(question.first, question.last, Group.DAY)).total
+    assert found.total == everything
+    for name in FIGURES:
+        assert sum(getattr(row.sums, name) for row in found.rows) == getattr(everything, name), name
+    for row in found.rows[:]:
+        if row.key is not None:
+            for group in Group:
+                asked = Question(question.first, question.last, group, franchisee=row.key)
+                narrowed = finance.report(asked)
+                assert narrowed.total == row.sums, group
+                assert sum(one.sums.energy_kwh for one in narrowed.rows) == row.sums.energy_kwh, group

@@ -17,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
 
 from apps.accounts.models import User
+from apps.backoffice import scope
 from apps.backoffice.models import Approval
 from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import SHANGHAI, business_day, now
@@ -77,6 +78,10 @@ def test_the_demo_is_made_once_and_its_books_are_right(
     opened_at = Tenant.objects.get(code="second").created_at
     with schema_context("t_second"):
         assert User.objects.get(username="admin").check_password("a demo password")
+        person = User.objects.get(username="franchisee")
+        assert person.check_password("a demo password")
+        assert person.is_outsider
+        assert len(scope.stations_of(person) or ()) == 1 < Station.objects.count()
         states = dict(Order.objects.values_list("state").annotate(Count("id")).order_by())
         assert states == {
             OrderState.COMPLETED: first["orders"] - 2,
