@@ -48,6 +48,7 @@ NAMES = {
     *(
         "admin",
         "reviewer",
+        "franchisee",
         "chargeplat",
         "demo",
         "second",
