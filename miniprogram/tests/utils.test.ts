@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { address, newKey, problem } from '@/api/client'
-import { distance, energy, maskedPhone, minutesBetween, moment, money, price } from '@/utils/format'
+import { contrast, readable, soft } from '@/utils/colour'
+import { distance, energy, maskedPhone, minutesBetween, moment, money, price, total } from '@/utils/format'
 import { parseGun } from '@/utils/gun'
 
 describe('the number of a gun', () => {
@@ -25,6 +26,11 @@ describe('figures', () => {
     expect(money('1234567890123456.78')).toBe('1234567890123456.78')
     expect(money('-0.05')).toBe('-0.05')
     expect(money(null)).toBe('–')
+  })
+  it('adds amounts in whole fen', () => {
+    expect(total(['0.1', '0.2', '12.05'])).toBe('12.35')
+    expect(total([])).toBe('0.00')
+    expect(total(['90071992547409.93', '0.01'])).toBe('90071992547409.94')
   })
   it('shows a price with all that counts', () => {
     expect(price('1.20000')).toBe('1.20')
@@ -64,5 +70,18 @@ describe('a call', () => {
     const keys = new Set(Array.from({ length: 200 }, newKey))
     expect(keys.size).toBe(200)
     expect([...keys].every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true)
+  })
+})
+
+describe("the operator's colour", () => {
+  it.each(['#0e9f6e', '#ffffff', '#ffd400', '#1d4ed8', '#000000', 'red'])('can be read: %s', (colour) => {
+    const brand = readable(colour)
+    expect(brand).toMatch(/^#[0-9a-f]{6}$/)
+    expect(contrast(brand, '#ffffff')).toBeGreaterThanOrEqual(4.5)
+    expect(contrast(brand, soft(brand))).toBeGreaterThanOrEqual(4.5)
+  })
+  it('stays as it is where it is dark enough', () => {
+    expect(readable('#1d4ed8')).toBe('#1d4ed8')
+    expect(readable('#0a7d50')).toBe(readable(readable('#0a7d50')))
   })
 })

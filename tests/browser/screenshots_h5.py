@@ -30,6 +30,10 @@ PAGES = {
     "statement": "pkg-wallet/statement",
     "coupons": "pkg-promo/coupons",
     "settings": "pkg-user/settings",
+    "devices": "pkg-user/devices",
+    "account": "pkg-user/account",
+    "consent": "pkg-user/consent",
+    "about": "pkg-user/about",
 }
 """Name of the picture → page; those that need the number of something are below."""
 

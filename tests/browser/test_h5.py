@@ -7,6 +7,7 @@ or critical finding of axe that is not the framework's own.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,8 @@ def test_without_network_and_with_large_type(browser: Browser, base: str, app: A
     with phone(browser, base, a_station(app)) as shown:
         shown.open("pages/me/index")
         shown.shown("[role=link]", "设置").click()
+        shown.wait("大字模式")
+        shown.page.wait_for_load_state("networkidle")
         shown.page.context.set_offline(True)
         shown.wait("当前没有网络")
         shown.page.context.set_offline(False)
@@ -191,3 +194,69 @@ def test_without_network_and_with_large_type(browser: Browser, base: str, app: A
         shown.open("pages/charge/scan")
         shown.wait("No camera? Type the gun's number")
         shown.looks_right()
+
+
+def publish(office: Office, title: str, changes: str = "") -> None:
+    """Write terms of use in the back office, and publish them."""
+    pages = "/admin/customers/agreement"
+    office.send(
+        f"{pages}/add/", kind="terms", title=title, changes=changes, body="<h2>一</h2><p>充电先插枪。</p>"
+    )
+    found = re.search(rf"{pages}/(\d+)/change/", office.page(f"{pages}/?q={title}"))
+    assert found, f"{title} is not in the list"
+    office.send(f"{pages}/{found[1]}/publish/", _form_submitted="on", reason="端到端测试")
+
+
+def test_the_account_of_a_driver(browser: Browser, base: str, app: App) -> None:
+    office = Office(app.site)
+    publish(office, "用户协议甲")
+    with phone(browser, base, a_station(app)) as shown:
+        shown.open("pages/login/index")
+        shown.shown("[role=link]", "用户协议甲").click()
+        shown.wait("充电先插枪")
+        shown.looks_right()
+        shown.open("pages/index/index")
+        sign_in(shown, app)
+        assert [one["is_needed"] for one in app.get("me/consents")["items"]] == [False]
+        told = app.get("app")
+        shown.shown("[role=link]", "关于我们").click()
+        shown.wait(told["name"])
+        shown.looks_right()
+        publish(office, "用户协议乙", "充电后请挪车")
+        shown.open("pages/me/index")
+        shown.page.reload()
+        shown.wait("协议有更新")
+        shown.looks_right()
+        shown.shown("[role=link]", "协议有更新").click()
+        shown.wait("充电后请挪车")
+        shown.looks_right()
+        shown.press("已阅读并同意")
+        shown.shown("[role=link]", "关于我们").wait_for()
+        assert [one["is_needed"] for one in app.get("me/consents")["items"]] == [False]
+        shown.open("pkg-user/devices")
+        shown.wait("当前设备")
+        shown.looks_right()
+        shown.open("pkg-user/account")
+        shown.field("昵称").fill("小电")
+        shown.press("保存")
+        shown.wait("已保存")
+        assert app.get("me")["nickname"] == "小电"
+        shown.shown("[role=button]", "注销账号").click()
+        shown.wait("永久删除")
+        shown.looks_right()
+
+        # A token that is no good any more is renewed, and nobody notices.
+        shown.page.evaluate("localStorage.setItem('chargeplat.token', 'old')")
+        shown.open("pages/me/index")
+        shown.page.reload()
+        shown.wait("小电")
+        assert shown.page.evaluate("localStorage.getItem('chargeplat.token')") != "old"
+        assert all("401" in fault for fault in shown.watch.faults)
+        shown.watch.faults.clear()
+        shown.open("pkg-user/settings")
+        shown.press("退出登录")
+        shown.page.wait_for_url("**/h5/#/")
+        shown.tab("我的")
+        shown.shown("[role=button]", "登录").wait_for()
+        assert shown.page.evaluate("localStorage.getItem('chargeplat.refresh')") is None
+        assert not shown.watch.faults

@@ -7,7 +7,7 @@
 import type { paths } from './schema'
 import { API_BASE } from './base'
 import { language } from '@/utils/language'
-import { session } from './session'
+import { session, type Pair } from './session'
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
 type Op<P extends keyof paths, M extends Method> = M extends keyof paths[P] ? paths[P][M] : never
@@ -86,11 +86,34 @@ async function call<P extends keyof paths, M extends Method>(
   method: M,
   options: Options<P, M>,
 ): Promise<Output<P, M>> {
-  const answer = await send(String(path), method, options)
+  const asked = session.token
+  let answer = await send(String(path), method, options)
+  if (answer.statusCode === 401 && asked && (await renewed(asked))) answer = await send(String(path), method, options)
   if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.data as Output<P, M>
   const refused = problem(answer.statusCode, answer.data)
   if (refused.status === 401) session.end()
   throw refused
+}
+
+let renewing: Promise<boolean> | null = null
+
+/**
+ * Another token for the one that was refused. Many calls may be refused at once: the refresh token works once, so that
+ * they share one renewal. Without an answer nobody is signed out: the next call tries again.
+ */
+async function renewed(refused: string): Promise<boolean> {
+  if (session.token && session.token !== refused) return true
+  if (!session.refresh) return false
+  renewing ??= renew().finally(() => (renewing = null))
+  return renewing
+}
+
+async function renew(): Promise<boolean> {
+  const body = { refresh_token: session.refresh }
+  const answer = await send('/api/v1/auth/refresh', 'post', { body, key: newKey() })
+  if (answer.statusCode === 200) session.begin(answer.data as Pair)
+  else if (answer.statusCode >= 500 || answer.statusCode === 429) throw problem(answer.statusCode, answer.data)
+  return answer.statusCode === 200
 }
 
 interface Plain {

@@ -1,29 +1,64 @@
-/** What holds for the whole app: the network, large type, where the driver is. */
+/** What holds for the whole app: whose it is and how it looks, the network, large type. */
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { computed, ref } from 'vue'
+import { get } from '@/api/client'
+import type { AppInfo } from '@/api/types'
+import { readable, soft } from '@/utils/colour'
 
 const ELDER = 'chargeplat.elder'
+const INFO = 'chargeplat.app'
+const COLOUR = '#0a7d50'
 
 export const useApp = defineStore('app', () => {
   const online = ref(true)
-  const elder = ref(false)
+  /** null: the driver has not chosen, the operator's wish holds. */
+  const chosen = ref<boolean | null>(null)
+  const info = ref<AppInfo | null>(null)
+  const elder = computed(() => chosen.value ?? info.value?.elder_mode ?? false)
+  const brand = computed(() => readable(info.value?.colour || COLOUR))
+  const dress = computed(() => `--brand: ${brand.value}; --brand-soft: ${soft(brand.value)}`)
 
   function start(): void {
-    elder.value = Boolean(uni.getStorageSync(ELDER))
+    const kept: unknown = uni.getStorageSync(ELDER)
+    if (typeof kept === 'boolean') chosen.value = kept
+    info.value = (uni.getStorageSync(INFO) as AppInfo) || null
     uni.getNetworkType({ success: (found) => (online.value = found.networkType !== 'none') })
+    const connected = (is: boolean) => {
+      online.value = is
+      if (is) void load()
+    }
     // #ifdef H5
-    // Browsers that know the kind of network are asked for its changes only, which being offline is none of.
-    window.addEventListener('offline', () => (online.value = false))
-    window.addEventListener('online', () => (online.value = true))
+    // The framework goes by the kind of network, which browsers often do not know: offline would be "unknown", connected.
+    window.addEventListener('offline', () => connected(false))
+    window.addEventListener('online', () => connected(true))
     // #endif
-    uni.onNetworkStatusChange((changed) => (online.value = changed.isConnected))
+    // #ifndef H5
+    uni.onNetworkStatusChange((changed) => connected(changed.isConnected))
+    // #endif
+    void load()
+  }
+
+  /** What the operator set; the last answer serves until the next one comes. */
+  async function load(): Promise<void> {
+    try {
+      info.value = await get('/api/v1/app')
+      uni.setStorageSync(INFO, info.value)
+    } catch {
+      // The app works without: in our own colour, with everything on.
+    }
+    uni.setTabBarStyle({ selectedColor: brand.value, fail: () => {} })
+  }
+
+  /** Whether the operator offers something; until it is known, everything. */
+  function has(feature: string): boolean {
+    return info.value?.features.includes(feature) ?? true
   }
 
   /** Large type for older eyes; kept on the phone. */
   function setElder(value: boolean): void {
-    elder.value = value
+    chosen.value = value
     uni.setStorageSync(ELDER, value)
   }
 
-  return { online, elder, start, setElder }
+  return { online, elder, info, brand, dress, start, load, has, setElder }
 })

@@ -3,7 +3,7 @@ import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import { get, post } from '@/api/client'
 import { session } from '@/api/session'
-import type { Me } from '@/api/types'
+import type { Agreement, Me } from '@/api/types'
 
 export const useDriver = defineStore('driver', () => {
   const signedIn = ref(Boolean(session.token))
@@ -17,8 +17,17 @@ export const useDriver = defineStore('driver', () => {
 
   async function signIn(number: string, code: string): Promise<void> {
     const answer = await post('/api/v1/auth/login', { body: { phone: number, code } })
-    session.begin(answer.token)
+    session.begin(answer)
     signedIn.value = true
+    await load()
+  }
+
+  /** Tell the server what the driver agreed to. */
+  async function agree(agreements: Agreement[]): Promise<void> {
+    if (!agreements.length) return
+    await post('/api/v1/me/consents', {
+      body: { agreements: agreements.map(({ kind, version }) => ({ kind, version })) },
+    })
     await load()
   }
 
@@ -27,9 +36,15 @@ export const useDriver = defineStore('driver', () => {
     if (signedIn.value) me.value = await get('/api/v1/me')
   }
 
-  function signOut(): void {
+  /** On this device: the server forgets the tokens, and so do we, also without a network. */
+  async function signOut(): Promise<void> {
+    try {
+      await post('/api/v1/auth/logout')
+    } catch {
+      // They run out by themselves.
+    }
     session.end()
   }
 
-  return { signedIn, me, phone, signIn, load, signOut }
+  return { signedIn, me, phone, signIn, agree, load, signOut }
 })

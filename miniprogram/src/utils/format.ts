@@ -42,3 +42,13 @@ export function maskedPhone(phone: string): string {
   const plain = phone.replace(/^\+86/, '')
   return plain.length < 7 ? plain : `${plain.slice(0, 3)}****${plain.slice(-4)}`
 }
+
+/** The sum of amounts, reckoned in whole fen. */
+export function total(amounts: string[]): string {
+  const fen = amounts.reduce((sum, amount) => {
+    const [whole, fraction = ''] = amount.split('.')
+    return sum + BigInt(whole + fraction.slice(0, 2).padEnd(2, '0'))
+  }, BigInt(0))
+  const digits = String(fen).padStart(3, '0')
+  return `${digits.slice(0, -2)}.${digits.slice(-2)}`
+}

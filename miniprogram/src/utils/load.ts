@@ -11,18 +11,28 @@ export function reason(error: unknown): string {
   return t('common.failed')
 }
 
-export function useLoad<T>(fetch: () => Promise<T>, isEmpty: (found: T) => boolean = () => false) {
+export function useLoad<T>(
+  fetch: () => Promise<T>,
+  isEmpty: (found: T) => boolean = () => false,
+  done: (found: T) => void = () => {},
+) {
+  let asked = 0
   const state = ref<LoadState>('loading')
   const found = shallowRef<T | null>(null)
   const problem = ref('')
 
   async function load(): Promise<void> {
+    // Answers may overtake each other (another tab, another filter): only that to the newest question is shown.
+    const mine = ++asked
     if (!found.value) state.value = 'loading'
     try {
       const answer = await fetch()
+      if (mine !== asked) return
       found.value = answer
+      done(answer)
       state.value = isEmpty(answer) ? 'empty' : 'ready'
     } catch (error) {
+      if (mine !== asked) return
       problem.value = reason(error)
       if (found.value) uni.showToast({ title: problem.value, icon: 'none' })
       else state.value = 'failed'
@@ -41,19 +51,23 @@ export function usePages<T>(fetch: (cursor: string | null) => Promise<{ items: T
   const loadingMore = ref(false)
   let cursor: string | null = null
 
-  const { state, problem, load } = useLoad(async () => {
-    const page = await fetch(null)
-    rows.value = page.items
-    cursor = page.next_cursor
-    more.value = Boolean(cursor)
-    return page
-  }, (page) => page.items.length === 0)
+  const { state, found, problem, load } = useLoad(
+    () => fetch(null),
+    (page) => page.items.length === 0,
+    (page) => {
+      rows.value = page.items
+      cursor = page.next_cursor
+      more.value = Boolean(cursor)
+    },
+  )
 
   async function loadMore(): Promise<void> {
     if (!cursor || loadingMore.value) return
     loadingMore.value = true
+    const first = found.value
     try {
       const page = await fetch(cursor)
+      if (found.value !== first) return
       rows.value = [...rows.value, ...page.items]
       cursor = page.next_cursor
       more.value = Boolean(cursor)

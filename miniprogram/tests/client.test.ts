@@ -1,0 +1,69 @@
+import { beforeEach, expect, it, vi } from 'vitest'
+import { get } from '@/api/client'
+import { session } from '@/api/session'
+
+interface Asked {
+  url: string
+  header: Record<string, string>
+  data: Record<string, string>
+}
+
+const asked: Asked[] = []
+let refreshStatus = 200
+
+/** A server that knows one token; each renewal gives another. */
+function server(good: { token: string }): void {
+  vi.stubGlobal('uni', {
+    getStorageSync: () => '',
+    setStorageSync: () => {},
+    removeStorageSync: () => {},
+    getLocale: () => 'zh-Hans',
+    request(options: Asked & { success: (answer: object) => void }) {
+      asked.push(options)
+      // As on a network: every request of one moment is refused before the first renewal is answered.
+      setTimeout(() => {
+        if (options.url.endsWith('/auth/refresh')) {
+          if (refreshStatus === 200) good.token = `${options.data.refresh_token}+`
+          const data = { token: good.token, refresh_token: good.token }
+          options.success({ statusCode: refreshStatus, data: refreshStatus === 200 ? data : { code: 'no', message: 'no' } })
+        } else {
+          const known = options.header.Authorization === `Bearer ${good.token}`
+          options.success({ statusCode: known ? 200 : 401, data: known ? { phone: '1' } : { code: 'not_authenticated', message: 'no' } })
+        }
+      }, 0)
+    },
+  })
+}
+
+const paths = () => asked.map((one) => one.url.replace('/api/v1', ''))
+
+beforeEach(() => {
+  asked.length = 0
+  refreshStatus = 200
+  server({ token: 'new' })
+  session.begin({ token: 'old', refresh_token: 'once' })
+})
+
+it('renews a token once for all calls that it was refused to', async () => {
+  const answers = await Promise.all([get('/api/v1/me'), get('/api/v1/me')])
+  expect(answers).toEqual([{ phone: '1' }, { phone: '1' }])
+  expect(paths().sort()).toEqual(['/auth/refresh', '/me', '/me', '/me', '/me'])
+  expect(session.token).toBe('once+')
+  expect(asked.find((one) => one.url.endsWith('refresh'))?.header['Idempotency-Key']).toMatch(/^[0-9a-f]{32}$/)
+})
+
+it('ends the session when the refresh token is refused as well', async () => {
+  refreshStatus = 401
+  let ended = 0
+  session.onEnd(() => (ended += 1))
+  await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 401 })
+  expect([session.token, session.refresh, ended]).toEqual(['', '', 1])
+  await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 401 })
+  expect(paths()).toEqual(['/me', '/auth/refresh', '/me'])
+})
+
+it('stays signed in while the server cannot say', async () => {
+  refreshStatus = 503
+  await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 503, mayPass: true })
+  expect(session.refresh).toBe('once')
+})
