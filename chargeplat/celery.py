@@ -40,6 +40,7 @@ app.conf.beat_schedule = _OWN | {
         "piles.sync_clocks": 600.0,
         "pricing.push_due_prices": 30.0,
         "orders.watch_retail": 5.0,
+        "invoices.follow_refunds": 300.0,
         "coupons.expire": crontab(hour="0", minute="5"),
         "wallet.check_recharges": 15.0,
         "wallet.execute_refunds": 15.0,

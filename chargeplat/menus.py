@@ -136,6 +136,14 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         (
             users,
+            _("Invoices"),
+            [
+                (_("Invoice applications"), "request_quote", "invoices.invoiceapplication"),
+                (_("Invoice rules"), "rule", "invoices.invoicepolicy"),
+            ],
+        ),
+        (
+            users,
             _("Customers"),
             [
                 (_("Customers"), "person", "customers.customer"),
@@ -143,12 +151,14 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Enterprise members"), "groups", "customers.enterprisemember"),
                 (_("Charging cards"), "credit_card", "customers.card"),
                 (_("Vehicles"), "directions_car", "customers.vehicle"),
+                (_("Feedback"), "rate_review", "customers.feedback"),
             ],
         ),
         (
             users,
             _("Marketing"),
             [
+                (_("Activities"), "celebration", "marketing.activity"),
                 (_("Bonus tiers"), "redeem", "wallet.bonustier"),
                 (_("Coupon templates"), "confirmation_number", "coupons.coupontemplate"),
                 (_("Coupons"), "local_activity", "coupons.coupon"),

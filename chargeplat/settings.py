@@ -88,6 +88,8 @@ TENANT_APPS = [
     "apps.wallet",
     "apps.coupons",
     "apps.orders",
+    "apps.invoices",
+    "apps.marketing",
     "apps.franchisees",
     "apps.miniapp",
     "apps.reports",
@@ -304,6 +306,11 @@ SPECTACULAR_SETTINGS = {
         "SignInMethod": "apps.customers.models.SignInMethod",
         "DataExportState": [(word, word) for word in ("waiting", "running", "done", "failed", "none")],
         "CouponState": "apps.coupons.enums.CouponState",
+        "FeedbackKind": "apps.customers.feedback.models.FeedbackKind",
+        "FeedbackState": "apps.customers.feedback.models.FeedbackState",
+        "InvoiceState": "apps.invoices.enums.InvoiceState",
+        "InvoiceKind": "apps.invoices.enums.InvoiceKind",
+        "InvoiceTitleKind": "apps.invoices.enums.TitleKind",
         "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
     },
     "OAS_VERSION": "3.1.0",
@@ -366,12 +373,22 @@ YKC_TLS_CERTIFICATE = env.str("YKC_TLS_CERTIFICATE", default="")
 YKC_TLS_KEY = env.str("YKC_TLS_KEY", default="")
 YKC_DATABASE_THREADS = env.int("YKC_DATABASE_THREADS", default=8)
 # Of a driver's account: what stands against deleting it, what is done when it is, what a copy of the data holds.
-CUSTOMER_CLOSE_GUARDS = ["apps.wallet.personal.reasons_to_keep", "apps.orders.personal.reasons_to_keep"]
-CUSTOMER_CLOSERS = ["apps.wallet.personal.give_up_bonus"]
+CUSTOMER_CLOSE_GUARDS = [
+    "apps.wallet.personal.reasons_to_keep",
+    "apps.orders.personal.reasons_to_keep",
+    "apps.invoices.personal.reasons_to_keep",
+]
+CUSTOMER_CLOSERS = [
+    "apps.wallet.personal.give_up_bonus",
+    "apps.invoices.personal.forget_titles",
+    "apps.customers.feedback.personal.forget_writer",
+]
 CUSTOMER_EXPORTS = [
     "apps.wallet.personal.data_of",
     "apps.coupons.personal.data_of",
     "apps.orders.personal.data_of",
+    "apps.invoices.personal.data_of",
+    "apps.customers.feedback.personal.data_of",
 ]
 PILE_GUARDS = ["apps.orders.guards.refuse_live_charges"]  # asked before a pile is moved or retired
 PILES_MOVED = "apps.pricing.services.prices_follow"  # called when piles have moved, in the same transaction

@@ -19,12 +19,18 @@ from apps.common.time import business_day, now
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon, CouponTemplate
 from apps.customers import agreements, enterprises
+from apps.customers.feedback import services as feedback
+from apps.customers.feedback.models import Feedback
 from apps.customers.models import Agreement, Customer, Enterprise
 from apps.files import kinds
 from apps.files import services as files
 from apps.files.models import ExportJob, StoredFile
 from apps.franchisees import services as franchisees
 from apps.franchisees.models import Franchisee, FranchiseeContract
+from apps.invoices import services as invoices
+from apps.invoices.models import InvoiceApplication, InvoiceTitle
+from apps.invoices.titles import add_title
+from apps.marketing.models import Activity
 from apps.notifications.models import MailAccount, Message, Robot, SmsAccount
 from apps.orders import services as orders
 from apps.orders import settling
@@ -346,6 +352,66 @@ def a_report(order: Order, energies: Mapping[str, str], **changes: object) -> Tr
 def a_record(order: Order, energies: Mapping[str, str], **changes: object) -> TransactionRecord:
     """Such a record, stored and not yet settled."""
     return settling.store_record(report=a_report(order, energies, **changes), received_at=now())
+
+
+def a_settled_order(energy: str = "10.0000", **fields: object) -> Order:
+    """A charge that is settled: 10 kWh flat are 8.00 yuan of electricity and 4.00 of service."""
+    order = a_charging_order(**fields)
+    settling.settle_record(record_id=a_record(order, {"flat": energy}).pk)
+    order.refresh_from_db()
+    return order
+
+
+COMPANY = {"kind": "company", "name": "上海测试出行有限公司", "tax_no": "91350100M000100Y43"}
+
+
+def a_title(customer: Customer, **fields: object) -> InvoiceTitle:
+    """A company's title."""
+    return add_title(customer=customer, values={**COMPANY, **fields})
+
+
+def an_invoice(*orders: Order, name: str = "上海测试出行有限公司", **fields: object) -> InvoiceApplication:
+    """An application over settled orders of one customer, to a company."""
+    found = orders or (a_settled_order(),)
+    customer = found[0].customer
+    values = {
+        "title_id": a_title(customer, name=name).pk,
+        "kind": "ordinary",
+        "applied_by": Actor("customer", str(customer.pk), str(customer)),
+        "request_key": f"invoice {next(_numbers)}",
+        **fields,
+    }
+    return invoices.apply(
+        customer=customer,
+        order_nos=[order.order_no for order in found],
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def an_activity(**fields: object) -> Activity:
+    """An activity of this week that nobody has published."""
+    values = {
+        "title": f"活动{next(_numbers)}",
+        "text": "<p>先到先得</p>",
+        "starts_at": now() - timedelta(days=1),
+        "ends_at": now() + timedelta(days=6),
+        **fields,
+    }
+    return Activity.objects.create(**values)
+
+
+def a_feedback(
+    customer: Customer | None = None, text: str = "枪插不进去", key: str = "", **fields: object
+) -> Feedback:
+    """What a driver wrote, not answered yet."""
+    writer = customer or a_customer("0")
+    values = {"kind": "device", "actor": Actor("customer", str(writer.pk), str(writer)), **fields}
+    return feedback.write(
+        customer=writer,
+        text=text,
+        request_key=key or f"feedback {next(_numbers)}",
+        **values,  # type: ignore[arg-type]
+    )
 
 
 ASKER = Actor("staff", "9004711", "张三")

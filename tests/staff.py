@@ -47,6 +47,14 @@ def boss(host: str = TENANT_HOST) -> Client:
     return signed_in(a_user(superuser=True), host)
 
 
+def status_of(client: Client, path: str) -> int:
+    """How a file is answered; it is read to its end, which closes it."""
+    answer = client.get(path)
+    if answer.streaming:
+        b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    return answer.status_code
+
+
 def form_of(client: Client, path: str) -> dict[str, str]:
     """What a browser would send of the form on an object's page."""
     form = client.get(path).context_data["adminform"].form

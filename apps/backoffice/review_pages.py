@@ -25,6 +25,8 @@ class ReviewAdmin(ReadOnlyAdmin):
     """
 
     operation: ClassVar[str] = ""
+    number: ClassVar[str] = "refund_no"
+    """Field by which the services name a row."""
     review_permission: ClassVar[str] = ""
 
     def decide(  # noqa: PLR0917 - the buttons differ in just these
@@ -36,11 +38,12 @@ class ReviewAdmin(ReadOnlyAdmin):
         reason: str,
         message: Any,
     ) -> HttpResponse:
-        """Let a service decide (`refund_no`, `reviewer`, `reason`), write the audit log and go back to the page."""
+        """Let a service decide (`number`, `reviewer`, `reason`), write the audit log and go back to the page."""
         row = self.row(request, object_id)
         try:
             with transaction.atomic():
-                decided = decide(refund_no=row.refund_no, reviewer=staff_actor(request), reason=reason)
+                number = {self.number: getattr(row, self.number)}
+                decided = decide(**number, reviewer=staff_actor(request), reason=reason)
                 changes = {"state": [row.state, decided.state], "amount": [None, decided.amount]}
                 self.audit(request, deed, decided, changes=changes, reason=reason)
         except DomainError as error:

@@ -465,3 +465,6 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
     def created_shown(self, obj: EnterpriseMember) -> str:
         """To the second."""
         return shown.moment(obj.created_at)
+
+
+from apps.customers.feedback import admin as feedback_admin  # noqa: E402, F401 - its page needs these

@@ -7,4 +7,4 @@ class CustomersConfig(AppConfig):
     verbose_name = _("Customers")
 
     def ready(self) -> None:
-        from apps.customers import kinds, providers, scopes  # noqa: F401 - they register themselves
+        from apps.customers import kinds, providers, scopes, todos  # noqa: F401 - they register themselves

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.crypto import EncryptedTextField
 from apps.common.models import TimeStamped
+from apps.customers.feedback import models as feedback_models  # noqa: F401 - tables of this app
 from apps.files.models import StoredFile
 
 

@@ -1,6 +1,7 @@
-"""Customers belong to no station: who has the permission sees them all."""
+"""Customers belong to no station: who has the permission sees them all. What they write may be about one."""
 
 from apps.backoffice import scope
+from apps.customers.feedback.models import Feedback
 from apps.customers.models import (
     Agreement,
     Card,
@@ -12,6 +13,7 @@ from apps.customers.models import (
     Vehicle,
 )
 
+scope.by_station(Feedback, "station")
 scope.by_permission(
     Customer,
     Card,

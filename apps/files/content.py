@@ -11,8 +11,18 @@ JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
 PDF, CSV = "application/pdf", "text/csv"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ZIP = "application/zip"
+OFD = "application/ofd"
 PICTURES = frozenset({JPEG, PNG, WEBP})
-EXTENSIONS = {JPEG: "jpg", PNG: "png", WEBP: "webp", PDF: "pdf", CSV: "csv", XLSX: "xlsx", ZIP: "zip"}
+EXTENSIONS = {
+    JPEG: "jpg",
+    PNG: "png",
+    WEBP: "webp",
+    PDF: "pdf",
+    CSV: "csv",
+    XLSX: "xlsx",
+    ZIP: "zip",
+    OFD: "ofd",
+}
 """Every type that is known here; nothing else is ever stored, and neither HTML nor SVG is among them.
 
 Archives are only stored where we wrote them ourselves: by its content none is told from another file in disguise.
@@ -20,6 +30,7 @@ Archives are only stored where we wrote them ourselves: by its content none is t
 
 _HEAD = 4096
 _XLSX_PARTS = {"[Content_Types].xml", "xl/workbook.xml"}
+_OFD_ROOT = "OFD.xml"
 
 
 def media_type(file: IO[bytes]) -> str:
@@ -36,19 +47,23 @@ def media_type(file: IO[bytes]) -> str:
         if head.startswith(b"%PDF-"):
             return PDF
         if head.startswith(b"PK\x03\x04"):
-            return XLSX if _is_workbook(file) else ""
+            return _archive_type(file)
         return CSV if _is_table_text(head) else ""
     finally:
         file.seek(0)
 
 
-def _is_workbook(file: IO[bytes]) -> bool:
+def _archive_type(file: IO[bytes]) -> str:
+    """A workbook without macros, or an invoice's page in OFD (GB/T 33190: OFD.xml at the root names the documents)."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, ValueError, OSError):
-        return False
-    return names >= _XLSX_PARTS and not any(name.lower().endswith("vbaproject.bin") for name in names)
+        return ""
+    if names >= _XLSX_PARTS and not any(name.lower().endswith("vbaproject.bin") for name in names):
+        return XLSX
+    documents = any(name.startswith("Doc_") for name in names)
+    return OFD if _OFD_ROOT in names and documents else ""
 
 
 def _is_table_text(head: bytes) -> bool:

@@ -26,6 +26,7 @@ from apps.orders.errors import (
 )
 from apps.orders.models import Order, OrderRefund
 from apps.orders.moves import note
+from apps.orders.signals import order_refunded
 from apps.wallet.errors import AmountNotAllowed, KeyReused
 from apps.wallet.payment import Share
 from apps.wallet.returns import must_not_charge, return_charge
@@ -127,6 +128,8 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
         order.save(update_fields=["refunded_electricity", "refunded_service", "updated_at"])
         _close(refund, OrderRefundState.DONE, reviewer, reason, moment)
         note(order, "refunded", reviewer, moment, refund_no=refund_no, amount=str(refund.amount))
+        order_no = order.order_no
+        transaction.on_commit(lambda: order_refunded.send_robust(sender=None, order_no=order_no))
     log.info("order_refunded", order_no=order.order_no, refund_no=refund_no, amount=str(refund.amount))
     return refund
 

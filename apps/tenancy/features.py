@@ -36,8 +36,8 @@ class Feature:
 FEATURES = (
     Feature(
         "marketing",
-        pgettext_lazy("feature", "coupons and top-up bonuses"),
-        ("coupons.*", "wallet.*_bonustier"),
+        pgettext_lazy("feature", "coupons, activities and top-up bonuses"),
+        ("coupons.*", "marketing.*", "wallet.*_bonustier"),
     ),
     Feature(
         "enterprises",

@@ -31,6 +31,7 @@ from apps.common.time import business_day, now
 from apps.customers import sessions
 from apps.customers.cards import add_card, add_vehicle
 from apps.customers.models import Customer, DriverAppSettings, MiniProgram
+from apps.invoices.models import InvoicePolicy
 from apps.orders import refunds, settling
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.orders.models import BillingPolicy, Order, TransactionRecord
@@ -73,6 +74,10 @@ class Stock:
     refund_no: str
     export_id: int
     device: str
+    invoice_no: str
+    title_id: int
+    feedback_no: str
+    activity_id: int
     station_no: str = "BETA0001"
     pile_code: str = PILE_CODE
 
@@ -91,6 +96,8 @@ class Stock:
             self.order_refund_no,
             self.refund_no,
             self.device,
+            self.invoice_no,
+            self.feedback_no,
             self.customer.phone.removeprefix("+86"),
         ]
 
@@ -138,6 +145,11 @@ def stock() -> Stock:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     factories.put_online(pile)
+    invoiced = factories.a_settled_order("1.0000", customer=driver, connector=first)
+    invoice = factories.an_invoice(invoiced, name=SECRET)
+    InvoicePolicy.objects.update(id=FIRST_ID, note=SECRET)
+    activity = factories.an_activity(title=SECRET, is_published=True)
+    feedback = factories.a_feedback(driver, SECRET, station=station)
     own, order_refund, wallet_refund = _refunds_of(driver, first)
     live = factories.a_charging_order(customer=driver, connector=second)
     ConnectorStatus.objects.filter(connector=first).update(state=ConnectorState.IDLE)
@@ -208,6 +220,10 @@ def stock() -> Stock:
         wallet_refund,
         export.pk,
         sessions.open_session(customer=driver).number.hex,
+        invoice.application_no,
+        driver.invoice_titles.get().pk,
+        feedback.feedback_no,
+        activity.pk,
     )
 
 

@@ -159,6 +159,7 @@ def test_who_may_only_look_presses_no_button(foreign: Stock, mine: Station) -> N
     looking = {"<path:object_id>/", "<path:object_id>/change/", "<path:object_id>/history/"}
     looking |= {
         "<path:object_id>/statement/",
+        "<path:object_id>/cover/",
         *(f"<path:object_id>/{page}/" for page in (*PILE_TABS, *STATION_TABS, *FRANCHISEE_TABS)),
     }
     for model, page in object_pages(TENANT_MODELS):

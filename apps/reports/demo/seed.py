@@ -38,7 +38,7 @@ from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
 from apps.reports import rollups
-from apps.reports.demo import franchising, hosting, paying, reconciling, refunding, signing, telling
+from apps.reports.demo import asking, franchising, hosting, paying, reconciling, refunding, signing, telling
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -247,11 +247,10 @@ def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Prog
             result.orders += _special_cases(tenant.created_at)
             _ask_for_approval(User.objects.get(username="reviewer"))
             admin = User.objects.get(username="admin")
-            refunding.seed_refunds(
-                [_customer(number) for number in REFUND_DRIVERS],
-                tenant.created_at,
-                Actor("staff", str(admin.pk), str(admin)),
-            )
+            staff = Actor("staff", str(admin.pk), str(admin))
+            drivers = [_customer(number) for number in REFUND_DRIVERS]
+            refunding.seed_refunds(drivers, tenant.created_at, staff)
+            asking.seed_asking(tenant.created_at, staff)
             reconciling.reconcile_days(until=tenant.created_at, days=days)
 
 

@@ -72,6 +72,9 @@ def business(tenant: Any) -> Any:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=SYSTEM)
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by="x")
     factories.an_abnormal_order()
+    factories.an_invoice()
+    factories.an_activity()
+    factories.a_feedback(order.customer, station=order.station)
     factories.an_enterprise(order.customer)
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
@@ -175,7 +178,9 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "coupons.coupon",
         "customers.customer",
         "customers.enterprisemember",
+        "customers.feedback",
         "files.exportjob",
+        "invoices.invoiceapplication",
         "notifications.message",
         "orders.abnormalorder",
         "orders.energyday",

@@ -48,8 +48,12 @@ COUNTS = {
     "customers.enterprise": 5,
     "customers.enterprisemember": 6,
     "customers.miniprogram": 5,
+    "customers.feedback": 8,
     "customers.vehicle": 5,
     "files.exportjob": 4,
+    "invoices.invoiceapplication": 6,
+    "invoices.invoicepolicy": 7,
+    "marketing.activity": 5,
     "franchisees.franchisee": 5,
     "notifications.mailaccount": 5,
     "notifications.message": 3,
@@ -127,6 +131,9 @@ def a_business(tenant: Any, number: int) -> None:
         kind="pile", key=f"9901020304050{number}", first_seen_at=now(), last_seen_at=now(), tenant=tenant
     )
     factories.an_agreement()
+    factories.an_invoice()
+    factories.an_activity()
+    factories.a_feedback(order.customer, station=order.station)
     factories.an_enterprise(order.customer)
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})

@@ -150,6 +150,7 @@ def test_a_copy_of_ones_data(app_of: Any, anybody: Caller) -> None:
         for name in (
             *("profile", "accounts", "vehicles", "cards", "consents", "devices", "coupons"),
             *("orders", "order-refunds", "wallet", "wallet-statement", "recharges", "wallet-refunds"),
+            *("invoice-titles", "invoices", "feedback"),
         )
     }
     order = Order.objects.get(customer=customer)

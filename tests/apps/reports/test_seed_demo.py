@@ -21,13 +21,17 @@ from apps.backoffice import scope
 from apps.backoffice.models import Approval
 from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import SHANGHAI, business_day, now
+from apps.customers.feedback.models import Feedback
 from apps.customers.models import Customer
+from apps.invoices.models import InvoiceApplication
+from apps.marketing.selectors import running
 from apps.orders.enums import OrderState, Verdict
 from apps.orders.ledger_check import differences
 from apps.orders.models import EnergyDay, Order
 from apps.piles.models import ConnectorStatus, Pile
 from apps.piles.services import piles_offline
 from apps.pricing.tariff import RateClass
+from apps.reports.demo import asking
 from apps.reports.demo import seed as seeding
 from apps.reports.demo.offers import COMPANY
 from apps.reports.demo.places import TENANTS, tariff
@@ -114,6 +118,14 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert set(ConnectorStatus.objects.values_list("state", flat=True)) == {"offline"}
         assert Customer.objects.filter(phone="+8613800000001").exists()
         assert Station.objects.count() == 2
+        # Drivers who want something.
+        assert sorted(InvoiceApplication.objects.values_list("state", flat=True)) == [
+            "applied",
+            "issued",
+            "rejected",
+        ]
+        assert sorted(Feedback.objects.values_list("state", flat=True)) == ["answered", "open"]
+        assert [activity.title for activity in running()] == [asking.ACTIVITY]
         assert differences() == []
         # A run that was killed goes on: what is missing is added, and nothing else.
         kept = Order.objects.filter(request_key__startswith="seed:2").count()

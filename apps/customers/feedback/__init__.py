@@ -1,0 +1,1 @@
+"""What drivers write to the company (意见反馈), and what staff answer."""
