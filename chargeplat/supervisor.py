@@ -525,6 +525,7 @@ def prepare() -> None:
         )
     demo = {
         "Staff": f"admin / {os.environ.get('DEMO_PASSWORD') or 'chargeplat-demo'} (second person: reviewer)",
+        "Franchisee": "franchisee, the same password: sees one station",
         "Driver": "+8613800000001, or any other number",
         "Gun to try": gun or "none: make one in the back office",
     }
