@@ -51,31 +51,44 @@ def ensure_partitions(*, at: datetime | None = None) -> list[str]:
     Months are Shanghai's. Safe at the same time from several processes. Raises OperationalError on a lock time-out.
     """
     first = month_of(at or now())
-    made = []
     with transaction.atomic():
         _wait_at_most(LOCK_TIMEOUT)
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_MAKING, current_schema()])
-        for table in TABLES:
-            existing = partitions_of(table)
-            for month in (first, next_month(first)):
-                name = f"{table}_{month:%Y%m}"
-                if name not in existing:
-                    _make(table, name, month)
-                    made.append(name)
+        missing = _missing(first)
+        for table, name, month in missing:
+            _make(table, name, month)
+    made = [name for _, name, _ in missing]
     if made:
         log.info("partitions_made", schema=current_schema(), names=made)
     return made
 
 
-def keep_partitions(*, at: datetime | None = None) -> Kept:
+def _missing(first: datetime) -> list[tuple[str, str, datetime]]:
+    """Return table, name and month of the partitions that the month of `first` and the next one lack."""
+    found = []
+    for table in TABLES:
+        existing = partitions_of(table)
+        for month in (first, next_month(first)):
+            name = f"{table}_{month:%Y%m}"
+            if name not in existing:
+                found.append((table, name, month))
+    return found
+
+
+def keep_partitions(*, at: datetime | None = None, dry_run: bool = False) -> Kept:
     """Make what this and the next month need; drop what is older than the tenant wants to keep.
 
     Telemetry goes by whole months (`Tenant.telemetry_months` before the present one stay); frames go by days
-    (`Tenant.frame_days`), whole months as partitions and the rest row by row.
+    (`Tenant.frame_days`), whole months as partitions and the rest row by row. With `dry_run` nothing
+    changes, and what would is returned.
     """
     moment = at or now()
-    kept = Kept(made=ensure_partitions(at=moment))
+    kept = Kept()
+    if dry_run:
+        kept.made = [name for _, name, _ in _missing(month_of(moment))]
+    else:
+        kept.made = ensure_partitions(at=moment)
     tenant = Tenant.objects.get(schema_name=current_schema())
     oldest = month_of(moment)
     for _ in range(tenant.telemetry_months):
@@ -85,9 +98,14 @@ def keep_partitions(*, at: datetime | None = None) -> Kept:
         for name in partitions_of(table):
             month = _month_named(name)
             if month is not None and next_month(month) <= end:
-                _drop(name)
+                if not dry_run:
+                    _drop(name)
                 kept.dropped.append(name)
-    kept.frames_deleted, _ = RawFrame.objects.filter(at__lt=frames_since).delete()
+    old = RawFrame.objects.filter(at__lt=frames_since)
+    if dry_run:
+        kept.frames_deleted = old.count()
+        return kept
+    kept.frames_deleted, _ = old.delete()
     if kept.dropped or kept.frames_deleted:
         log.info(
             "partitions_dropped", schema=current_schema(), names=kept.dropped, frames=kept.frames_deleted

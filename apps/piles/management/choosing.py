@@ -1,6 +1,6 @@
 """What the commands to piles have in common: choosing the piles, following a batch, exit codes.
 
-Exit codes: 0 all went well, 1 nothing was begun (wrong arguments, or a rule said no), 2 some piles did not do it.
+Exit codes: 0 all went well, 1 a rule said no, or some piles did not do it, 2 wrong arguments: nothing was begun.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.management.base import FOUND, BadArguments, refused
 from apps.piles import bulk, services
 from apps.piles.commands import Command as PileOrder
 from apps.piles.enums import CommandKind, CommandState
@@ -46,17 +47,17 @@ def add_sending(parser: ArgumentParser) -> None:
 
 
 def chosen(options: dict[str, Any]) -> tuple[list[Pile], Station | None]:
-    """Return the piles that the options name, by code, but for retired ones. Raises CommandError."""
+    """Return the piles that the options name, by code, but for retired ones. Raises BadArguments."""
     if number := options["station"]:
         station = Station.objects.filter(station_no=number).first()
         if station is None:
             numbers = ", ".join(Station.objects.values_list("station_no", flat=True)[:20])
-            raise CommandError(f"no station {number!r}; there are: {numbers or 'none'}")
+            raise BadArguments(f"no station {number!r}; there are: {numbers or 'none'}")
         return bulk.chosen_piles(station=station), station
     if codes := options["pile"]:
         piles = bulk.chosen_piles(piles=Pile.objects.filter(pile_code__in=codes))
         if missing := sorted(set(codes) - {pile.pile_code for pile in piles}):
-            raise CommandError(f"no pile {', '.join(missing)}, or it is retired")
+            raise BadArguments(f"no pile {', '.join(missing)}, or it is retired")
         return piles, None
     return bulk.chosen_piles(), None
 
@@ -78,8 +79,7 @@ def send_and_follow(
             reason=options["reason"],
         )
     except DomainError as error:
-        _say(command, options, {"error": error.code, "message": str(error)}, code=1)
-        return
+        refused(command, options, error)
     bulk.deliver_batch(
         batch_id=batch.pk
     )  # so that it works without a worker; what one has taken is left to it
@@ -91,7 +91,7 @@ def send_and_follow(
         .values_list(*LOOKED_AT)
     ]
     answer = {"batch": batch.pk, "piles": batch.total, "commands": counts, "not_done": failed}
-    _say(command, options, answer, code=2 if failed else 0)
+    _say(command, options, answer, code=FOUND if failed else 0)
 
 
 def _follow(command: BaseCommand, options: dict[str, Any], batch: CommandBatch) -> dict[str, int]:
@@ -112,8 +112,6 @@ def _follow(command: BaseCommand, options: dict[str, Any], batch: CommandBatch) 
 def _say(command: BaseCommand, options: dict[str, Any], answer: dict[str, Any], *, code: int) -> None:
     if options["json"]:
         command.stdout.write(json.dumps(answer, ensure_ascii=False))
-    elif code == 1:
-        command.stderr.write(answer["message"])
     elif answer.get("dry_run"):
         command.stdout.write("\n".join([*answer["piles"], f"{len(answer['piles'])} piles, nothing sent"]))
     else:

@@ -42,7 +42,7 @@ def test_somebody_is_let_in(tenant: Any) -> None:
     for wrong in (("nobody", "--tenant", "alpha"), (user.username, "--tenant", "nowhere")):
         with pytest.raises(SystemExit) as left:
             let_in(*wrong)
-        assert left.value.code == 1
+        assert left.value.code == 2
 
 
 def test_a_new_version_adds_to_the_roles_of_a_tenant(tenant: Any) -> None:

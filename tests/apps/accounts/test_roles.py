@@ -205,7 +205,7 @@ def test_the_command_says_what_it_does(tenant: Any, capsys: Any) -> None:
 def test_the_command_refuses_what_it_does_not_know(tenant: Any, wrong: tuple[str, str], capsys: Any) -> None:
     with pytest.raises(SystemExit) as stopped:
         call_command("roles", *wrong, "--json")
-    assert stopped.value.code == 1
+    assert stopped.value.code == 2
     assert json.loads(capsys.readouterr().out)["error"] in {"tenancy.unknown_tenant", "accounts.unknown_role"}
 
 

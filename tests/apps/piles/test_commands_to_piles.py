@@ -8,8 +8,9 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
+from apps.common.management.base import BadArguments
 from apps.piles.enums import CommandState, ConnectorState, PileState
 from apps.piles.models import CommandBatch, ConnectorStatus, PileCommand
 from apps.piles.services import set_state
@@ -46,9 +47,9 @@ def test_a_dry_run_names_the_piles_and_sends_nothing(tenant: Any, name: str) -> 
 @pytest.mark.parametrize("name", [*SENDING, "pile_status"])
 def test_piles_that_are_not_there(tenant: Any, name: str) -> None:
     for wrong in ("--station=NONE", "--pile=99999999999999"):
-        with pytest.raises(CommandError):
+        with pytest.raises(BadArguments):
             call(name, wrong)
-    with pytest.raises(CommandError):
+    with pytest.raises(BadArguments):
         call_command(name, "--tenant=nobody")
 
 
@@ -59,13 +60,13 @@ def test_nothing_to_send_is_exit_code_1(tenant: Any) -> None:
 
 
 @pytest.mark.parametrize("name", SENDING)
-def test_piles_that_do_not_answer_are_exit_code_2(
+def test_piles_that_do_not_answer_are_exit_code_1(
     tenant: Any, name: str, django_capture_on_commit_callbacks: Any
 ) -> None:
     pile = factories.a_pile()
     with django_capture_on_commit_callbacks():
         code, answer = call(name, "--wait=0", "--reason=夜间")
-    assert (code, answer["piles"], answer["not_done"][0]["pile"]) == (2, 1, pile.pile_code)
+    assert (code, answer["piles"], answer["not_done"][0]["pile"]) == (1, 1, pile.pile_code)
     assert PileCommand.objects.get().reason == "夜间"
 
 
@@ -87,7 +88,7 @@ def test_piles_reboot_and_say_so(committed: Tenant) -> None:
     assert (code, answer["not_done"]) == (0, [])
     assert answer["commands"] == {"total": 1, "done": 1, "failed": 0, "open": 0}
     code, answer = run(go(OTHER_CODE, "fail"))
-    assert (code, answer["not_done"][0]["state"]) == (2, CommandState.REFUSED)
+    assert (code, answer["not_done"][0]["state"]) == (1, CommandState.REFUSED)
 
 
 def test_status_counts_and_tells_trouble(tenant: Any) -> None:
@@ -96,13 +97,13 @@ def test_status_counts_and_tells_trouble(tenant: Any) -> None:
     assert (code, answer["online"], answer["troubled"], answer["guns"]["idle"]) == (0, 1, 0, 2)
     ConnectorStatus.objects.filter(connector__pile=broken).update(state=ConnectorState.FAULT)
     code, answer = call("pile_status", "--troubled")
-    assert code == 2
+    assert code == 1
     told = {row["pile"]: row["trouble"] for row in answer["rows"]}
     assert told == {broken.pile_code: "fault", away.pile_code: "offline"}
     set_state(pile=away, state=PileState.DISABLED)
     out = StringIO()
     with pytest.raises(SystemExit) as end:
         call_command("pile_status", "--tenant=alpha", stdout=out)
-    assert end.value.code == 2
+    assert end.value.code == 1
     assert "2 of 3 online, 1 with trouble" in out.getvalue()
     assert f"{good.pile_code} online  01:idle 02:idle" in out.getvalue()

@@ -8,6 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from apps.common.management.base import BadArguments
 from apps.common.schema import run_in_schema, schema_context
 from apps.piles.models import Connector, ConnectorStatus, Pile
 from apps.sites.models import Station
@@ -74,19 +75,21 @@ def test_another_tenants_code_is_refused(stations: None, dry_run: list[str]) -> 
 
 @pytest.mark.parametrize("first", ["3201060000000", "320106000000012", "3201060000000x", "٣2010600000001"])
 def test_a_code_that_is_not_14_digits_is_refused(stations: None, first: str) -> None:
-    code, answer = run("--count", "1", first=first)
-    assert (code, answer["error"]) == (1, "invalid")
+    with pytest.raises(BadArguments):
+        run("--count", "1", first=first)
 
 
 def test_codes_do_not_go_beyond_14_digits(stations: None) -> None:
-    assert run("--count", "2", first="99999999999999")[0] == 1
+    with pytest.raises(BadArguments):
+        run("--count", "2", first="99999999999999")
     assert Pile.objects.count() == 0
 
 
 def test_unknown_places_are_named(stations: None) -> None:
     with pytest.raises(CommandError, match="S1"):
         call_command("create_piles", "--tenant", "alpha", "--station", "S9", "--first", FIRST, "--count", "1")
-    assert run("--count", "1", tenant="nobody")[0] == 1
+    with pytest.raises(BadArguments):
+        run("--count", "1", tenant="nobody")
     with pytest.raises(CommandError):
         run("--count", "0")
     with pytest.raises(CommandError):

@@ -363,7 +363,7 @@ def test_a_schedule_from_the_shell(pile: Any) -> None:
     assert not PriceTask.objects.exists()
     code, answer = call(*words, "--until=2030-10-08 00:00")
     task = PriceTask.objects.get()
-    assert (code, answer["task"], task.state, task.created_by) == (2, task.pk, "waiting", "push_prices")
+    assert (code, answer["task"], task.state, task.created_by) == (1, task.pk, "waiting", "push_prices")
     small = factories.a_price()
     code, answer = call(
         f"--template={small.template.name}", "--schedule=2031-01-01", f"--pile={pile.pile_code}"

@@ -356,12 +356,12 @@ def test_the_command_lists_and_changes(platform: Client) -> None:
     assert run("package", *more, "--package", "standard")[1]["tenants"][0]["package"] == "standard"
     assert run("renew", *more, "--until", "2099-01-31")[1]["tenants"][0]["until"] == "2099-01-31"
     assert last_entry() == ("tenancy.tenant_state_changed", {"until": [None, "2099-01-31"]}, "r")
-    for wrong, error in (
-        (["suspend", "--tenant", "beta"], "reason_missing"),
-        (["suspend", "--tenant", "nobody", "--reason", "r"], "tenancy.unknown_tenant"),
-        (["suspend", "--reason", "r"], "tenancy.unknown_tenant"),
-        (["package", *more, "--package", "x"], "tenancy.unknown_package"),
-        (["close", *more], "tenancy.wrong_state"),
+    for wrong, code, error in (
+        (["suspend", "--tenant", "beta"], 2, "reason_missing"),
+        (["suspend", "--tenant", "nobody", "--reason", "r"], 2, "tenancy.unknown_tenant"),
+        (["suspend", "--reason", "r"], 2, "tenancy.unknown_tenant"),
+        (["package", *more, "--package", "x"], 2, "tenancy.unknown_package"),
+        (["close", *more], 1, "tenancy.wrong_state"),
     ):
-        assert (run(*wrong)[0], run(*wrong)[1]["error"]) == (1, error)
+        assert (run(*wrong)[0], run(*wrong)[1]["error"]) == (code, error)
     assert run("suspend-expired") == (0, {"dry_run": False, "tenants": []})

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.management.base import BadArguments
 from apps.common.schema import schema_context
 from apps.piles.enums import PileKind
 from apps.piles.selectors import piles_to_play
@@ -50,7 +51,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["speed"] <= 0:
-            raise CommandError("--speed must be positive")
+            raise BadArguments("--speed must be positive")
         if options["scenario"]:
             self.play(options)
         else:
@@ -61,7 +62,7 @@ class Command(BaseCommand):
         try:
             scenario = load(options["scenario"])
         except BadScenario as error:
-            raise CommandError(str(error)) from None
+            raise BadArguments(str(error)) from None
         if options["seconds"]:
             scenario = replace(scenario, seconds=options["seconds"])
         count = options["count"] or scenario.piles
@@ -114,11 +115,11 @@ def registered_piles(options: dict[str, Any], scenario: Scenario | None = None) 
     """Return simulated piles for the registered ones, of the makes that a scenario wants.
 
     Raises:
-        CommandError: the tenant is unknown or has none.
+        BadArguments: the tenant is unknown or has none.
     """
     tenant = Tenant.objects.filter(code=options["tenant"]).first()
     if tenant is None:
-        raise CommandError(f"no tenant {options['tenant']!r}")
+        raise BadArguments(f"no tenant {options['tenant']!r}")
     habits = Habits(timedelta(seconds=options["plug_after"]), timedelta(seconds=options["unplug_after"]))
     random = Random(scenario.seed if scenario else 0)
     with schema_context(tenant.schema_name):
@@ -136,5 +137,5 @@ def registered_piles(options: dict[str, Any], scenario: Scenario | None = None) 
             for row in piles_to_play(count=options["count"]).prefetch_related("connectors")
         ]
     if not piles:
-        raise CommandError(f"tenant {options['tenant']!r} has no YKC piles: create_piles makes some")
+        raise BadArguments(f"tenant {options['tenant']!r} has no YKC piles: create_piles makes some")
     return piles

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.management.base import BadArguments
 from apps.common.schema import schema_context
 from apps.piles.services import ROUTE_KIND
 from apps.tenancy.models import Tenant
@@ -22,7 +23,10 @@ from ykc_server.replay import BadExport, Line, play, read_export
 
 
 class Command(BaseCommand):
-    help = "Show YKC frames as JSON, or make them from it."
+    help = (
+        "Show YKC frames as JSON, make them from it, or play an export to a gateway again. Exit code 1: bytes or "
+        "fields that are no frame, or no gateway; 2: wrong arguments."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,6 +59,9 @@ class Command(BaseCommand):
             "--yes-this-is-a-test-tenant",
             action="store_true",
             help="needed: a replay makes orders, alarms and records as a pile does",
+        )
+        player.add_argument(
+            "--dry-run", action="store_true", help="only say what would be sent, and connect to nobody"
         )
         frames = actions.add_parser("frames", help="all frames, and what is done with them")
         frames.add_argument("--markdown", action="store_true", help="as the page of the manual")
@@ -97,6 +104,10 @@ class Command(BaseCommand):
 
     def replay(self, options: dict[str, Any]) -> None:
         lines = exported(options)
+        if options["dry_run"]:
+            ups = [line for line in lines if not line.is_down]
+            self.stdout.write(f"{len(ups)} frames of pile {options['pile_code'] or ups[0].pile_code} to send")
+            return
         try:
             played = asyncio.run(
                 play(
@@ -134,30 +145,30 @@ def exported(options: dict[str, Any]) -> list[Line]:
     """Return the frames of the export, if they may be played.
 
     Raises:
-        CommandError: no test tenant, not its pile, several piles at once, or no export.
+        BadArguments: no test tenant, not its pile, several piles at once, or no export.
     """
     if not options["yes_this_is_a_test_tenant"]:
-        raise CommandError(
+        raise BadArguments(
             "say --yes-this-is-a-test-tenant: a replay makes orders and records as a pile does"
         )
     if options["speed"] < 0:
-        raise CommandError("--speed must not be negative")
+        raise BadArguments("--speed must not be negative")
     try:
         with options["file"].open(encoding="utf-8") as file:
             lines = read_export(file)
     except (OSError, UnicodeDecodeError, BadExport) as error:
-        raise CommandError(f"{options['file']}: {error}") from None
+        raise BadArguments(f"{options['file']}: {error}") from None
     recorded = {line.pile_code for line in lines}
     if len(recorded) > 1:
-        raise CommandError(f"frames of several piles: {', '.join(sorted(recorded))}")
+        raise BadArguments(f"frames of several piles: {', '.join(sorted(recorded))}")
     code = options["pile_code"] or recorded.pop()
     with schema_context("public"):
         tenant = Tenant.objects.filter(code=options["tenant"]).first()
         owner = routes(ROUTE_KIND, [code]).get(code)
     if tenant is None:
-        raise CommandError(f"no tenant {options['tenant']}")
+        raise BadArguments(f"no tenant {options['tenant']}")
     if owner != tenant.schema_name:
-        raise CommandError(f"pile {code} is not registered at tenant {options['tenant']}")
+        raise BadArguments(f"pile {code} is not registered at tenant {options['tenant']}")
     return lines
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
@@ -14,13 +13,14 @@ from apps.accounts.enums import SessionEnd
 from apps.accounts.models import User
 from apps.backoffice.audit import record
 from apps.common.ids import Actor
+from apps.common.management.base import BAD_ARGUMENTS, leave
 from apps.common.schema import run_in_schema
 from apps.tenancy.models import Tenant
 from apps.tenancy.services import schema_of
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 done (or could be, with --dry-run), 1 an unknown tenant or person."""
+    """Exit codes: 0 done (or could be, with --dry-run), 2 an unknown tenant or person."""
 
     help = (
         "Unlock a member of staff and take the second factor away, as an administrator could on the person's page. "
@@ -53,12 +53,8 @@ class Command(BaseCommand):
         for name, value in report.items():
             self.stdout.write(f"{name}: {value}")
 
-    def _refuse(self, json: bool, code: str, message: str) -> None:
-        if json:
-            self.stdout.write(json_module.dumps({"error": code, "message": message}, ensure_ascii=False))
-        else:
-            self.stderr.write(message)
-        sys.exit(1)
+    def _refuse(self, json: bool, code: str, message: str) -> NoReturn:
+        leave(self, {"json": json}, code=code, message=message, exit_code=BAD_ARGUMENTS)
 
 
 def _let_in(username: str, *, dry_run: bool) -> dict[str, Any] | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from apps.accounts.roles import Outcome, give_roles
 from apps.common.errors import DomainError
+from apps.common.management.base import BAD_ARGUMENTS, leave
 from apps.common.schema import run_in_schema
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import working_schemas
@@ -19,7 +19,7 @@ from apps.tenancy.services import schema_of
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 done (or could be, with --dry-run), 1 an unknown tenant or role."""
+    """Exit codes: 0 done (or could be, with --dry-run), 2 an unknown tenant or role."""
 
     help = (
         "Give every tenant and the platform the standard roles. Safe to run again: what a new version adds is added, "
@@ -61,9 +61,5 @@ class Command(BaseCommand):
         if dry_run:
             self.stdout.write("Nothing was written.")
 
-    def _refuse(self, json: bool, code: str, message: str) -> None:
-        if json:
-            self.stdout.write(json_module.dumps({"error": code, "message": message}, ensure_ascii=False))
-        else:
-            self.stderr.write(message)
-        sys.exit(1)
+    def _refuse(self, json: bool, code: str, message: str) -> NoReturn:
+        leave(self, {"json": json}, code=code, message=message, exit_code=BAD_ARGUMENTS)

@@ -48,7 +48,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--check", action="store_true", help="change nothing, exit 1 when something is missing"
+            "--check",
+            "--dry-run",
+            action="store_true",
+            help="change nothing, exit 1 when something is missing",
         )
 
     def handle(self, *, check: bool, **options: Any) -> None:

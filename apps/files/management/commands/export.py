@@ -14,8 +14,7 @@ from django.utils import translation
 from apps.common.errors import DomainError
 from apps.common.schema import schema_context
 from apps.files.enums import ExportFormat
-from apps.tenancy.errors import UnknownTenant
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 
 class Command(BaseCommand):
@@ -41,10 +40,7 @@ class Command(BaseCommand):
         """Write."""
         from apps.files import exports
 
-        try:
-            schema = tenant_of_code(options["tenant"]).schema_name
-        except UnknownTenant as error:
-            raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
+        schema = schema_named(options["tenant"])
         model_admin = exports.admin_of(options["label"])
         if model_admin is None or not model_admin.export:
             raise CommandError(f"There is no list {options['label']} with an export.", returncode=2)

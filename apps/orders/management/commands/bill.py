@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from apps.common.management.base import BadArguments
 from apps.orders.billing import BillInputError, bill_session
 
 
@@ -18,7 +19,8 @@ class Command(BaseCommand):
     help = (
         "Read one charging session per line as JSON and print one bill per line as JSON, with an explanation. "
         'A line that cannot be billed gives {"error": "..."} in its place, and the exit code is 1 at the end. '
-        "Blank lines are passed over. The form is described in docs/worked-examples.md."
+        "Exit code 2: there is no such file. Blank lines are passed over. The form is described in "
+        "docs/worked-examples.md."
     )
     requires_system_checks: list[str] = []
 
@@ -31,8 +33,11 @@ class Command(BaseCommand):
         if options["source"] == "-":
             failed = self._bill(sys.stdin.buffer)
         else:
-            with Path(options["source"]).open("rb") as lines:
-                failed = self._bill(lines)
+            try:
+                with Path(options["source"]).open("rb") as lines:
+                    failed = self._bill(lines)
+            except OSError as error:
+                raise BadArguments(f"{options['source']}: {error.strerror}") from error
         if failed:
             sys.exit(1)
 

@@ -10,19 +10,21 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from apps.common.schema import run_in_schema
 from apps.orders.ledger_check import differences, totals
-from apps.tenancy.selectors import working_schemas
-from apps.tenancy.services import schema_of
+from apps.tenancy.management.choosing import schemas_named
 
 
 class Command(BaseCommand):
-    help = "Check that every balance, order and top-up agrees with the journal. Exit code 1 on a difference."
+    help = (
+        "Check that every balance, order and top-up agrees with the journal. Exit code 1 on a difference, 2 when there "
+        "is no such tenant."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--tenant", help="code of one tenant; all of them by default")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *, tenant: str | None, json: bool, **_options: Any) -> None:
-        schemas = [schema_of(tenant)] if tenant else working_schemas()
+        schemas = schemas_named(tenant)
         report = {}
         for schema in schemas:
             found = run_in_schema(schema, differences)

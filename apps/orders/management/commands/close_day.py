@@ -8,14 +8,13 @@ from argparse import ArgumentParser
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
 from apps.orders import closing
-from apps.tenancy.errors import UnknownTenant
-from apps.tenancy.selectors import tenant_of_code, working_schemas
+from apps.tenancy.management.choosing import schemas_named
 from apps.wallet import books
 
 ACTOR = Actor("command", name="close_day")
@@ -48,12 +47,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One tenant after the other; one that cannot be closed does not keep the next from it."""
-        try:
-            schemas = (
-                [tenant_of_code(options["tenant"]).schema_name] if options["tenant"] else working_schemas()
-            )
-        except UnknownTenant as error:
-            raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
+        schemas = schemas_named(options["tenant"])
         report: dict[str, dict[str, Any]] = {}
         for schema in schemas:
             with schema_context(schema):

@@ -15,8 +15,7 @@ from apps.common.errors import DomainError
 from apps.common.schema import run_in_schema
 from apps.common.time import business_day, now
 from apps.orders.energy_reconcile import reconcile_energy
-from apps.tenancy.selectors import working_schemas
-from apps.tenancy.services import schema_of
+from apps.tenancy.management.choosing import schemas_named
 from apps.wallet.enums import BillState
 from apps.wallet.models import MerchantAccount
 from apps.wallet.reconcile import reconcile_day
@@ -47,7 +46,7 @@ class Command(BaseCommand):
         merchant = options["merchant"] or ""
         channels = bool(merchant or options["channels"] or not options["energy"])
         energy = bool(options["energy"] or not (merchant or options["channels"]))
-        schemas = [schema_of(options["tenant"])] if options["tenant"] else working_schemas()
+        schemas = schemas_named(options["tenant"])
         lines: list[Line] = []
         for schema in schemas:
             try:

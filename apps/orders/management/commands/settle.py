@@ -6,12 +6,11 @@ import json
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from apps.common.schema import run_in_schema
 from apps.orders.settling import Outcome, settle_waiting
-from apps.tenancy.selectors import working_schemas
-from apps.tenancy.services import schema_of
+from apps.tenancy.management.choosing import schemas_named
 
 
 class Command(BaseCommand):
@@ -32,11 +31,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, tenant: str | None, limit: int, dry_run: bool, **options: Any) -> None:
-        schemas = working_schemas()
-        if tenant:
-            if schema_of(tenant) not in schemas:
-                raise CommandError(f"there is no tenant {tenant}", returncode=2)
-            schemas = [schema_of(tenant)]
+        schemas = schemas_named(tenant, at_work=True)
         failed = 0
         for schema in schemas:
             sums: dict[str, int] = {}

@@ -1,22 +1,23 @@
 """`manage.py create_piles`: register piles in bulk."""
 
 import json
-import sys
 from argparse import ArgumentParser
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.management.base import BadArguments, refused
 from apps.common.schema import schema_context
 from apps.piles.enums import PileKind
 from apps.piles.models import Pile
 from apps.piles.services import ROUTE_KIND, create_piles
 from apps.sites.models import Station
 from apps.tenancy.errors import RouteTaken
-from apps.tenancy.selectors import routes, tenant_of_code
+from apps.tenancy.management.choosing import schema_named
+from apps.tenancy.selectors import routes
 
 
 def _power(text: str) -> Decimal:
@@ -30,7 +31,7 @@ def _power(text: str) -> Decimal:
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 all are registered, 1 refused, with the reason on standard error."""
+    """Exit codes: 0 all are registered, 1 refused, with the reason on standard error, 2 wrong arguments."""
 
     help = (
         "Register piles with consecutive 14-digit codes at one station. Codes that this tenant has registered already "
@@ -55,23 +56,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Register them, with a line of progress for each batch."""
         if options["count"] < 1:
-            raise CommandError("--count has to be at least 1")
+            raise BadArguments("--count has to be at least 1")
         try:
-            tenant = tenant_of_code(options["tenant"])
-            with schema_context(tenant.schema_name):
+            with schema_context(schema_named(options["tenant"])):
                 station = Station.objects.filter(station_no=options["station"]).first()
                 if station is None:
                     numbers = ", ".join(Station.objects.values_list("station_no", flat=True)[:20])
-                    raise CommandError(f"no station {options['station']!r}; there are: {numbers or 'none'}")
+                    raise BadArguments(f"no station {options['station']!r}; there are: {numbers or 'none'}")
+                _check_codes(options["first"], options["count"])
                 created = self._count(options) if options["dry_run"] else self._create(station, options)
         except DomainError as error:
-            if options["json"]:
-                self.stdout.write(
-                    json.dumps({"error": error.code, "message": str(error)}, ensure_ascii=False)
-                )
-            else:
-                self.stderr.write(str(error))
-            sys.exit(1)
+            refused(self, options, error)
         known = options["count"] - created
         if options["json"]:
             answer = {"created": created, "known": known, "dry_run": options["dry_run"]}
@@ -99,14 +94,16 @@ class Command(BaseCommand):
         return created
 
     def _count(self, options: dict[str, Any]) -> int:
-        first = options["first"]
-        if len(first) != 14 or not first.isascii() or not first.isdigit():
-            raise CommandError(f"--first has to be 14 digits, not {first!r}")
-        codes = [f"{int(first) + index:014d}" for index in range(options["count"])]
-        if len(codes[-1]) > 14:
-            raise CommandError(f"{len(codes)} codes from {first} go beyond 14 digits")
+        codes = [f"{int(options['first']) + index:014d}" for index in range(options["count"])]
         known = set(Pile.objects.filter(pile_code__in=codes).values_list("pile_code", flat=True))
         taken = sorted(set(routes(ROUTE_KIND, codes)) - known)
         if taken:
             raise RouteTaken(key=taken[0])
         return len(codes) - len(known)
+
+
+def _check_codes(first: str, count: int) -> None:
+    if len(first) != 14 or not first.isascii() or not first.isdigit():
+        raise BadArguments(f"--first has to be 14 digits, not {first!r}")
+    if int(first) + count > 10**14:
+        raise BadArguments(f"{count} codes from {first} go beyond 14 digits")

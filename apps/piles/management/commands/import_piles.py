@@ -6,22 +6,23 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.management.base import FOUND, BadArguments, refused
 from apps.common.schema import schema_context
 from apps.piles import sheets
 from apps.sites.models import Station
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 every row is registered, 1 nothing was, 2 the good rows are and others were left out."""
+    """Exit codes: 0 every row is registered, 1 nothing was, or some rows were left out, 2 wrong arguments."""
 
     help = (
         "Register piles from a table (xlsx or CSV, the columns of --template). If a row has an error, nothing is "
-        "registered (exit code 1), unless --only-good says to take the good rows (exit code 2)."
+        "registered, unless --only-good says to take the good rows; the exit code is 1 either way."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -42,10 +43,10 @@ class Command(BaseCommand):
             self.stdout.write(f"template written to {target}")
             return
         if not options["tenant"] or not options["file"]:
-            raise CommandError("--tenant and the table are needed")
+            raise BadArguments("--tenant and the table are needed")
         try:
-            tenant = tenant_of_code(options["tenant"])
-            with schema_context(tenant.schema_name), options["file"].open("rb") as file:
+            schema = schema_named(options["tenant"])
+            with schema_context(schema), options["file"].open("rb") as file:
                 stations = {station.station_no: station for station in Station.objects.all()}
                 preview = sheets.look_at(file, stations=stations)
                 takes = bool(preview.good) and (not preview.bad or options["only_good"])
@@ -54,10 +55,9 @@ class Command(BaseCommand):
                     actor = Actor("command", name="import_piles")
                     made = len(sheets.take(preview, actor=actor, only_good=options["only_good"]))
         except OSError as error:
-            raise CommandError(f"{options['file']}: {error.strerror}") from error
+            raise BadArguments(f"{options['file']}: {error.strerror}") from error
         except DomainError as error:
-            self._say(options, {"error": error.code, "message": str(error)}, str(error))
-            sys.exit(1)
+            refused(self, options, error)
         errors = [{"row": row.number, "errors": row.errors} for row in preview.bad]
         answer = {
             "rows": len(preview.rows),
@@ -70,10 +70,8 @@ class Command(BaseCommand):
         verb = "would be registered" if options["dry_run"] else "registered"
         count = len(preview.good) if takes and options["dry_run"] else made
         self._say(options, answer, "\n".join([*lines, f"{count} of {len(preview.rows)} piles {verb}"]))
-        if not takes:
-            sys.exit(1)
-        if preview.bad:
-            sys.exit(2)
+        if preview.bad or not takes:
+            sys.exit(FOUND)
 
     def _say(self, options: dict[str, Any], answer: dict[str, Any], text: str) -> None:
         self.stdout.write(json.dumps(answer, ensure_ascii=False) if options["json"] else text)

@@ -6,22 +6,22 @@ from argparse import ArgumentParser
 from collections import Counter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from apps.common.errors import DomainError
+from apps.common.management.base import FOUND
 from apps.common.schema import schema_context
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.management.choosing import add_choice, chosen
 from apps.piles.models import ConnectorStatus, Pile
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 all is well, 1 wrong arguments, 2 a pile in service is offline or one of its guns has a fault."""
+    """Exit codes: 0 all is well, 1 a pile in service is offline or one of its guns has a fault, 2 wrong arguments."""
 
     help = (
         "Show which piles are online and what their guns do, of one pile, a station or a tenant. Exit codes: 0 all is "
-        "well, 1 wrong arguments, 2 a pile that is in service is offline or one of its guns has a fault."
+        "well, 1 a pile that is in service is offline or one of its guns has a fault, 2 wrong arguments."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,11 +31,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print a line for each pile and a sum."""
-        try:
-            tenant = tenant_of_code(options["tenant"])
-        except DomainError as error:
-            raise CommandError(str(error)) from error
-        with schema_context(tenant.schema_name):
+        with schema_context(schema_named(options["tenant"])):
             piles, _station = chosen(options)
             rows = _rows(piles)
         listed = [row for row in rows if row["trouble"] or not options["troubled"]]
@@ -59,7 +55,7 @@ class Command(BaseCommand):
                 f"{total['online']} of {total['piles']} online, {troubled} with trouble; guns: {counts}"
             )
         if troubled:
-            sys.exit(2)
+            sys.exit(FOUND)
 
 
 def _rows(piles: list[Pile]) -> list[dict[str, Any]]:

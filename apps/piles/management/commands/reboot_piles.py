@@ -3,21 +3,20 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from apps.common.errors import DomainError
 from apps.common.schema import schema_context
 from apps.piles.commands import Reboot
 from apps.piles.management.choosing import add_sending, send_and_follow
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 all restart, 1 nothing was sent, 2 some did not take it."""
+    """Exit codes: 0 all restart, 1 some did not take it, or nothing was sent, 2 wrong arguments."""
 
     help = (
         "Restart a pile, the piles of a station, or all of a tenant, each when none of its guns charges. Exit codes: "
-        "0 all restart, 1 nothing was sent, 2 some piles refused, were offline or gave no answer. Never repeated."
+        "0 all restart, 1 some piles refused, were offline or gave no answer, 2 wrong arguments. Never repeated."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -27,9 +26,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Send, and follow the answers."""
-        try:
-            tenant = tenant_of_code(options["tenant"])
-        except DomainError as error:
-            raise CommandError(str(error)) from error
-        with schema_context(tenant.schema_name):
+        with schema_context(schema_named(options["tenant"])):
             send_and_follow(self, options, Reboot(when_idle=not options["now"]), name="reboot_piles")

@@ -8,28 +8,30 @@ from argparse import ArgumentParser
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.management.base import FOUND, BadArguments, refused
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI, now
 from apps.piles.enums import CommandKind
 from apps.piles.management.choosing import add_sending, chosen, send_and_follow
 from apps.pricing.enums import TaskDays
 from apps.sites.models import Station
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 all have them, 1 nothing was sent, 2 some did not take them; of --schedule 2: it waits."""
+    """Exit codes: 0 all have them, 1 some did not take them, or nothing was sent, 2 wrong arguments."""
 
     help = (
         "Send the prices in force to a pile, the piles of a station, or all of a tenant. A pile that charges gets them "
         "when it is idle. Exit codes: 0 all others have them, 1 nothing was sent (no pile has a price, or all charge), "
-        "2 some piles refused, were offline or gave no answer; they are asked again as long as the price is in force. "
+        "or some piles refused, were offline or gave no answer (they are asked again as long as the price is in "
+        "force), 2 wrong arguments. "
         "With --schedule nothing is sent now: a price task is made for a template's version, from that time on. "
-        "Exit codes then: 0 scheduled, 1 refused, 2 it waits for a second person."
+        "Exit codes then: 0 scheduled, 1 refused, or it waits for a second person, 2 wrong arguments."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,15 +58,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Send, and follow the answers; or schedule."""
-        try:
-            tenant = tenant_of_code(options["tenant"])
-        except DomainError as error:
-            raise CommandError(str(error)) from error
-        with schema_context(tenant.schema_name):
+        with schema_context(schema_named(options["tenant"])):
             if options["schedule"] is None:
                 for name in ("until", "template", "version_number"):
                     if options[name] is not None:
-                        raise CommandError(f"--{name.replace('_', '-')} needs --schedule")
+                        raise BadArguments(f"--{name.replace('_', '-')} needs --schedule")
                 send_and_follow(self, options, CommandKind.SET_BILLING_MODEL, name="push_prices")
             else:
                 self._schedule(options)
@@ -105,12 +103,7 @@ class Command(BaseCommand):
                 )
                 waits, percent = task.state == "waiting", task.approval.amount if task.approval else None
         except DomainError as error:
-            answer = {"error": error.code, "message": str(error)}
-            if options["json"]:
-                self.stdout.write(json.dumps(answer, ensure_ascii=False))
-            else:
-                self.stderr.write(answer["message"])
-            sys.exit(1)
+            refused(self, options, error)
         told = {
             "task": task.pk if task else None,
             "version": str(version),
@@ -128,23 +121,23 @@ class Command(BaseCommand):
             head = "not scheduled, dry run" if task is None else f"price task {task.pk}"
             self.stdout.write(f"{head}: {version}, {len(places)} places, largest change {change}, {state}")
         if waits and task is not None:
-            sys.exit(2)
+            sys.exit(FOUND)
 
     def _version(self, options: dict[str, Any]) -> Any:
         from apps.pricing.models import PriceTemplate
 
         if not options["template"]:
-            raise CommandError("--schedule needs --template")
+            raise BadArguments("--schedule needs --template")
         template = PriceTemplate.objects.filter(name=options["template"]).first()
         if template is None:
             names = ", ".join(PriceTemplate.objects.values_list("name", flat=True)[:20])
-            raise CommandError(f"no price template {options['template']!r}; there are: {names or 'none'}")
+            raise BadArguments(f"no price template {options['template']!r}; there are: {names or 'none'}")
         versions = template.versions.order_by("-number")
         if options["version_number"] is not None:
             versions = versions.filter(number=options["version_number"])
         version = versions.first()
         if version is None:
-            raise CommandError(f"{template} has no version {options['version_number'] or ''}".rstrip())
+            raise BadArguments(f"{template} has no version {options['version_number'] or ''}".rstrip())
         return version
 
 
@@ -152,9 +145,9 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise CommandError(f'{text!r} is no time; write "2026-12-01 00:00"') from None
+        raise BadArguments(f'{text!r} is no time; write "2026-12-01 00:00"') from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=SHANGHAI)
     if moment < now().replace(second=0, microsecond=0):
-        raise CommandError(f"{text} is over")
+        raise BadArguments(f"{text} is over")
     return moment

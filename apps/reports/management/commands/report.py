@@ -19,8 +19,7 @@ from apps.reports import finance
 from apps.reports.enums import CustomerKind
 from apps.reports.finance import FIGURES, Group, Question, Sums
 from apps.sites.models import Station
-from apps.tenancy.errors import UnknownTenant
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 
 DERIVED = ("payable", "refunded", "due", "settled", "outstanding", "net", "utilisation")
 SHOWN = ("orders", "energy_kwh", "electricity_fee", "service_fee", "discounts", "refunded", "due", "settled")
@@ -51,10 +50,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask, then write."""
-        try:
-            schema = tenant_of_code(options["tenant"]).schema_name
-        except UnknownTenant as error:
-            raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
+        schema = schema_named(options["tenant"])
         output: Path | None = options["output"]
         if output is not None and output.suffix not in (".xlsx", ".csv"):
             raise CommandError("--output has to end with .xlsx or .csv.", returncode=2)

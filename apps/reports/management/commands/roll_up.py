@@ -13,8 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.common.schema import schema_context
 from apps.common.time import business_day, now
 from apps.reports import rollups
-from apps.tenancy.errors import UnknownTenant
-from apps.tenancy.selectors import tenant_of_code, working_schemas
+from apps.tenancy.management.choosing import schemas_named
 
 
 class Command(BaseCommand):
@@ -42,12 +41,7 @@ class Command(BaseCommand):
         first, last = options["first"], options["last"] or options["first"]
         if last is not None and (first is None or first > last):
             raise CommandError("--from has to be there and not behind --to.", returncode=2)
-        try:
-            schemas = (
-                [tenant_of_code(options["tenant"]).schema_name] if options["tenant"] else working_schemas()
-            )
-        except UnknownTenant as error:
-            raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
+        schemas = schemas_named(options["tenant"])
         result: dict[str, Any] = {}
         for schema in schemas:
             with schema_context(schema):

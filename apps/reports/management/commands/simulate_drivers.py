@@ -33,7 +33,7 @@ from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
 from apps.piles.selectors import piles_to_play
 from apps.reports.demo import paying
-from apps.tenancy.services import schema_of
+from apps.tenancy.management.choosing import schema_named
 from apps.wallet import services as wallets
 from apps.wallet.enums import ChannelName
 from apps.wallet.merchants import available_channels
@@ -85,13 +85,14 @@ class Command(BaseCommand):
         channel: str,
         **_options: Any,
     ) -> None:
+        schema = schema_named(tenant)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
         random = Random()
         self.stdout.write(f"drivers of {tenant} are on their way")
         self.stdout.flush()
-        with schema_context(schema_of(tenant)):
+        with schema_context(schema):
             _enlist(drivers)
             while not ended.wait(pause * random.uniform(0.5, 1.5)):
                 try:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from argparse import ArgumentParser
 from datetime import date
 from typing import Any
@@ -13,17 +12,18 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
+from apps.common.management.base import BAD_ARGUMENTS, FOUND, refused
 from apps.tenancy.errors import TenantInvalid
 from apps.tenancy.models import Package
 from apps.tenancy.services import Administrator, check_new_tenant, create_tenant, schema_of
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 opened (or could be, with --dry-run), 1 refused, with the reason on standard error."""
+    """Exit codes: 0 opened (or could be, with --dry-run), 1 code or host are taken, 2 arguments that are not right."""
 
     help = (
         "Open a tenant: its row, its host and its schema, a copy of the template's. All or nothing; takes seconds. "
-        "Exit code 1 when the code or the host is taken or not right."
+        "Exit code 1 when the code or the host is taken, 2 when an argument is not right."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -54,13 +54,8 @@ class Command(BaseCommand):
             else:
                 create_tenant(**what, **more)
         except DomainError as error:
-            if options["json"]:
-                self.stdout.write(
-                    json.dumps({"error": error.code, "message": str(error)}, ensure_ascii=False)
-                )
-            else:
-                self.stderr.write(str(error))
-            sys.exit(1)
+            wrong = isinstance(error, TenantInvalid)
+            refused(self, options, error, exit_code=BAD_ARGUMENTS if wrong else FOUND)
         done = {**what, "schema": schema_of(options["code"]), "created": not options["dry_run"]}
         if options["json"]:
             self.stdout.write(json.dumps(done, ensure_ascii=False))

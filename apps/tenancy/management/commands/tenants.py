@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
-import sys
 from argparse import ArgumentParser
 from datetime import date
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -15,6 +14,7 @@ from django.db import transaction
 from apps.backoffice.audit import record
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.management.base import BAD_ARGUMENTS, leave, refused
 from apps.common.schema import schema_context
 from apps.tenancy import lifecycle
 from apps.tenancy.models import Package, Tenant
@@ -23,11 +23,12 @@ ACTOR = Actor("command", name="manage.py tenants")
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 done (or could be, with --dry-run), 1 refused, with the reason on standard error."""
+    """Exit codes: 0 done (or could be, with --dry-run), 1 refused, 2 wrong arguments."""
 
     help = (
         "List tenants with state, package, last day and pile codes; or change one: suspend, resume, renew, package, "
-        "close. Changes need --reason and go to the platform's audit log. Exit code 1 when it is refused."
+        "close. Changes need --reason and go to the platform's audit log. Exit code 1 when it is refused, 2 for an "
+        "unknown tenant or package and without a reason."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             try:
                 rows = self._do(options)
             except DomainError as error:
-                self._refuse(options, error.code, str(error))
+                refused(self, options, error)
         if options["json"]:
             self.stdout.write(
                 json_module.dumps({"dry_run": options["dry_run"], "tenants": rows}, ensure_ascii=False)
@@ -80,15 +81,15 @@ class Command(BaseCommand):
     def _change(self, options: dict[str, Any]) -> Tenant:
         tenant = _tenants(options["tenant"] or "").first()
         if tenant is None:
-            self._refuse(options, "tenancy.unknown_tenant", f"There is no tenant {options['tenant']}.")
+            self._wrong(options, "tenancy.unknown_tenant", f"There is no tenant {options['tenant']}.")
         reason = options["reason"].strip()
         if not reason:
-            self._refuse(options, "reason_missing", "--reason is needed.")
+            self._wrong(options, "reason_missing", "--reason is needed.")
         package = Package.objects.filter(code=options["package"]).first() if options["package"] else None
         if options["package"] and package is None:
             known = ", ".join(Package.objects.values_list("code", flat=True))
             text = f"There is no package {options['package']}. There are: {known}"
-            self._refuse(options, "tenancy.unknown_package", text)
+            self._wrong(options, "tenancy.unknown_package", text)
         deeds = {
             "suspend": lambda: lifecycle.suspend(tenant=tenant, reason=reason),
             "resume": lambda: lifecycle.resume(tenant=tenant, reason=reason),
@@ -106,12 +107,8 @@ class Command(BaseCommand):
         record(ACTOR, "tenancy.tenant_state_changed", found, changes=changes, reason=reason)
         return found
 
-    def _refuse(self, options: dict[str, Any], code: str, message: str) -> None:
-        if options["json"]:
-            self.stdout.write(json_module.dumps({"error": code, "message": message}, ensure_ascii=False))
-        else:
-            self.stderr.write(message)
-        sys.exit(1)
+    def _wrong(self, options: dict[str, Any], code: str, message: str) -> NoReturn:
+        leave(self, options, code=code, message=message, exit_code=BAD_ARGUMENTS)
 
 
 def _tenants(code: str | None) -> Any:

@@ -15,8 +15,7 @@ from django.db import transaction
 from apps.backoffice.cells import cell
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI
-from apps.tenancy.errors import UnknownTenant
-from apps.tenancy.selectors import tenant_of_code
+from apps.tenancy.management.choosing import schema_named
 from apps.wallet.models import Posting
 
 COLUMNS = {
@@ -62,10 +61,7 @@ class Command(BaseCommand):
         first, last = options["first"], options["last"]
         if first and last and first > last:
             raise CommandError("--from lies behind --to", returncode=2)
-        try:
-            schema = tenant_of_code(options["tenant"]).schema_name
-        except UnknownTenant as error:
-            raise CommandError(f"There is no tenant {options['tenant']}.", returncode=2) from error
+        schema = schema_named(options["tenant"])
         write = write_csv if options["format"] == "csv" else write_json_lines
         # One snapshot, read by a cursor on the server.
         with schema_context(schema), transaction.atomic():
