@@ -1,4 +1,5 @@
-"""Who carries messages: Aliyun and Tencent SMS, and the robots of WeCom, DingTalk and Feishu.
+"""Who carries messages: Aliyun and Tencent SMS, the robots of WeCom, DingTalk and Feishu, and a server of
+the operator's own.
 
 Each recomputes the signature from the request as it came and refuses a wrong one in the provider's own words. State:
 `messages`, everything that was taken. Settings: `refuse` (the provider's code for the next messages, e.g.
@@ -21,6 +22,7 @@ from sandbox.provider import Provider, Reply, Request, json_reply
 
 CLOCK_TOLERANCE_S = 900
 ROBOT_TOLERANCE_S = 3600
+HOOK_TOLERANCE_S = 300
 ACS = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})")
 TC = re.compile(
     r"TC3-HMAC-SHA256 Credential=([^/]+)/(\d{4}-\d\d-\d\d)/sms/tc3_request, SignedHeaders=([^,]+), "
@@ -92,6 +94,8 @@ class AliyunSms(Carrier):
             code = str(wrong)
             return json_reply(400, {"Code": code, "Message": code, "RequestId": secrets.token_hex(16)})
         asked = request.query
+        if request.headers["x-acs-action"] == "QuerySmsSign":
+            return self._sign(asked.get("SignName", ""))
         code = str(self.settings.get("refuse", "")) or self._refusal(asked)
         reply = {"RequestId": secrets.token_hex(16), "Message": code or "OK", "Code": code or "OK"}
         if not code:
@@ -123,6 +127,13 @@ class AliyunSms(Carrier):
             return "isv.INVALID_JSON_PARAM"
         return ""
 
+    def _sign(self, name: str) -> Reply:
+        status = {"审核中": 0, "驳回": 2}.get(name, 1)
+        reply = {"Code": "OK", "Message": "OK", "RequestId": secrets.token_hex(16)}
+        return json_reply(
+            200, reply | {"SignName": name, "SignStatus": status, "Reason": "", "CreateDate": ""}
+        )
+
     def _check(self, request: Request) -> None:
         found = ACS.fullmatch(request.headers.get("authorization", ""))
         if not found or request.method != "POST":
@@ -132,7 +143,10 @@ class AliyunSms(Carrier):
         signed = names.split(";")
         if key_id not in self.accounts:
             raise Wrong("InvalidAccessKeyId.NotFound")
-        if headers.get("x-acs-action") != "SendSms" or headers.get("x-acs-version") != "2017-05-25":
+        if (
+            headers.get("x-acs-action") not in ("SendSms", "QuerySmsSign")
+            or headers.get("x-acs-version") != "2017-05-25"
+        ):
             raise Wrong("InvalidAction.NotFound")
         must = {"host", *(name for name in headers if name.startswith("x-acs-"))}
         if signed != sorted(signed) or not must <= set(signed):
@@ -201,6 +215,8 @@ class TencentSms(Carrier):
         asked = json.loads(request.body)
         if asked.get("SmsSdkAppId") != self.accounts[key_id]["app"]:
             return self._error("UnauthorizedOperation.SmsSdkAppIdVerifyFail")
+        if request.headers["x-tc-action"] == "SendStatusStatistics":
+            return self._statistics(asked)
         statuses = []
         for phone in asked["PhoneNumberSet"]:
             code = str(self.settings.get("refuse", "")) or self._refusal(phone, asked)
@@ -222,6 +238,15 @@ class TencentSms(Carrier):
         content = {"SendStatusSet": statuses, "RequestId": secrets.token_hex(16)}
         return json_reply(200, {"Response": content | ({"Later": "more"} if unknown_field else {})})
 
+    def _statistics(self, asked: dict[str, Any]) -> Reply:
+        hours = [str(asked.get(name, "")) for name in ("BeginTime", "EndTime")]
+        if not all(re.fullmatch(r"20\d{8}", hour) for hour in hours) or asked.get("Limit") != 0:
+            return self._error("InvalidParameterValue.BeginTimeVerifyFail")
+        figures = dict.fromkeys(("FeeCount", "RequestCount", "RequestSuccessCount"), 0)
+        return json_reply(
+            200, {"Response": {"SendStatusStatistics": figures, "RequestId": secrets.token_hex(16)}}
+        )
+
     @staticmethod
     def _refusal(phone: str, asked: dict[str, Any]) -> str:
         if not re.fullmatch(r"\+\d{8,15}", phone):
@@ -240,7 +265,10 @@ class TencentSms(Carrier):
         key_id, day, names, signature = found.groups()
         if key_id not in self.accounts:
             return "AuthFailure.SecretIdNotFound", ""
-        if headers.get("x-tc-action") != "SendSms" or headers.get("x-tc-version") != "2021-01-11":
+        if (
+            headers.get("x-tc-action") not in ("SendSms", "SendStatusStatistics")
+            or headers.get("x-tc-version") != "2021-01-11"
+        ):
             return "InvalidAction", ""
         if not headers.get("x-tc-region"):
             return "MissingParameter", ""
@@ -386,10 +414,54 @@ class Feishu(Chat):
         )
 
 
+class Webhook(Carrier):
+    """An operator's own server, as its manual tells it to verify: HMAC-SHA256 of "{timestamp}.{body}"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hooks: dict[str, str] = {}
+
+    def issue(self) -> dict[str, str]:
+        """Make an address and return its end and its secret."""
+        key = secrets.token_hex(8)
+        self.hooks[key] = secrets.token_hex(20)
+        return {"path": f"/hook/{key}", "secret": self.hooks[key]}
+
+    def keep(self) -> dict[str, Any]:
+        return self.hooks
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        self.hooks = kept
+
+    def busy(self, fault: str) -> Reply:
+        return Reply(500 if fault == "http_500" else 429, b"not now")
+
+    def answer(self, request: Request, *, bad_signature: bool, unknown_field: bool) -> Reply:
+        key = request.path.removeprefix("/hook/")
+        if key not in self.hooks:
+            return Reply(404, b"no such hook")
+        stamp = request.headers.get("x-chargeplat-timestamp", "")
+        if not stamp.isdigit() or abs(datetime.now(UTC).timestamp() - int(stamp)) > HOOK_TOLERANCE_S:
+            return Reply(401, b"too old")
+        mac = hmac.new(self.hooks[key].encode(), digestmod=hashlib.sha256)
+        for part in (stamp.encode(), b".", request.body):
+            mac.update(part)
+        given = request.headers.get("x-chargeplat-signature", "")
+        if not hmac.compare_digest(given, f"sha256={mac.hexdigest()}"):
+            return Reply(401, b"wrong signature")
+        if self.settings.get("refuse"):
+            return Reply(400, b"refused")
+        content = json.loads(request.body)
+        with self.lock:
+            self.messages.append({"robot": key, **content})
+        return Reply(204)
+
+
 CARRIERS: dict[str, type[Carrier]] = {
     "aliyun-sms": AliyunSms,
     "tencent-sms": TencentSms,
     "wecom": WeCom,
     "dingtalk": DingTalk,
     "feishu": Feishu,
+    "webhook": Webhook,
 }

@@ -25,9 +25,9 @@ from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import tenant_site
 from apps.notifications import services
 from apps.notifications.channels.base import NotConfigured, SendError
-from apps.notifications.channels.robots import check_address
-from apps.notifications.enums import MessageState
+from apps.notifications.enums import MessageState, RobotKind
 from apps.notifications.models import MailAccount, Message, Robot, SmsAccount
+from apps.notifications.robots import check_address
 from apps.notifications.sms import TEMPLATES
 
 STATE_TONES = {
@@ -147,15 +147,15 @@ class RobotForm(SecretsForm):
 
     def clean(self) -> dict[str, Any]:
         """See the class."""
-        from django.conf import settings
-
         words = super().clean()
+        if words.get("kind") == RobotKind.WEBHOOK and not words.get("secret"):
+            self.add_error("secret", _("A webhook needs a secret to sign with."))
         if words.get("url") and words.get("kind"):
             words["url"] = words["url"].strip()
             try:
-                check_address(words["kind"], words["url"], settings.ROBOT_HOSTS)
+                check_address(words["kind"], words["url"])
             except NotConfigured:
-                self.add_error("url", _("This is not an address of that provider's robots."))
+                self.add_error("url", _("This is not an address of that kind; it begins with https://."))
         return words
 
 

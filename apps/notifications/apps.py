@@ -7,4 +7,4 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        from apps.notifications import scopes  # noqa: F401 - says what staff see
+        from apps.notifications import providers, scopes  # noqa: F401 - they register themselves

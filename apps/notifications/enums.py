@@ -28,6 +28,7 @@ class RobotKind(models.TextChoices):
     WECOM = "wecom", _("WeCom")
     DINGTALK = "dingtalk", _("DingTalk")
     FEISHU = "feishu", _("Feishu")
+    WEBHOOK = "webhook", _("own webhook")
 
 
 class MailSecurity(models.TextChoices):

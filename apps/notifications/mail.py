@@ -40,12 +40,7 @@ def send_by(
     account: MailAccount, *, to: str, subject: str, text: str, attachments: Sequence[Attachment] = ()
 ) -> None:
     """Send from this mailbox. Raises SendError; NotConfigured (host) for a server within our own network."""
-    try:
-        refuse_private(account.host, account.port, allowed=settings.OUTGOING_PRIVATE_HOSTS)
-    except PrivateAddress as error:
-        raise NotConfigured("host") from error
-    except NoAnswer as error:
-        raise Unknown(error.cause) from error
+    _refuse_private(account)
     mail.send(
         _backend(account),
         sender=account.from_address,
@@ -54,6 +49,21 @@ def send_by(
         text=text,
         attachments=attachments,
     )
+
+
+def sign_in(account: MailAccount) -> None:
+    """Connect to the mailbox's server and sign in, and send nothing. Raises SendError."""
+    _refuse_private(account)
+    mail.sign_in(_backend(account))
+
+
+def _refuse_private(account: MailAccount) -> None:
+    try:
+        refuse_private(account.host, account.port, allowed=settings.OUTGOING_PRIVATE_HOSTS)
+    except PrivateAddress as error:
+        raise NotConfigured("host") from error
+    except NoAnswer as error:
+        raise Unknown(error.cause) from error
 
 
 def _backend(account: MailAccount) -> Any:

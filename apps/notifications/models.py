@@ -70,7 +70,7 @@ class MailAccount(TimeStamped):
 
 
 class Robot(TimeStamped):
-    """A robot of a group chat. Its address carries the key, so it is a secret."""
+    """A robot of a group chat, or a webhook of the tenant's own. An address may carry the key, so it is a secret."""
 
     name = models.CharField(_("name"), max_length=50, unique=True)
     kind = models.CharField(_("kind"), max_length=16, choices=RobotKind)

@@ -196,7 +196,7 @@ def _hand_over(message: Message) -> str:
         return ""
     if message.robot is None or not message.robot.is_active:
         raise NotConfigured("robot")
-    return robots.send_by(message.robot, title=message.subject, text=message.text)
+    return robots.send_by(message.robot, title=message.subject, text=message.text, number=str(message.pk))
 
 
 def _attachments(numbers: Iterable[str]) -> list[Attachment]:
@@ -251,7 +251,7 @@ def send_test(*, account: SmsAccount | MailAccount | Robot, to: str, template: s
         elif isinstance(account, MailAccount):
             mail.send_by(account, to=to, subject=title, text=text)
         else:
-            robots.send_by(account, title=title, text=text)
+            robots.send_by(account, title=title, text=text, number=str(message.pk))
     except SendError as error:
         message.state, message.error = MessageState.FAILED, str(error)[:400]
         message.save(update_fields=["state", "error", "updated_at"])

@@ -46,6 +46,9 @@ class SmsProvider(Protocol):
         """Hand over one message and return the provider's number of it. `phone` is in E.164 form, `template` our name
         of it. Raises SendError."""
 
+    def check(self) -> None:
+        """See that the account would work, without sending anything. Raises SendError."""
+
 
 def send_code(*, phone: str, code: str) -> None:
     """Send a sign-in code to a phone (E.164). Raises MessageNotSent, or ImproperlyConfigured.

@@ -9,12 +9,16 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from apps.common.wire import Wire
 from apps.notifications.channels.base import Busy, Refused, call, national
 
 BUSY = {"isv.BUSINESS_LIMIT_CONTROL", "isp.SYSTEM_ERROR", "isv.SYSTEM_ERROR", "Throttling.User", "Throttling"}
+
+SIGN_PASSED = "1"
+"""SignStatus of QuerySmsSign: 0 under review, 1 passed, 2 refused."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,19 @@ class AliyunSms:
         }
         if out_id:
             asked["OutId"] = out_id
+        return str(self._call("SendSms", asked).get("BizId", ""))
+
+    def check(self) -> None:
+        """See that the key and the signature are good, without sending. Raises Refused, Busy, Unknown."""
+        found = self._call("QuerySmsSign", {"SignName": self.sign_name})
+        if str(found.get("SignStatus")) != SIGN_PASSED:
+            raise Refused("sign_not_approved", str(found.get("Reason") or ""))
+
+    def _call(self, action: str, asked: Mapping[str, str]) -> dict[str, Any]:
         query = canonical_query(asked)
         headers = {
             "host": urlsplit(self.url).netloc,
-            "x-acs-action": "SendSms",
+            "x-acs-action": action,
             "x-acs-version": "2017-05-25",
             "x-acs-date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "x-acs-signature-nonce": secrets.token_hex(16),
@@ -59,13 +72,13 @@ class AliyunSms:
             Wire("aliyun_sms", self.timeout),
             "POST",
             f"{self.url}?{query}",
-            operation="SendSms",
+            operation=action,
             body=b"",
             headers=headers,
         )
         code = str(answer.get("Code", ""))
         if code == "OK":
-            return str(answer.get("BizId", ""))
+            return answer
         error = Busy if code in BUSY else Refused
         raise error(code or "no_code", str(answer.get("Message", "")))
 

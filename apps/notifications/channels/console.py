@@ -21,3 +21,6 @@ class ConsoleSms:
         finally:
             os.close(log)
         return ""
+
+    def check(self) -> None:
+        """There is nobody to ask."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.mail import EmailMessage
@@ -22,8 +22,17 @@ def send(
     message = EmailMessage(" ".join(subject.split()), text, sender, [to], connection=backend)
     for name, content, kind in attachments:
         message.attach(name, content, kind)
+    _talk(backend, message.send)
+
+
+def sign_in(backend: Any) -> None:
+    """Connect, encrypt and sign in as sending would, and send nothing. Raises Refused, Busy, Unknown."""
+    _talk(backend, backend.open)
+
+
+def _talk(backend: Any, what: Callable[[], object]) -> None:
     try:
-        message.send()
+        what()
     except smtplib.SMTPRecipientsRefused as error:
         code, words = next(iter(error.recipients.values()))
         raise _refusal(code, words) from error

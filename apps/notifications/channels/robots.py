@@ -19,7 +19,7 @@ from apps.common.wire import Wire
 from apps.notifications.channels.base import Busy, NotConfigured, Refused, call
 
 HOSTS = {"wecom": "qyapi.weixin.qq.com", "dingtalk": "oapi.dingtalk.com", "feishu": "open.feishu.cn"}
-PER_MINUTE = {"wecom": 20, "dingtalk": 20, "feishu": 100}
+PER_MINUTE = {"wecom": 20, "dingtalk": 20, "feishu": 100, "webhook": 600}
 """What each takes; further messages wait here instead of being refused there."""
 LONGEST_BYTES = {"wecom": 4096, "dingtalk": 18_000, "feishu": 18_000}
 BUSY = {"wecom": {-1, 45009, 45033}, "dingtalk": {-1, 130101, 410100}, "feishu": {9499, 11232}}

@@ -8,9 +8,11 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
+from apps.common.time import SHANGHAI
 from apps.common.wire import Wire
 from apps.notifications.channels.base import Busy, Refused, Unknown, call
 
@@ -42,13 +44,38 @@ class TencentSms:
         }
         if out_id:
             content["SessionContext"] = out_id
+        response = self._call("SendSms", content)
+        statuses = response.get("SendStatusSet")
+        if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
+            raise Unknown("no_status")
+        status = statuses[0]
+        if status.get("Code") != "Ok":
+            raise _refusal(str(status.get("Code", "")), str(status.get("Message", "")))
+        return str(status.get("SerialNo", ""))
+
+    def check(self) -> None:
+        """See that the key and the app are good, without sending. Raises Refused, Busy, Unknown.
+
+        Asks for the numbers sent within the last hour (SendStatusStatistics), which costs nothing.
+        """
+        until = datetime.now(SHANGHAI)
+        content = {
+            "BeginTime": f"{until - timedelta(hours=1):%Y%m%d%H}",
+            "EndTime": f"{until:%Y%m%d%H}",
+            "SmsSdkAppId": self.app_id,
+            "Limit": 0,
+            "Offset": 0,
+        }
+        self._call("SendStatusStatistics", content)
+
+    def _call(self, action: str, content: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps(content, ensure_ascii=False).encode()
         moment = int(time.time())
         host = urlsplit(self.url).netloc
         headers = {
             "Content-Type": CONTENT_TYPE,
             "Host": host,
-            "X-TC-Action": "SendSms",
+            "X-TC-Action": action,
             "X-TC-Version": "2021-01-11",
             "X-TC-Timestamp": str(moment),
             "X-TC-Region": self.region,
@@ -66,7 +93,7 @@ class TencentSms:
             Wire("tencent_sms", self.timeout),
             "POST",
             self.url,
-            operation="SendSms",
+            operation=action,
             body=body,
             headers=headers,
         )
@@ -75,13 +102,7 @@ class TencentSms:
             raise Unknown("no_response")
         if error := response.get("Error"):
             raise _refusal(str(error.get("Code", "")), str(error.get("Message", "")))
-        statuses = response.get("SendStatusSet")
-        if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
-            raise Unknown("no_status")
-        status = statuses[0]
-        if status.get("Code") != "Ok":
-            raise _refusal(str(status.get("Code", "")), str(status.get("Message", "")))
-        return str(status.get("SerialNo", ""))
+        return response
 
 
 def _refusal(code: str, message: str) -> Busy | Refused:

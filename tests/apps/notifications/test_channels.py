@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from apps.notifications.channels.aliyun import AliyunSms
 from apps.notifications.channels.base import Busy, NotConfigured, Refused, SendError, Unknown
 from apps.notifications.channels.robots import Robot
 from apps.notifications.channels.tencent import TencentSms
+from apps.notifications.channels.webhook import Webhook
 from apps.notifications.models import MailAccount
 from sandbox.smtp import MailServer
 
@@ -42,7 +44,15 @@ def robot(world: dict[str, Any], kind: str, **changes: Any) -> Robot:
     return Robot(**(words | {"hosts": hosts, "timeout": TIMEOUT} | changes))
 
 
+def webhook(world: dict[str, Any], **changes: Any) -> Webhook:
+    issued = world["webhook"].issue()
+    words = {"url": f"{world['url']}/webhook{issued['path']}", "secret": issued["secret"]}
+    return Webhook(**(words | {"private": ["127.0.0.1"], "timeout": TIMEOUT} | changes))
+
+
 def send(client: Any) -> str:
+    if isinstance(client, Webhook):
+        return client.send(title="告警", text="一号站 桩离线\n14:05", number="7")
     if isinstance(client, Robot):
         return client.send(title="告警", text="一号站 桩离线\n14:05")
     return client.send(phone=PHONE, template="code", params={"code": "123456"})
@@ -51,6 +61,7 @@ def send(client: Any) -> str:
 MAKERS = {
     "aliyun-sms": aliyun_sms,
     "tencent-sms": tencent_sms,
+    "webhook": webhook,
     **{
         kind: lambda world, kind=kind, **changes: robot(world, kind, **changes)
         for kind in ("wecom", "dingtalk", "feishu")
@@ -143,6 +154,8 @@ def test_wrong_keys_are_refused(world: dict[str, Any]) -> None:
         "93000": robot(world, "wecom", url=f"{world['url']}/wecom/cgi-bin/webhook/send?key=other"),
         "310000": robot(world, "dingtalk", secret="SECother"),
         "19021": robot(world, "feishu", secret="other"),
+        "http_401": webhook(world, secret="other"),
+        "http_404": webhook(world, url=f"{world['url']}/webhook/hook/other"),
     }
     for code, client in wrong.items():
         with pytest.raises(Refused) as refusal:
@@ -160,6 +173,7 @@ def test_old_signatures_are_refused(world: dict[str, Any], monkeypatch: pytest.M
         "dingtalk": "310000",
         "feishu": "19021",
         "tencent-sms": "AuthFailure.SignatureExpire",
+        "webhook": "http_401",
     }.items():
         with pytest.raises(Refused) as refusal:
             send(MAKERS[kind](world))
@@ -216,6 +230,49 @@ def test_robots_call_nobody_else(world: dict[str, Any]) -> None:
     ):
         with pytest.raises(NotConfigured, match="url"):
             send(robot(world, "wecom", url=url, hosts=[]))
+
+
+def test_an_own_webhook_gets_signed_json(world: dict[str, Any]) -> None:
+    send(webhook(world))
+    (message,) = world["webhook"].messages
+    assert (message["id"], message["title"], message["text"]) == ("7", "告警", "一号站 桩离线\n14:05")
+    assert datetime.fromisoformat(message["sent_at"]).tzinfo is not None
+
+
+def test_a_webhook_calls_nothing_of_our_own(world: dict[str, Any]) -> None:
+    for url in (
+        "http://example.com/hook",  # not encrypted
+        "https://user:word@example.com/hook",
+        "https://169.254.169.254/latest/meta-data",
+        "https://127.0.0.1/hook",
+        "https://[::1]/hook",
+        "https://10.0.0.5/hook",
+        "https://[::1",
+        "https://example.com:port/",
+        "file:///etc/passwd",
+        "",
+    ):
+        with pytest.raises(NotConfigured, match="url"):
+            send(webhook(world, url=url, private=[]))
+    with pytest.raises(NotConfigured, match="secret"):
+        send(webhook(world, secret=""))
+    assert world["webhook"].messages == []
+
+
+def test_an_account_is_tried_without_sending(world: dict[str, Any]) -> None:
+    aliyun_sms(world).check()
+    tencent_sms(world).check()
+    wrong = {
+        "SignatureDoesNotMatch": aliyun_sms(world, access_key_secret="other"),
+        "sign_not_approved": aliyun_sms(world, sign_name="审核中"),
+        "AuthFailure.SignatureFailure": tencent_sms(world, access_key_secret="other"),
+        "UnauthorizedOperation.SmsSdkAppIdVerifyFail": tencent_sms(world, app_id="1400000000"),
+    }
+    for code, client in wrong.items():
+        with pytest.raises(Refused) as refusal:
+            client.check()
+        assert refusal.value.code == code
+    assert world["aliyun-sms"].messages == world["tencent-sms"].messages == []
 
 
 def test_mail_goes_over_smtp(mail_server: MailServer, settings: Any) -> None:

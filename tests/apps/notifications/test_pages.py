@@ -66,6 +66,11 @@ def test_secrets_are_written_and_never_shown(tenant: Any, world: dict[str, Any])
     assert "geheim" not in str(list(AuditEntry.objects.values_list("changes", "object_name")))
     answer = client.post(f"{ADMIN}/robot/add/", {**robot, "name": "x", "url": "https://evil.test/x"})
     assert set(answer.context_data["adminform"].form.errors) == {"url"}
+    hook = {"name": "系统", "kind": "webhook", "url": "https://ops.example.com/hook", "is_active": "on"}
+    for words, wrong in (({}, {"secret"}), ({"secret": "s", "url": "http://ops.example.com/"}, {"url"})):
+        answer = client.post(f"{ADMIN}/robot/add/", {**hook, **words})
+        assert set(answer.context_data["adminform"].form.errors) == wrong
+    assert client.post(f"{ADMIN}/robot/add/", {**hook, "secret": "geheim-e"}).status_code == 302
 
 
 def test_one_account_is_in_use_and_each_can_be_tried(

@@ -177,6 +177,14 @@ def test_what_may_go_through_later_is_tried_again(tenant: Any, world: dict[str, 
     assert (message.error, message.tries, len(chat.messages)) == ("", 3, 1)
 
     chat.control("POST faults", {"fault": "http_500", "times": None})
+    hook = services.post(
+        medium=Medium.ROBOT, robot=a_robot(world, "webhook", "系统"), subject="告警", text="t"
+    )
+    world["webhook"].control("POST faults", {"fault": "http_500"})
+    assert (due(hook).state, hook.error) == (MessageState.WAITING, "http_500")
+    Message.objects.filter(pk=hook.pk).update(next_try_at=now())
+    assert due(hook).state == MessageState.SENT
+    assert [one["id"] for one in world["webhook"].messages] == [str(hook.pk)]
     hopeless = services.post(medium=Medium.ROBOT, robot=robot, subject="告警", text="t")
     for _try in range(services.MOST_TRIES):
         due(hopeless)
