@@ -17,6 +17,7 @@ from unfold.decorators import display
 from apps.backoffice import diff, shown
 from apps.backoffice.admin import ReadOnlyAdmin, action_words
 from apps.backoffice.models import AuditEntry
+from apps.backoffice.people import KINDS
 from apps.backoffice.sites import platform_site, tenant_site
 
 
@@ -63,6 +64,21 @@ class ObjectKindFilter(DropdownFilter):
         return queryset.filter(object_kind=self.value()) if self.value() else queryset
 
 
+class ActorFilter(DropdownFilter):
+    """By who did it: staff, drivers, piles, the command line, the system."""
+
+    title = gettext_lazy("actor kind")
+    parameter_name = "actor_kind__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """All kinds, without looking through the log."""
+        return [(kind, str(words)) for kind, words in KINDS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Entries of the chosen kind."""
+        return queryset.filter(actor_kind=self.value()) if self.value() else queryset
+
+
 def _kind_words(label: str) -> str:
     try:
         return str(apps.get_model(label)._meta.verbose_name)
@@ -75,7 +91,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     list_display = ["at_shown", "actor_name", "action_shown", "object_shown", "changes_shown", "address"]
     show_full_result_count = False
-    list_filter = [("at", RangeDateTimeFilter), ActionFilter, ObjectKindFilter, "actor_kind"]
+    list_filter = [("at", RangeDateTimeFilter), ActionFilter, ObjectKindFilter, ActorFilter]
     search_fields = ["actor_name", "object_name", "object_id"]
     date_hierarchy = "at"
     export = [
@@ -92,8 +108,8 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     fields = [
         ("at_shown", "action_shown"),
         ("actor_name", "address"),
-        ("actor_kind", "actor_id"),
-        ("object_name", "object_kind"),
+        ("actor_kind_shown", "actor_id"),
+        ("object_name", "object_kind_shown"),
         "object_id",
         "changes_table",
         "reason",
@@ -119,10 +135,20 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         """The object's name as it was then."""
         return obj.object_name or shown.EMPTY
 
+    @display(description=gettext_lazy("actor kind"), ordering="actor_kind")
+    def actor_kind_shown(self, obj: AuditEntry) -> str:
+        """Staff, a driver, a pile, the command line or the system."""
+        return str(KINDS.get(obj.actor_kind, obj.actor_kind))
+
+    @display(description=gettext_lazy("object kind"), ordering="object_kind")
+    def object_kind_shown(self, obj: AuditEntry) -> str:
+        """What the model is called."""
+        return _kind_words(obj.object_kind)
+
     @display(description=gettext_lazy("changes"))
     def changes_shown(self, obj: AuditEntry) -> str:
         """The names of what changed."""
-        names = list(obj.changes)
+        names = diff.names(obj.changes, obj.object_kind)
         return (", ".join(names[:4]) + ("…" if len(names) > 4 else "")) or shown.EMPTY
 
     @display(description=gettext_lazy("changes"))

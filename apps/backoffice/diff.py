@@ -56,6 +56,12 @@ def rows(changes: Mapping[str, Any], kind: str = "") -> list[Row]:
     return found
 
 
+def names(changes: Mapping[str, Any], kind: str = "") -> list[str]:
+    """Return the names of what changed, in words, without units."""
+    model = _model(kind)
+    return [_name(name, model) for name in changes]
+
+
 def _model(kind: str) -> type[Model] | None:
     try:
         return apps.get_model(kind) if kind else None
@@ -80,15 +86,23 @@ def _leaves(before: Any, after: Any) -> Iterator[tuple[list[str], Any, Any]]:
 
 def _title(name: str, model: type[Model] | None) -> str:
     """Return a field's name in words, with the unit of its column where the name does not say it."""
-    try:
-        field = model._meta.get_field(name) if model else None
-    except FieldDoesNotExist:
-        field = None
-    title = str(getattr(field, "verbose_name", None) or _word(name))
+    field = _field(name, model)
+    title = _name(name, model)
     unit = next((word for kind, word in UNITS.items() if isinstance(field, kind)), None)
     if unit is None or "(" in title or "（" in title:
         return title
     return _("%(name)s (%(unit)s)") % {"name": title, "unit": unit}
+
+
+def _name(name: str, model: type[Model] | None) -> str:
+    return str(getattr(_field(name, model), "verbose_name", None) or _word(name))
+
+
+def _field(name: str, model: type[Model] | None) -> Any:
+    try:
+        return model._meta.get_field(name) if model else None
+    except FieldDoesNotExist:
+        return None
 
 
 def _word(text: str) -> str:

@@ -136,7 +136,13 @@ class Tenant(TenantMixin, TimeStamped):
 
 
 class Domain(DomainMixin):
-    """A host name by which a tenant's site is reached."""
+    """A host name by which a tenant's site is reached. The library's columns, with names that can be translated."""
+
+    domain = models.CharField(_("domain"), max_length=253, unique=True, db_index=True)
+    tenant = models.ForeignKey(
+        Tenant, on_delete=models.CASCADE, related_name="domains", verbose_name=_("tenant")
+    )
+    is_primary = models.BooleanField(_("main domain"), default=True, db_index=True)
 
     class Meta:
         verbose_name = _("domain")

@@ -58,10 +58,6 @@ NAMES = {
         "Chrome · Linux",
     ),
     *(
-        "staff",
-        "command",
-        "pile",
-        "vin",
         "ykc",
         "kWh",
         "Ctrl + K",
@@ -71,7 +67,6 @@ NAMES = {
         "Excel（xlsx）",
     ),
     *("AccessKey ID", "AccessKey Secret"),  # what the SMS provider's own Chinese console calls them
-    *("Domain", "Tenant", "Is primary"),  # columns of the tenancy library, on the platform's list of domains
 }
 """Texts without a Chinese character that are names or units."""
 

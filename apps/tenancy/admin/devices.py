@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.admin.filters import AllValuesFieldListFilter
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.forms import BaseDialogForm
@@ -23,15 +26,33 @@ from apps.tenancy import services
 from apps.tenancy.enums import TenantState
 from apps.tenancy.models import InboundRoute, Newcomer, Tenant
 
+KINDS = {"pile": pgettext_lazy("route", "pile")}
+"""Kinds of routes in words."""
+
+
+class KindFilter(AllValuesFieldListFilter):
+    """What a key is of."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """In words."""
+        for one in super().choices(changelist):
+            yield {**one, "display": KINDS.get(one["display"], one["display"])}
+
 
 @admin.register(InboundRoute, site=platform_site)
 class InboundRouteAdmin(ReadOnlyAdmin):
     """Whose a pile code is."""
 
-    list_display = ["key", "kind", "tenant"]
+    list_display = ["key", "kind_shown", "tenant"]
     list_select_related = ["tenant"]
-    list_filter = ["kind", "tenant"]
+    list_filter = [("kind", KindFilter), "tenant"]
     search_fields = ["key__startswith"]
+    fields = ["key", "kind_shown", "tenant"]
+
+    @display(description=_("kind"), ordering="kind")
+    def kind_shown(self, obj: InboundRoute) -> str:
+        """In words."""
+        return str(KINDS.get(obj.kind, obj.kind))
 
 
 class OfferForm(BaseDialogForm):
@@ -55,8 +76,19 @@ class NewcomerAdmin(ReadOnlyAdmin):
     list_select_related = ["tenant"]
     list_filter = [("tenant", RelatedDropdownFilter)]
     search_fields = ["key__startswith", "address__startswith"]
-    fields = [("key", "kind"), ("address", "tenant"), ("first_shown", "last_shown"), "times", "facts_shown"]
+    fields = [
+        ("key", "kind_shown"),
+        ("address", "tenant"),
+        ("first_shown", "last_shown"),
+        "times",
+        "facts_shown",
+    ]
     actions_detail = ["offer", "drop"]
+
+    @display(description=_("kind"), ordering="kind")
+    def kind_shown(self, obj: Newcomer) -> str:
+        """In words."""
+        return str(KINDS.get(obj.kind, obj.kind))
 
     @dialog_button(
         _("Offer to a tenant"),

@@ -265,3 +265,17 @@ def test_the_history_of_an_object_is_its_part_of_the_log(tenant: Any) -> None:
     assert answer.redirect_chain == [
         (f"/admin/backoffice/auditentry/?object_kind__exact=sites.station&object_id__exact={station.pk}", 302)
     ]
+
+
+def test_the_log_says_in_words_who_did_what_to_what(tenant: Any) -> None:
+    station = factories.a_station()
+    entry = record(Actor("command", name="x"), "sites.station_changed", station, changes={"name": ["a", "b"]})
+    client = boss()
+    page = client.get(f"/admin/backoffice/auditentry/{entry.pk}/change/").content.decode()
+    content = page.partition('id="content"')[2]
+    assert "命令行" in content
+    assert station._meta.verbose_name in content
+    assert ">command<" not in content
+    listed = client.get("/admin/backoffice/auditentry/?actor_kind__exact=command").content.decode()
+    assert "名称" in listed.partition("field-changes_shown")[2].partition("</td>")[0]
+    assert "没有" in client.get("/admin/backoffice/auditentry/?actor_kind__exact=pile").content.decode()

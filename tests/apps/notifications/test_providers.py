@@ -1,4 +1,4 @@
-"""A tenant's SMS accounts, mailboxes and robots on the platform's page of the tenant: seen without secrets, and tested."""
+"""A tenant's SMS accounts, mailboxes and robots on the platform's page of it: seen without secrets, and tested."""
 
 from __future__ import annotations
 
