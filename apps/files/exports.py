@@ -31,6 +31,7 @@ from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
+from apps.common.queue import enqueue
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
 from apps.files import content, kinds, services, tasks
@@ -102,7 +103,7 @@ def request_export(
                 "export": [None, job.pk],
             },
         )
-        transaction.on_commit(partial(tasks.run_export.delay, job.pk))
+        transaction.on_commit(partial(enqueue, tasks.run_export, job.pk))  # `find_exports` finds it, too
     return job
 
 
@@ -132,7 +133,7 @@ def find_exports() -> int:
     )
     numbers = list(found.order_by("id").values_list("pk", flat=True)[:100])
     for number in numbers:
-        tasks.run_export.delay(number)
+        enqueue(tasks.run_export, number)
     return len(numbers)
 
 

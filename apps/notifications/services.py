@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -18,6 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from apps.common.queue import enqueue
 from apps.common.time import now
 from apps.files.errors import FileNotFound
 from apps.files.models import StoredFile
@@ -94,7 +96,7 @@ def post(
             next_try_at=max(moment, not_before or moment) if state == MessageState.WAITING else None,
         )
         if state == MessageState.WAITING and message.next_try_at == moment:
-            transaction.on_commit(tasks.deliver_due.delay)
+            transaction.on_commit(partial(enqueue, tasks.deliver_due))  # the scheduler asks every 15 s, too
     return message
 
 
@@ -222,7 +224,7 @@ def send_again(*, message: Message) -> None:
             return
         found.state, found.tries, found.next_try_at, found.error = MessageState.WAITING, 0, now(), ""
         found.save(update_fields=["state", "tries", "next_try_at", "error", "updated_at"])
-        transaction.on_commit(tasks.deliver_due.delay)
+        transaction.on_commit(partial(enqueue, tasks.deliver_due))
 
 
 def send_test(*, account: SmsAccount | MailAccount | Robot, to: str, template: str = "") -> str:

@@ -13,10 +13,10 @@ from functools import partial
 
 import structlog
 from django.db import transaction
-from kombu.exceptions import OperationalError as BrokerError
 
 from apps.common.errors import InvalidInput
 from apps.common.ids import Actor
+from apps.common.queue import enqueue
 from apps.common.time import now
 from apps.piles import tasks
 from apps.piles.commands import (
@@ -179,16 +179,11 @@ def send_each(
             ),
             batch_size=1_000,
         )
-        transaction.on_commit(partial(_enqueue, batch.pk))
+        transaction.on_commit(
+            partial(enqueue, tasks.deliver_batch, batch.pk)
+        )  # `deliver_left_behind` finds it, too
     log.info("batch_made", batch=batch.pk, kind=kind.value, piles=batch.total, actor=str(actor))
     return batch
-
-
-def _enqueue(batch_id: int) -> None:
-    try:
-        tasks.deliver_batch.delay(batch_id)
-    except (BrokerError, OSError) as error:  # the broker is away: `deliver_left_behind` finds it
-        log.warning("task_not_queued", task="piles.deliver_batch", error=str(error))
 
 
 def deliver_batch(*, batch_id: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from apps.backoffice import scope
 from apps.backoffice.admin import EXPORTS_PAGE, Export, ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
+from apps.common.queue import enqueue
 from apps.common.time import business_day, day_bounds, now
 from apps.files import exports
 from apps.files.enums import ExportFormat
@@ -255,10 +255,10 @@ class FinanceReportAdmin(ReadOnlyAdmin):
         days = {"days": [None, f"{question.first} – {question.last}"]}
         with transaction.atomic():
             self.audit(request, "rolled", None, changes=days)
-            transaction.on_commit(
-                partial(tasks.roll_again.delay, question.first.isoformat(), question.last.isoformat())
-            )
-        messages.success(request, _("The days are being summed up again. Look again in a moment."))
+        if enqueue(tasks.roll_again, question.first.isoformat(), question.last.isoformat()):
+            messages.success(request, _("The days are being summed up again. Look again in a moment."))
+        else:
+            messages.error(request, _("The task queue is away. Please try again in a minute."))
         return HttpResponseRedirect(_back(query))
 
 

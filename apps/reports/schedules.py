@@ -51,6 +51,15 @@ class NotAllowedAnyMore(DomainError):
     message = gettext_lazy("Its owner may not see finance reports any more. Somebody else has to set it up.")
 
 
+class ReportBroken(DomainError):
+    """Something went wrong that nobody thought of; the log has the whole of it."""
+
+    code = "reports.broken"
+    message = gettext_lazy(
+        "The report could not be made (%(kind)s). It is tried again every hour; tell whoever runs the system."
+    )
+
+
 def last_days(rhythm: str, today: date) -> tuple[date, date]:
     """Return the days that a report of today is about: yesterday, last week from Monday, or last month."""
     if rhythm == Rhythm.WEEKLY:
@@ -78,10 +87,18 @@ def send_due(*, at: datetime | None = None) -> int:
         try:
             count += send(schedule, first=first, last=last, at=moment)
         except DomainError as error:
-            with translation.override(settings.LANGUAGE_CODE):
-                ReportSchedule.objects.filter(pk=schedule.pk).update(error=str(error)[:200])
             log.warning("report_not_sent", schedule=schedule.pk, error=error.code)
+            _note(schedule, error)
+        except Exception as error:
+            log.exception("report_failed", schedule=schedule.pk)
+            _note(schedule, ReportBroken(kind=type(error).__name__))
     return count
+
+
+def _note(schedule: ReportSchedule, error: DomainError) -> None:
+    """Keep why a report did not go out where staff see it: in the list and on its page, until it goes out."""
+    with translation.override(settings.LANGUAGE_CODE):
+        ReportSchedule.objects.filter(pk=schedule.pk).update(error=str(error)[:200])
 
 
 def send(schedule: ReportSchedule, *, first: date, last: date, at: datetime, again: bool = False) -> bool:

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q
-from kombu.exceptions import OperationalError as BrokerError
 
 from apps.common.errors import DomainError
+from apps.common.queue import enqueue
 from apps.common.schema import schema_context
 from apps.common.time import now
 from apps.tenancy import tasks
@@ -70,15 +70,8 @@ def request_opening(
                 )
         except IntegrityError as error:
             raise OpeningUnderWay(tenant_code=code) from error
-        transaction.on_commit(partial(_enqueue, opening.pk))
+        transaction.on_commit(partial(enqueue, tasks.open_tenant, opening.pk))  # beat finds it, too
     return opening
-
-
-def _enqueue(opening_id: int) -> None:
-    try:
-        tasks.open_tenant.delay(opening_id)
-    except BrokerError:  # beat finds it
-        log.warning("opening_not_enqueued", opening=opening_id)
 
 
 def run_opening(opening_id: int) -> None:
@@ -122,7 +115,7 @@ def find_openings() -> int:
             TenantOpening.objects.filter(waiting | _lost()).order_by("id").values_list("pk", flat=True)
         )
         for number in numbers:
-            tasks.open_tenant.delay(number)
+            enqueue(tasks.open_tenant, number)
     return len(numbers)
 
 
@@ -146,7 +139,7 @@ def retry(*, opening: TenantOpening) -> None:
             raise OpeningUnderWay(tenant_code=opening.code) from error
         if not changed:
             raise OpeningUnderWay(tenant_code=opening.code)
-        transaction.on_commit(partial(_enqueue, opening.pk))
+        transaction.on_commit(partial(enqueue, tasks.open_tenant, opening.pk))
 
 
 def percent(opening: TenantOpening) -> int:

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
 
+from apps.common.queue import enqueue
 from apps.wallet.channels import build, channel_of
 from apps.wallet.channels.base import BadSignature, ChannelError, NotConfigured
 from apps.wallet.channels.wechatpay import WechatPay
@@ -182,7 +182,4 @@ def key_unknown(*, merchant: MerchantAccount) -> None:
     if merchant.channel != ChannelName.WECHATPAY or merchant.secrets.get("public_key_id"):
         return
     if cache.add(f"wallet-keys:{merchant.pk}", 1, timeout=REFRESH_PAUSE_S):
-        try:
-            tasks.refresh_keys.delay(merchant.pk)
-        except (OperationalError, OSError) as error:
-            log.warning("task_not_queued", task="wallet.refresh_keys", error=str(error))
+        enqueue(tasks.refresh_keys, merchant.pk)

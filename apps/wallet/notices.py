@@ -14,8 +14,8 @@ from functools import partial
 import structlog
 from django.db import transaction
 from django.db.models import F
-from kombu.exceptions import OperationalError
 
+from apps.common.queue import enqueue
 from apps.common.time import now
 from apps.wallet import recharges, refunds
 from apps.wallet.channels import channel_of
@@ -177,8 +177,5 @@ def _amount(notice: Notice) -> object:
 def _enqueue(notice_id: int) -> None:
     from apps.wallet import tasks
 
-    try:
-        tasks.process_notice.delay(notice_id)
-    except (OperationalError, OSError) as error:
-        # The broker is away: `process_notices` finds the notice.
-        log.warning("task_not_queued", task="wallet.process_notice", error=str(error))
+    # With the broker away `process_notices` finds the notice.
+    enqueue(tasks.process_notice, notice_id)

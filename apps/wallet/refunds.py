@@ -15,13 +15,13 @@ from functools import partial
 import structlog
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
 
 from apps.backoffice import approvals
 from apps.backoffice.errors import ReasonMissing
 from apps.common.differences import DifferenceState
 from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
+from apps.common.queue import enqueue
 from apps.common.time import now
 from apps.customers.models import Customer
 from apps.wallet import refund_run, tasks
@@ -333,8 +333,5 @@ def _try_failed_parts_again(refund: WalletRefund, at: datetime) -> None:
 
 
 def _enqueue(refund_no: str) -> None:
-    try:
-        tasks.execute_refund.delay(refund_no)
-    except (OperationalError, OSError) as error:
-        # The broker is away: `wallet.execute_refunds` finds the refund.
-        log.warning("task_not_queued", task="wallet.execute_refund", error=str(error))
+    # With the broker away `wallet.execute_refunds` finds the refund.
+    enqueue(tasks.execute_refund, refund_no)

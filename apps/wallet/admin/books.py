@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.module_loading import import_string
@@ -29,6 +27,7 @@ from apps.backoffice.cells import EXPORT_ROWS, csv_file
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common import keyset
+from apps.common.queue import enqueue
 from apps.common.time import business_day, now
 from apps.wallet import accounts, books
 from apps.wallet.models import Account, DayBalance, DayClosing, JournalEntry, LedgerCheck, Posting, Wallet
@@ -319,11 +318,15 @@ pages.add_page(
 # --- Closed days and checks -------------------------------------------------------------------------------
 
 
-def _ask(request: HttpRequest, *, close: bool) -> None:
+def _ask(page: Any, request: HttpRequest, *, close: bool) -> HttpResponse:
     """Let a worker check the books, and close the days that are over when nothing is found."""
     actor = staff_actor(request)
     task = import_string(getattr(settings, CHECK_TASK))
-    transaction.on_commit(partial(task.delay, actor.kind, actor.id, actor.name, close=close))
+    if not enqueue(task, actor.kind, actor.id, actor.name, close=close):
+        messages.error(request, _("The task queue is away. Please try again in a minute."))
+        return _list_again(page, request)
+    messages.success(request, _("The check has begun. Look again in a moment."))
+    return _list_again(page, request)
 
 
 class CheckingAdmin(ReadOnlyAdmin):
@@ -391,8 +394,7 @@ class DayClosingAdmin(CheckingAdmin):
     )
     def check_and_close(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
         """Ask a worker to do it."""
-        _ask(request, close=True)
-        return _list_again(self, request, _("The check has begun. Look again in a moment."))
+        return _ask(self, request, close=True)
 
     @display(description=gettext_lazy("digest"))
     def digest_shown(self, obj: DayClosing) -> str:
@@ -444,8 +446,7 @@ class LedgerCheckAdmin(CheckingAdmin):
     )
     def check_now(self, request: HttpRequest, form: BaseDialogForm) -> HttpResponse:
         """Ask a worker to do it."""
-        _ask(request, close=False)
-        return _list_again(self, request, _("The check has begun. Look again in a moment."))
+        return _ask(self, request, close=False)
 
     @display(description=gettext_lazy("started at"), ordering="id")
     def started_shown(self, obj: LedgerCheck) -> str:
@@ -475,8 +476,7 @@ def check_label(check: LedgerCheck) -> SafeString:
     return shown.label(_("%(count)s differences") % {"count": check.differences}, "danger")
 
 
-def _list_again(page: ReadOnlyAdmin, request: HttpRequest, message: str) -> HttpResponse:
-    """Return a dialog's last answer: the list loads anew, with a message."""
-    messages.success(request, message)
+def _list_again(page: ReadOnlyAdmin, request: HttpRequest) -> HttpResponse:
+    """Return a dialog's last answer: the list loads anew."""
     name = f"admin:{page.opts.app_label}_{page.opts.model_name}_changelist"
     return HttpResponse(headers={"HX-Redirect": reverse(name)})

@@ -118,6 +118,23 @@ def test_an_owner_who_may_not_any_more_stops_the_report_and_no_other(charged: li
     assert set(Message.objects.values_list("subject", flat=True)) == {"b 2026-03-10"}
 
 
+def test_a_report_that_breaks_stops_no_other_and_goes_out_later(charged: list[Any]) -> None:
+    broken = a_schedule(name="a")
+    ReportSchedule.objects.filter(pk=broken.pk).update(
+        group="nonsense"
+    )  # as an older version might have left it
+    a_schedule(name="b")
+    assert schedules.send_due() == 1
+    broken.refresh_from_db()
+    assert "ValueError" in broken.error
+    assert broken.error in boss().get(PAGE).content.decode()
+    assert set(Message.objects.values_list("subject", flat=True)) == {"b 2026-03-10"}
+    ReportSchedule.objects.filter(pk=broken.pk).update(group="day")
+    assert schedules.send_due() == 1
+    broken.refresh_from_db()
+    assert broken.error == ""
+
+
 def test_staff_set_one_up_send_it_and_switch_it(charged: list[Any]) -> None:
     person = a_user(
         VIEW, *(f"reports.{deed}_reportschedule" for deed in ("view", "add", "change", "delete", "send"))
