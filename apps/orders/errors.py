@@ -20,6 +20,14 @@ class StationClosed(DomainError):
     status = 409
 
 
+class OutsideHours(DomainError):
+    """`hours`: the station's opening hours in words."""
+
+    code = "orders.outside_hours"
+    message = _("This station is closed now. It is open %(hours)s. Charges that run go on.")
+    status = 409
+
+
 class GunsApart(DomainError):
     code = "orders.guns_apart"
     message = _("One car charges over several guns of one charger only.")

@@ -20,7 +20,7 @@ from apps.customers import cards
 from apps.customers import errors as customers
 from apps.customers.models import Customer
 from apps.orders.enums import LIVE, OrderSource, OrderState
-from apps.orders.errors import CustomerBlocked, GunsApart, StationClosed, Unsettled
+from apps.orders.errors import CustomerBlocked, GunsApart, OutsideHours, StationClosed, Unsettled
 from apps.orders.guns import guns_of, shares
 from apps.orders.models import Order
 from apps.orders.services import open_order
@@ -56,6 +56,7 @@ REASONS: dict[type[DomainError], str] = {
     PileDisabled: "pile_disabled",
     PileNotFound: "pile_disabled",
     StationClosed: "pile_disabled",
+    OutsideHours: "pile_disabled",
     TenantSuspended: "pile_disabled",
     ConnectorFaulty: "pile_disabled",
     NoPrice: "not_allowed",

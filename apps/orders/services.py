@@ -30,6 +30,7 @@ from apps.orders.errors import (
     NotStartable,
     OneGunOnly,
     OrderNotFound,
+    OutsideHours,
     StationClosed,
 )
 from apps.orders.guns import guns_of, shares
@@ -45,7 +46,9 @@ from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.selectors import lock_connector
 from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.pricing.selectors import effective_prices
+from apps.sites import hours
 from apps.sites.enums import StationState
+from apps.sites.models import Station
 from apps.tenancy.models import Tenant
 from apps.tenancy.selectors import tenant_of_schema
 from apps.wallet import services as wallet
@@ -72,6 +75,7 @@ def start_charge(
     source: OrderSource = OrderSource.APP,
     further_connectors: Sequence[str] = (),
     coupon: int | str = BEST,
+    outside_hours: str = "",
     at: datetime | None = None,
 ) -> Order:
     """Start a charge on a connector, once per customer and `request_key`.
@@ -81,8 +85,9 @@ def start_charge(
     with the hold as its balance. Returns the order in STARTING; what the pile answers moves it on. A repeated request
     returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
     one hold, shared out evenly as the guns' balances. `coupon`: the id of one, which is reserved; BEST, chosen at
-    settlement; or NO_COUPON. Raises errors of piles, pricing, wallet and coupons, CustomerBlocked, StationClosed,
-    GunsApart, OneGunOnly, KeyReused.
+    settlement; or NO_COUPON. Outside the station's opening hours only staff start, with the reason in `outside_hours`.
+    Raises errors of piles, pricing, wallet and coupons, CustomerBlocked, StationClosed, OutsideHours, GunsApart,
+    OneGunOnly, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
@@ -98,6 +103,7 @@ def start_charge(
             source=source,
             actor=who,
             at=moment,
+            outside_hours=outside_hours,
             earlier=lambda _connectors: None,
             asks_pile=True,
         )
@@ -128,6 +134,7 @@ def open_order(
     parallel_seq: str = "",
     card_no: str = "",
     vin: str = "",
+    outside_hours: str = "",
 ) -> tuple[Order, bool]:
     """Make an order in STARTING on the guns of `codes`, the main one first, and say whether it is new.
 
@@ -150,6 +157,7 @@ def open_order(
                     _check_connector(connector, speaks=not asks_pile)
                 if asks_pile and len(connectors) > 1 and not connectors[0].pile.takes_parallel:
                     raise OneGunOnly
+                is_late = _check_hours(connectors[0].pile.station, actor, outside_hours, at)
                 order = _create(
                     customer=customer,
                     connectors=connectors,
@@ -163,6 +171,8 @@ def open_order(
                     actor=actor,
                     at=at,
                 )
+                if is_late:
+                    note(order, "started_outside_hours", actor, at, reason=outside_hours.strip())
                 if asks_pile:
                     _send_start(order, actor)
         except IntegrityError as error:
@@ -218,6 +228,15 @@ def _check_connector(connector: Connector, *, speaks: bool) -> None:
         raise ConnectorFaulty
     if status.state == ConnectorState.CHARGING:
         raise ConnectorBusy  # an order that runs without charging yet is found by the database (…_one_live)
+
+
+def _check_hours(station: Station, actor: Actor, reason: str, at: datetime) -> bool:
+    """Return whether a start is outside of the opening hours, which only staff with a reason may do."""
+    if hours.is_open(station.opening_hours, at):
+        return False
+    if actor.kind != "staff" or not reason.strip():
+        raise OutsideHours(hours=hours.words(station.opening_hours))
+    return True
 
 
 def _create(

@@ -22,6 +22,7 @@ from apps.pricing.tariff import RateClass
 EVENTS = {
     "created": _("Order created, money held"),
     "start_requested": _("Start sent to the pile"),
+    "started_outside_hours": _("Started by staff outside the opening hours"),
     "start_accepted": _("The pile accepted the start"),
     "start_accepted_too_late": _("The pile accepted the start too late"),
     "start_failed": _("The start failed"),

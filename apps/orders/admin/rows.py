@@ -69,15 +69,19 @@ def event_row(event: OrderEvent, *, driver: str = "") -> dict[str, Any]:
     actor = driver if driver and event.actor_kind == "customer" else event.actor_name
     moved = event.from_state != event.to_state
     reason = event.data.get("reason", "")
+    if event.kind == "start_failed" and reason:
+        why = failure_words(reason)
+    elif event.kind == "started_outside_hours":
+        why = reason
+    else:
+        why = decision_words(event.data)
     return {
         "at": event.at,
         "words": event_words(event.kind),
         "actor": actor if event.actor_kind not in ("system", "") else "",
         "to": event.get_to_state_display() if moved else "",  # type: ignore[attr-defined]
         "tone": ORDER_TONES[OrderState(event.to_state)],
-        "reason": failure_words(reason)
-        if event.kind == "start_failed" and reason
-        else decision_words(event.data),
+        "reason": why,
     }
 
 

@@ -12,6 +12,7 @@ from random import Random
 from apps.common.time import SHANGHAI
 from apps.piles.reports import PeriodReport, TransactionReport
 from apps.pricing.tariff import RateClass, Tariff
+from apps.sites import hours
 
 DRIVERS = 30
 FIRST_OLDER_DRIVER = DRIVERS + 1
@@ -30,6 +31,7 @@ class Gun:
 
     code: str
     power_kw: Decimal
+    opening_hours: str = hours.ALL_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ def charges_of(*, tenant: str, day: date, count: int, guns: Sequence[Gun], recen
     first_driver = 1 if recent else FIRST_OLDER_DRIVER
     planned = []
     for number, begin in enumerate(begins):
-        free_guns = [gun for gun in guns if free_from[gun.code] <= begin]
+        free_guns = [
+            gun for gun in guns if free_from[gun.code] <= begin and hours.is_open(gun.opening_hours, begin)
+        ]
         free_drivers = [who for who in range(first_driver, first_driver + DRIVERS) if free_from[who] <= begin]
         if not free_guns or not free_drivers:
             continue

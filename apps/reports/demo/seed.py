@@ -262,7 +262,8 @@ def _day(wanted: DemoTenant, day: date, until: datetime, *, recent: bool) -> int
     rows = Connector.objects.filter(
         pile__station__station_no__in=[place.station_no for place in wanted.stations]
     )
-    guns = [Gun(code, power) for code, power in rows.order_by("code").values_list("code", "power_kw")]
+    told = rows.order_by("code").values_list("code", "power_kw", "pile__station__opening_hours")
+    guns = [Gun(code, power, opening_hours) for code, power, opening_hours in told]
     planned = charges_of(tenant=wanted.code, day=day, count=wanted.charges_per_day, guns=guns, recent=recent)
     known = set(
         Order.objects.filter(request_key__startswith=f"seed:{day}:").values_list("request_key", flat=True)

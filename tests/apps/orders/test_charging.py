@@ -1,17 +1,17 @@
 """The moves of an order, each as it can happen at a pile."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
-from apps.common.time import now
+from apps.common.time import SHANGHAI, now
 from apps.customers.models import CustomerState
 from apps.orders import services, settling, watchdog
 from apps.orders.enums import MOVES, OrderState, RecordState, Verdict
-from apps.orders.errors import IllegalMove
+from apps.orders.errors import IllegalMove, OutsideHours
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import move
@@ -20,6 +20,7 @@ from apps.piles.models import Alarm, Pile, PileCommand
 from apps.piles.reports import StopAnswer, TransactionReport
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites.enums import StationState
+from apps.sites.models import Station
 from apps.wallet.models import Debt, Hold
 from apps.wallet.services import wallet_of
 from tests import factories, oracle
@@ -168,6 +169,58 @@ def test_other_refusals():
     closed.pile.station.state = StationState.CLOSED
     closed.pile.station.save()
     assert refused(customer, closed) == "orders.station_closed"
+
+
+NIGHT = datetime(2026, 11, 28, 23, 30, tzinfo=SHANGHAI)  # a Saturday
+
+
+def start_at(connector, moment, **changes):
+    words = {
+        "customer": factories.a_customer(),
+        "connector_code": connector.code,
+        "preset_amount": Decimal(10),
+    }
+    return services.start_charge(**words | {"request_key": "k", "at": moment} | changes)
+
+
+def test_nobody_starts_outside_the_opening_hours_and_charges_go_on(time_machine):
+    time_machine.move_to(NIGHT - timedelta(hours=2), tick=False)
+    first, second = factories.a_pile(guns=2).connectors.order_by("code")
+    Station.objects.filter(pk=first.pile.station_id).update(opening_hours="1-5 06:00-24:00; 6,7 08:00-22:00")
+    running = start_at(first, NIGHT - timedelta(hours=2))
+    factories.accept_start(running)
+    factories.see_charging(running)
+    time_machine.move_to(NIGHT, tick=False)
+    with pytest.raises(OutsideHours) as caught:
+        start_at(second, NIGHT)
+    assert "08:00-22:00" in str(caught.value)
+    assert Hold.objects.count() == Order.objects.count() == 1
+    assert (
+        start_at(first, NIGHT, customer=running.customer) == running
+    )  # asked again: its own order, as always
+    settle(running, {"flat": "5.0000"})
+    running.refresh_from_db()
+    assert running.state == OrderState.COMPLETED
+    time_machine.move_to(NIGHT + timedelta(hours=9), tick=False)
+    assert start_at(second, NIGHT + timedelta(hours=9)).state == OrderState.STARTING
+
+
+def test_staff_start_outside_the_opening_hours_with_a_reason(time_machine):
+    time_machine.move_to(NIGHT, tick=False)
+    connector = factories.a_connector()
+    Station.objects.filter(pk=connector.pile.station_id).update(opening_hours="08:00-22:00")
+    clerk = Actor("staff", "7", "王芳")
+    for actor, reason in ((clerk, " "), (DRIVER, "please"), (None, "please")):
+        with pytest.raises(OutsideHours):
+            start_at(connector, NIGHT, actor=actor, outside_hours=reason)
+    order = start_at(connector, NIGHT, actor=clerk, outside_hours=" 救援车辆 ")
+    event = order.events.get(kind="started_outside_hours")
+    assert (event.actor_name, event.data) == ("王芳", {"reason": "救援车辆"})
+
+
+def test_a_station_round_the_clock_is_never_closed(time_machine):
+    time_machine.move_to(NIGHT, tick=False)
+    assert start_at(factories.a_connector(), NIGHT).state == OrderState.STARTING
 
 
 def test_a_pile_that_cannot_count_deep_valley_does_not_charge_by_it():

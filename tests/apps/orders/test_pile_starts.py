@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from apps.common.time import now
+from apps.common.time import SHANGHAI, now
 from apps.customers import cards
 from apps.customers.models import CardState, CustomerState
 from apps.orders import services, settling, watchdog
@@ -172,7 +172,12 @@ def test_places_where_nobody_charges():
     station.state = StationState.CLOSED
     station.save()
     assert reason(tap(connector)) == "pile_disabled"
+    local = now().astimezone(SHANGHAI)
     station.state = StationState.OPEN
+    station.opening_hours = f"{(local.weekday() + 3) % 7 + 1} 00:00-24:00"  # neither today nor beside it
+    station.save()
+    assert reason(tap(connector)) == "pile_disabled"
+    station.opening_hours = "00:00-24:00"
     station.save()
     factories.put_online(pile, ConnectorState.FAULT)
     assert reason(tap(connector)) == "pile_disabled"
