@@ -229,6 +229,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Wallet rules"), "rule", "wallet.walletpolicy"),
                 (_("Second-person rules"), "rule_settings", "backoffice.approvalpolicy"),
                 (_("Merchant accounts"), "store", "wallet.merchantaccount"),
+                (_("Package"), "inventory_2", "reports.view_ownpackage@admin:own_package"),
             ],
         ),
     ]

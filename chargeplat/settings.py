@@ -148,6 +148,8 @@ TENANT_TEMPLATE_SCHEMA = "tenant_template"
 TENANT_BASE_SCHEMA = TENANT_TEMPLATE_SCHEMA
 TENANT_CREATION_FAKES_MIGRATIONS = True  # without it TENANT_BASE_SCHEMA is silently ignored
 TENANT_GRACE_DAYS = env.int("TENANT_GRACE_DAYS", default=7)  # after its last day a tenant is suspended
+# Whom tenants ask about their package: a name, a phone number, an address; shown to their staff.
+PLATFORM_CONTACT = env.str("PLATFORM_CONTACT", default="")
 TENANT_LIMIT_SET_CALLS = env.bool("TENANT_LIMIT_SET_CALLS", default=True)  # off behind PgBouncer
 
 # --- Redis: cache, channel layer, tasks. It may be emptied at any moment without losing money or records ---

@@ -7,6 +7,7 @@ class ReportsConfig(AppConfig):
     verbose_name = _("Reports")
 
     def ready(self) -> None:
-        from apps.reports import overview_pages, tenants  # noqa: F401 - tenants says what speaks against closing one
+        from apps.reports import overview_pages, package_page, tenants  # noqa: F401 - tenants says what speaks against closing one
 
         overview_pages.add_pages()
+        package_page.add_page()

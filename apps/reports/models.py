@@ -181,6 +181,17 @@ class ReportSchedule(TimeStamped):
         return list(dict.fromkeys(self.recipients.split()))
 
 
+class OwnPackage(Rollup):
+    """Has no rows: the page on which a tenant sees what it has bought needs a permission of its own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("own package")
+        verbose_name_plural = _("own package")
+        default_permissions = ()
+        permissions = [("view_ownpackage", _("Can see the package, its limits and until when it is good"))]
+
+
 FIGURES = tuple(field.name for field in Figures._meta.fields)
 """The columns that are summed up."""
 NOTHING = {name: Decimal(0) if name not in ("orders", "charging_s", "available_s") else 0 for name in FIGURES}

@@ -47,17 +47,27 @@ def moment() -> figures.Moment:
         charging=Count("pk", filter=Q(state=ConnectorState.CHARGING)),
         faulty=Count("pk", filter=Q(state=ConnectorState.FAULT)),
     )
-    staff = User.objects.filter(is_active=True).exclude(username__startswith=SUPPORT_PREFIX)
+    used = in_use()
     return figures.Moment(
-        stations=Station.objects.count(),
-        piles=Pile.objects.exclude(state=PileState.RETIRED).count(),
+        stations=used["stations"],
+        piles=used["piles"],
         guns=guns["all"],
         guns_online=guns["online"],
         guns_charging=guns["charging"],
         guns_faulty=guns["faulty"],
-        staff=staff.count(),
+        staff=used["staff"],
         customers=Customer.objects.count(),
     )
+
+
+def in_use() -> dict[str, int]:
+    """Return how much the current schema's tenant has of what packages limit (`features.LIMITS`)."""
+    staff = User.objects.filter(is_active=True).exclude(username__startswith=SUPPORT_PREFIX)
+    return {
+        "stations": Station.objects.count(),
+        "piles": Pile.objects.exclude(state=PileState.RETIRED).count(),
+        "staff": staff.count(),
+    }
 
 
 @guard_closing

@@ -250,12 +250,13 @@ SITE_PAGES = {
 TENANT_PAGES = {
     "admin/badges/": "admin/badges/",
     "admin/overview/tree/": "admin/overview/tree/?station=900001",
+    "admin/package/": "admin/package/",
     "admin/display/": "admin/display/?at=station:900001",
     "admin/display/data/": "admin/display/data/?at=station:900001",
 }
 """Pages of a tenant's back office that belong to no model → the address to ask."""
 
-NUMBERS_ONLY = {"admin/badges/"}
+NUMBERS_ONLY = {"admin/badges/", "admin/package/"}
 """Those that say how many rows there are and no word of any: no mark could show, so the numbers are compared."""
 
 NOTICES = "notices/<slug:code>/<slug:channel>/<int:merchant_id>/"
@@ -604,6 +605,12 @@ def test_no_list_export_search_or_form_shows_another_tenants_rows(beta: Stock) -
     assert {f"/{path}" for path in set(TENANT_PAGES.values()) - NUMBERS_ONLY} <= seen_at_beta
     badges = [client.get("/admin/badges/").json()["badges"] for client in (staff, there)]
     assert badges == [{}, {"/admin/piles/alarm/": 1}]
+    used = [
+        re.findall(r'data-used="(\d+)"', client.get("/admin/package/").content.decode())[:2]
+        for client in (staff, there)
+    ]
+    assert used[0] == ["0", "0"]
+    assert "0" not in used[1]
     assert {f"/files/{FILE_NUMBER}/", f"/files/{FILE_NUMBER}/thumbnail/"} <= seen_at_beta
     assert f"/c/{PILE_CODE}01" in seen_at_beta
     logo = f"/{OTHER_PAGES[LOGO]}"
