@@ -274,7 +274,7 @@ def test_the_log_says_in_words_who_did_what_to_what(tenant: Any) -> None:
     page = client.get(f"/admin/backoffice/auditentry/{entry.pk}/change/").content.decode()
     content = page.partition('id="content"')[2]
     assert "命令行" in content
-    assert station._meta.verbose_name in content
+    assert str(station._meta.verbose_name) in content
     assert ">command<" not in content
     listed = client.get("/admin/backoffice/auditentry/?actor_kind__exact=command").content.decode()
     assert "名称" in listed.partition("field-changes_shown")[2].partition("</td>")[0]

@@ -85,4 +85,4 @@ def test_it_asks_as_much_for_many_as_for_few(tenant: Tenant, piles: int) -> None
     assert len(queries) == QUERIES
 
 
-QUERIES = 7
+QUERIES = 8
