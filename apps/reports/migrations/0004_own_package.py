@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reports', '0002_reports_by_mail'),
+        ('reports', '0003_franchisees'),
     ]
 
     operations = [
