@@ -500,6 +500,8 @@ DEEDS = {
     "tested": gettext_lazy("connection tested"),
     "processed": gettext_lazy("processed again"),
     "pin_set": gettext_lazy("PIN set"),
+    "phone_changed": gettext_lazy("phone number changed"),
+    "published": gettext_lazy("published"),
     "given": gettext_lazy("given to customers"),
     "members_added": gettext_lazy("members added"),
     "ended": gettext_lazy("ended"),

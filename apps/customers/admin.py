@@ -83,12 +83,12 @@ class CustomerAdmin(ReadOnlyAdmin):
         """The whole number where it may be seen."""
         shown_columns = super().get_list_display(request)
         if self.allowed(request, "view_phone"):
-            shown_columns[shown_columns.index("phone_shown")] = "phone"
+            shown_columns[shown_columns.index("phone_shown")] = "phone_whole"
         return shown_columns
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The whole number where it may be seen."""
-        phone = "phone" if self.allowed(request, "view_phone") else "phone_shown"
+        phone = "phone_whole" if self.allowed(request, "view_phone") else "phone_shown"
         return [
             ("nickname", phone),
             ("state_shown", "last_login_shown", "created_shown"),
@@ -158,6 +158,11 @@ class CustomerAdmin(ReadOnlyAdmin):
     def customer_shown(self, obj: Customer) -> str:
         """Nickname, or the masked number."""
         return str(obj)
+
+    @display(description=_("phone"), ordering="phone")
+    def phone_whole(self, obj: Customer) -> str:
+        """The whole number, where there is one."""
+        return obj.masked_phone if obj.state == CustomerState.DELETED else obj.phone
 
     @display(description=_("phone"), ordering="phone")
     def phone_shown(self, obj: Customer) -> str:

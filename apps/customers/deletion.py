@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from apps.backoffice.audit import record
+from apps.common.ids import Actor
 from apps.customers import services, sessions
 from apps.customers.errors import AccountKept
 from apps.customers.kinds import AVATAR, PERSONAL_DATA
@@ -81,6 +83,12 @@ def delete_account(*, customer: Customer, code: str, address: str) -> None:
             cast("Callable[[Customer], None]", import_string(path))(locked)
         unwanted = _files_of(locked)
         _forget(locked)
+        record(
+            Actor("customer", str(locked.pk), str(locked)),
+            "customers.customer_deleted",
+            locked,
+            address=address,
+        )
         transaction.on_commit(partial(_discard, unwanted))
     log.info("account_deleted", customer_id=customer.pk)
 

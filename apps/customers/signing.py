@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import structlog
 from django.db import IntegrityError, transaction
 
+from apps.backoffice.audit import record
+from apps.common.ids import Actor
 from apps.common.phones import normalize_phone
 from apps.common.time import now
 from apps.customers import alipay, services, sessions, wechat
@@ -138,9 +140,16 @@ def change_phone(
         with transaction.atomic():
             locked = Customer.objects.select_for_update().get(pk=customer.pk)
             sessions.check_state(locked)
-            locked.phone = number
+            before, locked.phone = locked.masked_phone, number
             locked.save(update_fields=["phone", "updated_at"])
             sessions.end_others(customer=locked, but=session, because=DriverSessionEnd.PHONE_CHANGED)
+            record(
+                Actor("customer", str(locked.pk), str(locked)),
+                "customers.customer_phone_changed",
+                locked,
+                changes={"phone": [before, locked.masked_phone]},
+                address=address,
+            )
     except IntegrityError:
         if Customer.objects.filter(phone=number).exists():
             raise PhoneTaken from None

@@ -38,7 +38,17 @@ from apps.piles.services import create_piles
 from apps.pricing.models import PriceAssignment, PriceTemplate
 from apps.pricing.services import add_version, assign, create_template
 from apps.reports import rollups
-from apps.reports.demo import asking, franchising, hosting, paying, reconciling, refunding, signing, telling
+from apps.reports.demo import (
+    asking,
+    driver_app,
+    franchising,
+    hosting,
+    paying,
+    reconciling,
+    refunding,
+    signing,
+    telling,
+)
 from apps.reports.demo.offers import claim_some, offers
 from apps.reports.demo.places import SURNAMES, TENANTS, DemoStation, DemoTenant, tariff
 from apps.reports.demo.plan import DRIVERS, FIRST_OLDER_DRIVER, Charge, Gun, charges_of, record_of
@@ -104,6 +114,7 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 )
                 paying.seed_merchants(wanted.code)
                 signing.seed_sign_in(wanted.code)
+                driver_app.seed_driver_app()
                 telling.seed_telling(wanted.code)
                 paying.seed_tiers()
                 franchising.seed_franchisee(wanted, password)

@@ -15,6 +15,7 @@ import time_machine
 from django.db import transaction
 from PIL import Image
 
+from apps.backoffice.models import AuditEntry
 from apps.common.time import now
 from apps.customers import cards, data_export, enterprises
 from apps.customers.models import (
@@ -261,6 +262,12 @@ def test_an_account_is_deleted_and_the_number_registers_anew(
     assert JournalEntry.objects.filter(kind="bonus_forfeited").count() == 1
     wallet = lock_wallet(customer_id=customer.pk)
     assert (wallet.principal, wallet.bonus) == (0, 0)
+    entry = AuditEntry.objects.get(action="customers.customer_deleted")
+    assert (entry.actor_kind, entry.actor_id, PHONE[-4:] in str(vars(entry))) == (
+        "customer",
+        str(customer.pk),
+        False,
+    )
     page = boss().get(f"/admin/customers/customer/{customer.pk}/change/").content.decode()
     assert "已注销" in page
     assert PHONE.removeprefix("+86") not in page

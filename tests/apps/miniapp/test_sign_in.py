@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django_tenants.utils import schema_context
 
+from apps.backoffice.models import AuditEntry
 from apps.customers.models import Customer, CustomerIdentity, CustomerState, DriverSession
 from apps.miniapp.authentication import BindingTicket, RefreshToken, refresh_token_for
 from tests import factories
@@ -285,6 +286,8 @@ def test_a_driver_changes_the_number(app_of: Any, anybody: Caller, sms_log: Path
     assert by_sms(anybody, sms_log, "+8613900000003").json()["customer"]["phone"] == "+8613900000003"
     customer.refresh_from_db()
     assert customer.phone == OTHER
+    entry = AuditEntry.objects.get(action="customers.customer_phone_changed")
+    assert entry.changes == {"phone": ["139****0001", "139****0002"]}
 
 
 def test_numbers_that_are_not_changed(app_of: Any, sms_log: Path) -> None:
