@@ -13,6 +13,9 @@ from apps.piles.errors import PileNotFound
 from apps.piles.models import CommandBatch, Connector, Pile, PileCommand, UpdateServer
 from apps.tenancy.models import Tenant
 
+IDLE = Q(status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED], pile__state=PileState.IN_SERVICE)
+"""Guns that a car may come to now."""
+
 
 def connector_by_code(*, code: str) -> Connector:
     """Return the connector of a full code, with pile, station and status. Raises PileNotFound."""
@@ -60,16 +63,21 @@ def parallel_codes(*, piles: Iterable[Pile]) -> dict[int, list[str]]:
     return found
 
 
+def with_guns(*, kind: str = "", idle: bool = False) -> Exists:
+    """Return the condition that a station has guns (in service, of a kind, idle ones) that drivers may see."""
+    guns = Connector.objects.filter(pile__station_id=OuterRef("pk")).exclude(pile__state=PileState.RETIRED)
+    if kind:
+        guns = guns.filter(pile__kind=kind)
+    return Exists(guns.filter(IDLE) if idle else guns)
+
+
 def gun_counts(*, station_ids: list[int]) -> dict[int, dict[str, int]]:
     """Return {station id: {"dc": n, "ac": n, "dc_idle": n, "ac_idle": n}} in one query."""
-    idle = Q(
-        status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED], pile__state=PileState.IN_SERVICE
-    )
     rows = (
         Connector.objects.filter(pile__station_id__in=station_ids)
         .exclude(pile__state=PileState.RETIRED)
         .values("pile__station_id", "pile__kind")
-        .annotate(total=Count("id"), idle=Count("id", filter=idle))
+        .annotate(total=Count("id"), idle=Count("id", filter=IDLE))
     )
     counts = {station: {"dc": 0, "ac": 0, "dc_idle": 0, "ac_idle": 0} for station in station_ids}
     for row in rows:

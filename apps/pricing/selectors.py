@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, Subquery
 
 from apps.pricing.models import PriceAssignment, PriceVersion, RetailPrice
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
+from apps.sites.models import Station
 
 
 def effective_versions(
@@ -109,6 +110,20 @@ def retail_prices(*, station_ids: Sequence[int], at: datetime) -> dict[int, dict
         .distinct("station_id")
     )
     return {row.station_id: row.by_class() for row in rows if row.prices}
+
+
+def next_change(*, station_id: int, at: datetime) -> datetime | None:
+    """Return when the prices of a station may change next after `at`, by what is planned today; None for never."""
+    mine = PriceAssignment.objects.filter(station_id=station_id)
+    moments = [
+        mine.filter(starts_at__gt=at).order_by("starts_at").values("starts_at"),
+        mine.filter(ends_at__gt=at).order_by("ends_at").values("ends_at"),
+        RetailPrice.objects.filter(station_id=station_id, starts_at__gt=at)
+        .order_by("starts_at")
+        .values("starts_at"),
+    ]
+    found = Station.objects.filter(pk=station_id).values_list(*(Subquery(one[:1]) for one in moments))
+    return min((moment for moment in found.get() if moment is not None), default=None)
 
 
 def station_versions(

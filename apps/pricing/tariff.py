@@ -8,7 +8,7 @@ service price for each class, in 0.00001 yuan/kWh, and 48 classes. What is froze
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -150,6 +150,14 @@ class Tariff:
     def price_at(self, time: datetime) -> ClassPrice:
         """The price at an aware time; errors as `class_at`."""
         return self.prices[self.class_at(time)]
+
+    def next_price_at(self, time: datetime) -> datetime | None:
+        """When the first half hour after an aware time begins that costs something else; None if none ever does."""
+        start = time.astimezone(SHANGHAI)
+        price = self.price_at(start)
+        moment = start.replace(minute=start.minute // 30 * 30, second=0, microsecond=0)
+        later = (moment + timedelta(minutes=30 * slot) for slot in range(1, SLOTS_PER_DAY))
+        return next((half_hour for half_hour in later if self.price_at(half_hour) != price), None)
 
     def periods(self) -> list[Period]:
         """The day from 00:00 to 24:00 with neighbouring slots of one class merged; empty without slots."""

@@ -121,7 +121,10 @@ FIELDSETS: list[Any] = [
             "fields": [("department", "keeper")],
         },
     ),
-    (_("For drivers"), {"classes": ["tab"], "fields": ["notice", "qr_prefix"]}),
+    (
+        _("For drivers"),
+        {"classes": ["tab"], "fields": [("list_order", "tags"), "notice", "qr_prefix"]},
+    ),
 ]
 EXPORT = [
     (_("station number"), "station_no"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -13,6 +14,30 @@ from apps.sites import hours
 from apps.sites.models import Station
 
 GCJ02_ONLY = ("latitude", "longitude")
+MOST_TAGS, LONGEST_TAG = 6, 10
+_BETWEEN_TAGS = re.compile(r"[,，、;；\s]+")
+
+
+class TagsField(forms.CharField):
+    """Short words with commas or blanks between them, each once, in their order."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Show the words as they are typed."""
+        return " ".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        """Return the words. Raises ValidationError for too many or too long ones."""
+        words = list(dict.fromkeys(filter(None, _BETWEEN_TAGS.split(str(super().clean(value))))))
+        if len(words) > MOST_TAGS or any(len(word) > LONGEST_TAG for word in words):
+            raise forms.ValidationError(
+                _("At most %(count)s tags, each of at most %(length)s characters.")
+                % {"count": MOST_TAGS, "length": LONGEST_TAG}
+            )
+        return words
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Whether other words were typed."""
+        return bool(super().has_changed(self.prepare_value(initial), data))
 
 
 class StationForm(forms.ModelForm):
@@ -25,6 +50,13 @@ class StationForm(forms.ModelForm):
         required=False,
         help_text=_("Others are turned into GCJ-02 when they are saved."),
         widget=UnfoldAdminSelectWidget,
+    )
+    tags = TagsField(
+        label=_("tags for drivers"),
+        required=False,
+        max_length=100,
+        help_text=_("for example: 超充 停车免费 24小时; drivers filter by them"),
+        widget=UnfoldAdminTextInputWidget,
     )
 
     class Meta:
@@ -45,6 +77,8 @@ class StationForm(forms.ModelForm):
             words["latitude"], words["longitude"] = to_gcj02(
                 words["latitude"], words["longitude"], Datum(datum)
             )
+        if "list_order" in words:
+            words["list_order"] = words["list_order"] or 0
         kind, fee = words.get("parking_kind"), words.get("parking_fee")
         if kind == 0 and fee:
             self.add_error(

@@ -24,6 +24,7 @@ from apps.sites.enums import (
 )
 
 POSITIVE = MinValueValidator(0)
+LARGEST_ORDER = 1_000_000
 
 
 class Station(TimeStamped):
@@ -53,6 +54,17 @@ class Station(TimeStamped):
         help_text=_("goes to partners and governments, drivers do not see it"),
     )
     is_published = models.BooleanField(_("shown to drivers"), default=True)
+    list_order = models.IntegerField(
+        _("place in drivers' lists"),
+        blank=True,
+        default=0,
+        db_default=0,
+        validators=[MinValueValidator(-LARGEST_ORDER), MaxValueValidator(LARGEST_ORDER)],
+        help_text=_("where no distance is known: the larger number comes first"),
+    )
+    tags = models.JSONField(
+        _("tags for drivers"), default=list, blank=True, db_default=models.Value([], models.JSONField())
+    )
     province = models.CharField(_("province"), max_length=20, blank=True)
     city = models.CharField(_("city"), max_length=20, blank=True)
     district = models.CharField(_("district"), max_length=20, blank=True)

@@ -95,6 +95,26 @@ def test_everything_that_governments_ask_for_is_on_the_form_and_in_the_audit_log
     assert not client.get("/admin/sites/station/", {"filing": "missing"}).context_data["cl"].result_list
 
 
+def test_tags_and_the_place_in_drivers_lists(tenant: Any) -> None:
+    station = factories.a_station()
+    client, page = boss(), f"/admin/sites/station/{station.pk}/change/"
+    typed = {"tags": "超充， 停车免费、超充;24小时", "list_order": "-5"}
+    assert client.post(page, form_of(client, page) | typed).status_code == 302
+    station.refresh_from_db()
+    assert (station.tags, station.list_order) == (["超充", "停车免费", "24小时"], -5)
+    assert 'value="超充 停车免费 24小时"' in client.get(page).content.decode()
+    assert client.post(page, form_of(client, page) | {"tags": "", "list_order": ""}).status_code == 302
+    station.refresh_from_db()
+    assert (station.tags, station.list_order) == ([], 0)
+    for wrong in (
+        {"tags": "一 二 三 四 五 六 七"},
+        {"tags": "一二三四五六七八九十百"},
+        {"list_order": "1000001"},
+    ):
+        answer = client.post(page, form_of(client, page) | wrong)
+        assert set(answer.context_data["adminform"].form.errors) == set(wrong)
+
+
 def test_wrong_words_change_nothing_and_are_marked(tenant: Any) -> None:
     station = factories.a_station()
     client, page = boss(), f"/admin/sites/station/{station.pk}/change/"
