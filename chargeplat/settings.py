@@ -306,6 +306,8 @@ SPECTACULAR_SETTINGS = {
         "OrderRefundState": "apps.orders.enums.OrderRefundState",
         "WalletRefundState": "apps.wallet.enums.RefundState",
         "PileKind": "apps.piles.enums.PileKind",
+        "InboxKind": "apps.customers.models.InboxKind",
+        "ParkingKind": "apps.sites.enums.ParkingKind",
         "CouponKind": "apps.coupons.enums.CouponKind",
         "AgreementKind": "apps.customers.models.AgreementKind",
         "SignInMethod": "apps.customers.models.SignInMethod",
@@ -326,6 +328,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
 }
 DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
+DRIVER_REQUESTS_PER_MINUTE = env.int("DRIVER_REQUESTS_PER_MINUTE", default=300)
+INBOX_MESSENGERS: list[str] = []  # classes of the form apps.customers.inbox.Messenger
+ADDRESS_REQUESTS_PER_MINUTE = env.int("ADDRESS_REQUESTS_PER_MINUTE", default=1200)  # who has not signed in
 DRIVER_SESSION_DAYS = env.int("DRIVER_SESSION_DAYS", default=90)  # without being used
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
 SMS_LOG = STATE_DIR / "sms.log"
@@ -385,6 +390,7 @@ CUSTOMER_CLOSE_GUARDS = [
 ]
 CUSTOMER_CLOSERS = [
     "apps.wallet.personal.give_up_bonus",
+    "apps.orders.personal.forget_plates",
     "apps.invoices.personal.forget_titles",
     "apps.customers.feedback.personal.forget_writer",
 ]

@@ -29,7 +29,8 @@ from apps.coupons.errors import (
 from apps.coupons.models import Coupon, CouponTemplate
 from apps.coupons.rules import days_of_use
 from apps.coupons.wording import obstacle_words
-from apps.customers.models import Customer
+from apps.customers import inbox
+from apps.customers.models import Customer, InboxKind
 from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
@@ -164,7 +165,9 @@ def give(
             continue
         try:
             with transaction.atomic():
-                _issue(template_id, customer, key, moment, given_by=str(actor)[:100] or actor.kind)
+                coupon = _issue(template_id, customer, key, moment, given_by=str(actor)[:100] or actor.kind)
+                words = {"name": coupon.terms.name}
+                inbox.post(inbox.News(customer.pk, InboxKind.COUPON_GIVEN, str(coupon.pk), words), at=moment)
             given += 1
         except ClaimedBefore:
             had_enough += 1
@@ -207,15 +210,28 @@ def reserve(*, customer: Customer, coupon_id: int, order_no: str, station_id: in
         raise CouponNotFound
     if coupon.state == CouponState.RESERVED and coupon.order_no == order_no:
         return coupon
-    reason = "taken" if coupon.state != CouponState.AVAILABLE else ""
-    reason = reason or obstacle(coupon, station_id=station_id, at=at)
-    if reason:
-        raise CouponNotUsable(why=obstacle_words(reason), reason=reason)
+    _check_usable(coupon, station_id=station_id, at=at)
     coupon.state = CouponState.RESERVED
     coupon.order_no = order_no
     coupon.reserved_at = at
     coupon.save(update_fields=["state", "order_no", "reserved_at", "updated_at"])
     return coupon
+
+
+def chosen(*, customer: Customer, coupon_id: int, station_id: int, at: datetime) -> Coupon:
+    """Return a driver's coupon that a charge beginning `at` could reserve; raises as `reserve` does."""
+    coupon = Coupon.objects.filter(pk=coupon_id, customer=customer).first()
+    if coupon is None:
+        raise CouponNotFound
+    _check_usable(coupon, station_id=station_id, at=at)
+    return coupon
+
+
+def _check_usable(coupon: Coupon, *, station_id: int, at: datetime) -> None:
+    reason = "taken" if coupon.state != CouponState.AVAILABLE else ""
+    reason = reason or obstacle(coupon, station_id=station_id, at=at)
+    if reason:
+        raise CouponNotUsable(why=obstacle_words(reason), reason=reason)
 
 
 class Purse:

@@ -296,6 +296,16 @@ class EndForm(BaseDialogForm):
     """Nothing to fill in: a question."""
 
 
+class InvitationForm(BaseDialogForm):
+    """A new code, or none any more."""
+
+    what = forms.ChoiceField(
+        label=_("invitation code"),
+        choices=[("new", _("make a new one")), ("none", _("withdraw it"))],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
 class EnterpriseForm(forms.ModelForm):
     """The discount as people write it."""
 
@@ -320,8 +330,10 @@ class EnterpriseAdmin(BackofficeAdmin):
         ("percent_off", "applies_to"),
         "station_share",
         ("contact", "note"),
+        "code_shown",
     ]
-    actions_detail = ["add_members"]
+    readonly_fields = ["code_shown"]
+    actions_detail = ["add_members", "invitation"]
     change_form_outer_before_template = "backoffice/enterprise.html"
     export = [
         (_("name"), "name"),
@@ -332,6 +344,13 @@ class EnterpriseAdmin(BackofficeAdmin):
         (_("contact"), "contact"),
         (_("active"), "is_active"),
     ]
+
+    def get_fields(self, request: HttpRequest, obj: Enterprise | None = None) -> Any:
+        """The invitation code for who may add members: it adds them."""
+        fields = super().get_fields(request, obj)
+        if obj is not None and self.has_members_permission(request):
+            return fields
+        return [field for field in fields if field != "code_shown"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enterprise]:
         """With the number of active members."""
@@ -376,9 +395,38 @@ class EnterpriseAdmin(BackofficeAdmin):
             messages.warning(request, text % ", ".join(done.elsewhere[:10]))
         return self.back_to(request, enterprise, gettext("%s members are added.") % done.added)
 
+    @dialog_button(
+        _("Invitation code"),
+        url="invitation",
+        icon="key",
+        permission="members",
+        text=_(
+            "Whoever knows the code joins in the app and charges at the discount. A new one makes the old one void."
+        ),
+        form=InvitationForm,
+    )
+    def invitation(self, request: HttpRequest, form: InvitationForm, object_id: str) -> HttpResponse:
+        """Make a new code, or none."""
+        enterprise = self.row(request, object_id)
+        before = bool(enterprise.invitation_code)
+        with transaction.atomic():
+            if form.cleaned_data["what"] == "new":
+                enterprises.renew_code(enterprise=enterprise)
+            else:
+                enterprises.end_code(enterprise=enterprise)
+            after = bool(enterprise.invitation_code)
+            self.audit(request, "invitation_changed", enterprise, changes={"invitation": [before, after]})
+        return self.back_to(request, enterprise)
+
     def has_members_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may add members."""
         return self.allowed(request, "add_enterprisemember")
+
+    @display(description=_("invitation code"))
+    def code_shown(self, obj: Enterprise) -> str:
+        """In two parts, as it is read out."""
+        code = obj.invitation_code
+        return f"{code[:4]}-{code[4:]}" if code else shown.EMPTY
 
     @display(description=_("discount"), ordering="percent_off")
     def discount_shown(self, obj: Enterprise) -> str:

@@ -42,6 +42,7 @@ _PLATE = re.compile(
     # Five characters, of which the last may name what the car is for; new-energy plates have six.
     r"(?:[A-HJ-NP-Z0-9]{4}[A-HJ-NP-Z0-9挂学警港澳领]|[A-HJ-NP-Z0-9]{6})"
 )
+_VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 _EMBASSY = re.compile(r"使\d{6}", re.ASCII)
 
 
@@ -172,21 +173,35 @@ def add_vehicle(
     Raises InvalidInput, and VehicleTaken for a VIN that is registered already or a plate that the customer has.
     """
     vehicle = Vehicle(
-        customer=customer,
-        plate=clean_plate(plate),
-        vin=vin.strip().upper(),
-        plug_and_charge=plug_and_charge,
-        is_default=is_default,
+        customer=customer, plate=plate, vin=vin, plug_and_charge=plug_and_charge, is_default=is_default
     )
-    if not vehicle.plate and not vehicle.vin:
-        raise InvalidInput(fields="plate: a plate or a VIN is needed")
-    if plug_and_charge and not vehicle.vin:
-        raise InvalidInput(fields="vin: starting by plugging in needs the VIN")
     with transaction.atomic():
-        saved = _saved(vehicle, VehicleTaken)
+        saved = save_vehicle(vehicle)
         if is_default:
             customer.vehicles.exclude(pk=saved.pk).update(is_default=False)
     return saved
+
+
+def save_vehicle(vehicle: Vehicle) -> Vehicle:
+    """Write a car whose numbers are as somebody typed them. Raises as `add_vehicle`."""
+    vehicle.plate, vehicle.vin = clean_plate(vehicle.plate), clean_vin(vehicle.vin)
+    if not vehicle.plate and not vehicle.vin:
+        raise InvalidInput(fields="plate: a plate or a VIN is needed")
+    if vehicle.plug_and_charge and not vehicle.vin:
+        raise InvalidInput(fields="vin: starting by plugging in needs the VIN")
+    return _saved(vehicle, VehicleTaken)
+
+
+def clean_vin(text: str) -> str:
+    """Return a VIN in capitals without blanks and hyphens; "" stays. Raises InvalidInput.
+
+    ISO 3779: 17 capitals and digits without I, O and Q. Only some countries' rules have a check digit, so cars from
+    elsewhere would be refused if it were asked for.
+    """
+    vin = re.sub(r"[\s\-]", "", text).upper()
+    if vin and not _VIN.fullmatch(vin):
+        raise InvalidInput(fields="vin: not a vehicle identification number")
+    return vin
 
 
 def clean_plate(text: str) -> str:

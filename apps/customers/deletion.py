@@ -103,6 +103,7 @@ def _refuse(reasons: list[Reason]) -> None:
 def _forget(customer: Customer) -> None:
     customer.identities.all().delete()
     customer.vehicles.all().delete()
+    customer.inbox.all().delete()
     customer.cards.update(state=CardState.FROZEN)
     sessions.end_others(customer=customer, but=None, because=DriverSessionEnd.DELETED)
     DriverSession.objects.filter(customer=customer).update(agent="", address=None)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from django.db import transaction
 
+from apps.common import limits
 from apps.common.ids import Actor
+from apps.common.limits import Window
 from apps.common.phones import PhoneInvalid, normalize_phone
+from apps.common.time import now
+from apps.customers.errors import InvitationUnknown, MemberElsewhere, TooManyFailures
 from apps.customers.models import Customer, Enterprise, EnterpriseMember
 from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
+
+CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""Without what is taken for something else when it is read out or typed."""
+CODE_LENGTH = 8
+HOUR, FAILURES_PER_HOUR, LOCK_SECONDS = 3600, 10, 15 * 60
 
 
 @dataclass
@@ -31,6 +42,79 @@ def enterprise_of(*, customer: Customer) -> Enterprise | None:
     return Enterprise.objects.filter(
         is_active=True, members__phone=customer.phone, members__is_active=True
     ).first()
+
+
+def membership_of(*, customer: Customer) -> EnterpriseMember | None:
+    """Return a customer's active membership with its enterprise, active or not; None without."""
+    return (
+        EnterpriseMember.objects.select_related("enterprise")
+        .filter(phone=customer.phone, is_active=True)
+        .first()
+    )
+
+
+def renew_code(*, enterprise: Enterprise) -> str:
+    """Give an enterprise a new invitation code, and return it; the one before is void."""
+    features.require("enterprises")
+    enterprise.invitation_code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+    enterprise.save(update_fields=["invitation_code", "updated_at"])
+    return enterprise.invitation_code
+
+
+def end_code(*, enterprise: Enterprise) -> None:
+    """Make an enterprise's invitation code void; members stay members."""
+    enterprise.invitation_code = ""
+    enterprise.save(update_fields=["invitation_code", "updated_at"])
+
+
+def join(*, customer: Customer, code: str, at: datetime | None = None) -> EnterpriseMember:
+    """Make a customer a member by an invitation code; who is one already stays it.
+
+    Ten wrong codes of one customer within an hour lock joining for 15 minutes. Raises InvitationUnknown,
+    TooManyFailures, MemberElsewhere, FeatureMissing.
+    """
+    features.require("enterprises")
+    moment = at or now()
+    guard = Window("join-enterprise", str(customer.pk), HOUR, FAILURES_PER_HOUR)
+    wait_s = limits.locked_for_s(guard, at=moment)
+    if wait_s:
+        raise TooManyFailures(retry_after_s=wait_s)
+    text = code.upper().replace(" ", "").replace("-", "")
+    with transaction.atomic():
+        # As in add_members: the enterprises' rows serialise who joins where.
+        known = {one.invitation_code: one for one in Enterprise.objects.select_for_update().order_by("pk")}
+        enterprise = known.get(text) if text else None
+        if enterprise is not None and enterprise.is_active:
+            return _join(enterprise, customer)
+    limits.fail(guard, at=moment, lock_s=LOCK_SECONDS)
+    log.info("join_failed", customer_id=customer.pk)
+    raise InvitationUnknown
+
+
+def _join(enterprise: Enterprise, customer: Customer) -> EnterpriseMember:
+    there = membership_of(customer=customer)
+    if there is not None:
+        if there.enterprise_id != enterprise.pk:
+            raise MemberElsewhere(name=there.enterprise.name)
+        return there
+    member, _ = EnterpriseMember.objects.get_or_create(
+        enterprise=enterprise, phone=customer.phone, defaults={"name": customer.nickname}
+    )
+    if not member.is_active:
+        member.is_active = True
+        member.save(update_fields=["is_active", "updated_at"])
+    log.info("enterprise_joined", enterprise=enterprise.pk, customer_id=customer.pk)
+    return member
+
+
+def leave(*, customer: Customer) -> bool:
+    """End a customer's membership; running charges keep their discount. Returns whether there was one."""
+    left = EnterpriseMember.objects.filter(phone=customer.phone, is_active=True).update(
+        is_active=False, updated_at=now()
+    )
+    if left:
+        log.info("enterprise_left", customer_id=customer.pk)
+    return bool(left)
 
 
 def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) -> Added:

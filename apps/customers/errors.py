@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.errors import DomainError
+from apps.common.errors import DomainError, NotFound
 
 
 class CustomerBlocked(DomainError):
@@ -159,6 +159,33 @@ class VinUnknown(DomainError):
     code = "customers.vin_unknown"
     message = _("No vehicle with this VIN starts by plugging in.")
     status = 404
+
+
+class MessageNotFound(NotFound):
+    code = "customers.message_not_found"
+    message = _("There is no such message.")
+
+
+class InvitationUnknown(NotFound):
+    code = "customers.invitation_unknown"
+    message = _("No enterprise has this invitation code. Please ask for a new one.")
+
+
+class MemberElsewhere(DomainError):
+    code = "customers.member_elsewhere"
+    message = _("You are a member of %(name)s. Please leave it first.")
+    status = 409
+
+
+class VehicleNotFound(NotFound):
+    code = "customers.vehicle_not_found"
+    message = _("You have no such vehicle.")
+
+
+class TooManyVehicles(DomainError):
+    code = "customers.too_many_vehicles"
+    message = _("You have %(limit)s vehicles already. Remove one first.")
+    status = 409
 
 
 class VehicleTaken(DomainError):

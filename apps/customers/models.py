@@ -429,6 +429,15 @@ class Enterprise(TimeStamped):
     )
     contact = models.CharField(_("contact"), max_length=100, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
+    invitation_code = models.CharField(
+        _("invitation code"),
+        max_length=12,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("whoever knows it joins in the app"),
+    )
 
     class Meta:
         verbose_name = _("enterprise")
@@ -439,7 +448,12 @@ class Enterprise(TimeStamped):
                 condition=models.Q(percent_off__gte=0, percent_off__lte=100)
                 & models.Q(station_share__gte=0, station_share__lte=100),
                 name="enterprise_percents",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["invitation_code"],
+                condition=~models.Q(invitation_code=""),
+                name="enterprise_invitation_unique",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -484,3 +498,46 @@ class EnterpriseMember(TimeStamped):
         """The phone number as others may see it: 138****0001."""
         local = self.phone.removeprefix("+86")
         return f"{local[:3]}****{local[-4:]}"
+
+
+class InboxKind(models.TextChoices):
+    """What drivers are told; the words of each are in inbox.py."""
+
+    CHARGE_STARTED = "charge_started", _("charge started")
+    START_FAILED = "start_failed", _("start failed")
+    CHARGE_ENDED = "charge_ended", _("charge ended")
+    ORDER_REFUNDED = "order_refunded", _("charge refunded")
+    WALLET_REFUNDED = "wallet_refunded", _("balance refunded")
+    COUPON_GIVEN = "coupon_given", _("coupon given")
+
+
+class InboxMessage(models.Model):
+    """Something that a driver is told in the app. `data` fills the words, which are written where they are read.
+
+    `reference` is the number of what it is about; of one thing a driver is told one message of a kind.
+    """
+
+    customer = models.ForeignKey(
+        Customer, on_delete=models.CASCADE, related_name="inbox", verbose_name=_("customer"), db_index=False
+    )
+    kind = models.CharField(_("kind"), max_length=32, choices=InboxKind)
+    reference = models.CharField(_("number"), max_length=32)
+    data = models.JSONField(_("values"), default=dict, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    read_at = models.DateTimeField(_("read at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("message to a driver")
+        verbose_name_plural = _("messages to drivers")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "kind", "reference"], name="inbox_message_once")
+        ]
+        indexes = [
+            models.Index(fields=["customer", "-id"], name="inbox_of_customer"),
+            models.Index(fields=["customer"], condition=models.Q(read_at__isnull=True), name="inbox_unread"),
+            models.Index(fields=["created_at"], name="inbox_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.reference}"

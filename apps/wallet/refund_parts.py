@@ -16,6 +16,8 @@ from django.db.models import F
 from apps.common.ids import SYSTEM, Actor
 from apps.common.money import ZERO, floor_fen
 from apps.common.time import now
+from apps.customers import inbox
+from apps.customers.models import InboxKind
 from apps.wallet import debts, ledger
 from apps.wallet.channels.alipay import Alipay
 from apps.wallet.channels.sandbox import SandboxChannel
@@ -180,6 +182,8 @@ def conclude(wallet: Wallet, refund: WalletRefund, at: datetime, posted_at: date
             refund.save(update_fields=["state", "updated_at"])
         return
     close(wallet, refund, RefundState.DONE, at, posted_at)
+    words = {"amount": f"{refund.paid:.2f}"}
+    inbox.post(inbox.News(wallet.customer_id, InboxKind.WALLET_REFUNDED, refund.refund_no, words), at=at)
 
 
 def close(

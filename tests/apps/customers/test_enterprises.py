@@ -61,6 +61,17 @@ def test_the_pages():
     member = enterprise.members.first()
     reader = signed_in(a_user("customers.view_enterprisemember", "customers.view_enterprise"))
     assert reader.post(f"{page}add-members/", {"_form_submitted": "on", "phones": "1"}).status_code == 403
+    invitation = f"{page}invitation/"
+    client.post(invitation, {"_form_submitted": "on", "what": "new"})
+    enterprise.refresh_from_db()
+    code = enterprise.invitation_code
+    assert len(code) == 8
+    assert f"{code[:4]}-{code[4:]}" in client.get(f"{page}change/").content.decode()
+    assert code[:4] not in reader.get(f"{page}change/").content.decode()
+    assert reader.post(invitation, {"_form_submitted": "on", "what": "none"}).status_code == 403
+    client.post(invitation, {"_form_submitted": "on", "what": "none"})
+    enterprise.refresh_from_db()
+    assert enterprise.invitation_code == ""
     end = f"/admin/customers/enterprisemember/{member.pk}/end/"
     assert reader.post(end, {"_form_submitted": "on"}).status_code == 403
     assert "139****5678" in reader.get("/admin/customers/enterprisemember/").content.decode()
@@ -68,7 +79,11 @@ def test_the_pages():
     member.refresh_from_db()
     assert not member.is_active
     actions = AuditEntry.objects.values_list("action", flat=True)
-    assert {"customers.enterprise_members_added", "customers.enterprisemember_ended"} <= set(actions)
+    assert {
+        "customers.enterprise_members_added",
+        "customers.enterprise_invitation_changed",
+        "customers.enterprisemember_ended",
+    } <= set(actions)
 
 
 @pytest.mark.parametrize("percent", ["-1", "100.0001", "abc", "", "NaN"])
