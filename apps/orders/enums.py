@@ -33,6 +33,18 @@ LIVE = frozenset({S.PENDING, S.STARTING, S.CHARGING, S.STOPPING})
 """States in which the order occupies its connector."""
 
 
+class OrderGroup(models.TextChoices):
+    """How a driver's orders are shown: each is in one group."""
+
+    CHARGING = "charging", _("charging")
+    TO_PAY = "to_pay", _("to be paid")
+    DONE = "done", _("completed")
+
+
+OVER = frozenset({S.COMPLETED, S.FAILED})
+"""States of orders that a driver has nothing to wait for, unless something is owed."""
+
+
 class OrderSource(models.TextChoices):
     APP = "app", _("driver app")
     CARD = "card", _("card")
@@ -53,6 +65,7 @@ class StopReason(models.TextChoices):
     START_FAILED = "start_failed", _("start failed")
     UNBILLED = "unbilled", _("energy without an order")
     HOLD_USED = "hold_used", _("held money used up")
+    LIMIT_REACHED = "limit_reached", _("preset limit reached")
 
 
 class RecordState(models.TextChoices):

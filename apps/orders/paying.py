@@ -5,7 +5,7 @@ Lock order: order (the caller's) → wallet → coupons. What each step did is k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -46,7 +46,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
     policy = cashier.policy
     found = _coupons(order, cashier.purse)
     fees = Fees(bill.electricity_fee, bill.service_fee)
-    result = discounts.discount(fees, _enterprise(order), [pure_coupon(coupon) for coupon in found])
+    result = discounted(fees, order.enterprise_rule, found)
     pay_order, bonus_ratio = PayOrder(policy.pay_order), policy.bonus_ratio
     payment = cashier.till.charge(
         order_no=order.order_no,
@@ -76,7 +76,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
     order.debt = payment.debt
     from_bonus = discounts.split_bonus(payment.from_bonus, result.payable)
     order.bonus_electricity, order.bonus_service = from_bonus.electricity, from_bonus.service
-    steps = [_kept(step, order, used) for step in result.steps]
+    steps = kept_steps(result, order.enterprise_rule, used)
     order.platform_borne = sum((Decimal(step["platform"]) for step in steps), ZERO)
     order.station_borne = sum((Decimal(step["station"]) for step in steps), ZERO)
     order.explanation = [
@@ -126,22 +126,28 @@ def _coupons(order: Order, purse: coupons.Purse) -> list[Coupon]:
     )
 
 
-def _enterprise(order: Order) -> EnterpriseDiscount | None:
-    rule = order.enterprise_rule
-    if not rule:
-        return None
-    return EnterpriseDiscount(
-        percent_off=Decimal(rule["percent_off"]), applies_to=AppliesTo(rule["applies_to"])
-    )
+def discounted(fees: Fees, enterprise_rule: Mapping[str, str] | None, found: Sequence[Coupon]) -> Discounts:
+    """Take an enterprise's frozen rule and the best of some coupons off fees: for bills, and for quotes of them."""
+    enterprise = None
+    if enterprise_rule:
+        enterprise = EnterpriseDiscount(
+            percent_off=Decimal(enterprise_rule["percent_off"]),
+            applies_to=AppliesTo(enterprise_rule["applies_to"]),
+        )
+    return discounts.discount(fees, enterprise, [pure_coupon(coupon) for coupon in found])
 
 
-def _kept(step: Step, order: Order, used: Coupon | None) -> dict[str, Any]:
-    """Return a step as the order keeps it, with its rule's name and who bears it."""
-    if step.code == "enterprise":
-        rule = order.enterprise_rule
-    else:
-        assert used is not None
-        rule = used.rule
+def kept_steps(
+    result: Discounts, enterprise_rule: Mapping[str, str] | None, used: Coupon | None
+) -> list[dict[str, Any]]:
+    """Return the steps of discounts as orders keep them, each with its rule's name and who bears it."""
+    return [
+        _kept(step, (enterprise_rule if step.code == "enterprise" else used and used.rule) or {})
+        for step in result.steps
+    ]
+
+
+def _kept(step: Step, rule: Mapping[str, Any]) -> dict[str, Any]:
     platform, station = discounts.borne(step.saving, Decimal(rule["station_share"]))
     return {
         **step.to_json(),

@@ -55,3 +55,8 @@ def data_of(customer: Customer) -> dict[str, list[dict[str, Any]]]:
             .values("refund_no", "order__order_no", "electricity", "service", "state", "reason", "created_at")
         ),
     }
+
+
+def forget_plates(customer: Customer) -> None:
+    """Take the plates of cars from the orders of a customer whose account is deleted."""
+    Order.objects.filter(customer=customer).exclude(plate="").update(plate="")

@@ -40,6 +40,16 @@ def keep_curves(order_nos: list[str], **_kwargs: Any) -> None:
     enqueue(tasks.store_curve, *order_nos, countdown=CURVE_AFTER_S)
 
 
+@receiver(orders_settled)
+def tell_drivers(order_nos: list[str], **_kwargs: Any) -> None:
+    """Enqueue the news for the drivers of these orders."""
+    try:
+        tasks.tell_settled.delay(*order_nos)
+    except (OperationalError, OSError) as error:
+        # The broker is away: the bill is among the driver's orders all the same.
+        log.warning("task_not_queued", task="orders.tell_settled", error=str(error))
+
+
 @receiver(recharge_paid)
 def follow_recharge(recharge_no: str, **_kwargs: Any) -> None:
     """Enqueue the top-up for the customer's running orders."""

@@ -14,7 +14,8 @@ from apps.backoffice import approvals
 from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
 from apps.common.time import now
-from apps.customers.models import Customer
+from apps.customers import inbox
+from apps.customers.models import Customer, InboxKind
 from apps.orders.enums import OrderRefundState, OrderState
 from apps.orders.errors import (
     NotRefundable,
@@ -128,6 +129,8 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
         order.save(update_fields=["refunded_electricity", "refunded_service", "updated_at"])
         _close(refund, OrderRefundState.DONE, reviewer, reason, moment)
         note(order, "refunded", reviewer, moment, refund_no=refund_no, amount=str(refund.amount))
+        words = {"amount": f"{refund.amount:.2f}", "order": order.order_no}
+        inbox.post(inbox.News(order.customer_id, InboxKind.ORDER_REFUNDED, refund_no, words), at=moment)
         order_no = order.order_no
         transaction.on_commit(lambda: order_refunded.send_robust(sender=None, order_no=order_no))
     log.info("order_refunded", order_no=order.order_no, refund_no=refund_no, amount=str(refund.amount))

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from apps.common.bulk import to_json
-from apps.common.time import now
+from apps.common.fields import MoneyField
+from apps.common.money import ZERO
+from apps.common.time import day_bounds, now
 from apps.customers.models import Customer
 from apps.orders.curve import Point, Sample, curve
-from apps.orders.enums import OrderState
+from apps.orders.enums import OVER, OrderGroup, OrderState
 from apps.orders.errors import OrderNotFound
 from apps.orders.estimate import spent_at_retail
 from apps.orders.guns import guns_of
 from apps.orders.models import BillingPolicy, Order, OrderCurve
 from apps.piles.models import ConnectorStatus, Telemetry, TelemetryKind
+from apps.wallet.models import Debt
 
 SAMPLES_READ = 100_000
 """Rows of telemetry of one charge at most; a day at the usual pace is a sixth of it."""
 _AROUND = timedelta(days=1)
 _LAST_SAMPLES = 8
-_DONE = frozenset({OrderState.COMPLETED, OrderState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ class Progress:
     minutes: int
     remaining_minutes: int
     hold_amount: Decimal
+    preset_amount: Decimal | None
+    preset_energy_kwh: Decimal | None
+    preset_minutes: int | None
+    preset_soc_percent: int | None
+    plate: str
     started_at: datetime | None
     reported_at: datetime | None
     sequence: int
@@ -131,12 +139,55 @@ def order_of(*, customer: Customer, order_no: str) -> Order:
     return order
 
 
-def orders_of(*, customer: Customer, state: str | None = None) -> QuerySet[Order]:
-    """Return a customer's orders, newest first, of one state where given."""
+def orders_of(
+    *, customer: Customer, state: str | None = None, group: str | None = None, month: date | None = None
+) -> QuerySet[Order]:
+    """Return a customer's orders, newest first, each with `owed` (yuan, what is still to be paid).
+
+    Of one state, one group, and of the month (Asia/Shanghai) of a day, where given.
+    """
     orders = Order.objects.select_related("station", "connector").filter(customer=customer).order_by("-id")
+    orders = orders.annotate(owed=_owed())
     if state:
         orders = orders.filter(state=state)
+    if group == OrderGroup.CHARGING:
+        orders = orders.exclude(state__in=OVER)
+    elif group == OrderGroup.TO_PAY:
+        orders = orders.filter(state__in=OVER, owed__gt=0)
+    elif group == OrderGroup.DONE:
+        orders = orders.filter(state__in=OVER, owed=0)
+    if month:
+        first = month.replace(day=1)
+        following = (first + timedelta(days=32)).replace(day=1)
+        orders = orders.filter(created_at__gte=day_bounds(first)[0], created_at__lt=day_bounds(following)[0])
     return orders
+
+
+def group_counts(*, customer: Customer) -> dict[str, int]:
+    """Return how many orders each group of a customer's has, in one query."""
+    over = Q(state__in=OVER)
+    owing = Q(Exists(_open_debt()))
+    return Order.objects.filter(customer=customer).aggregate(
+        charging=Count("id", filter=~over),
+        to_pay=Count("id", filter=over & owing),
+        done=Count("id", filter=over & ~owing),
+    )
+
+
+def owed_of(order: Order) -> Decimal:
+    """Return what is still to be paid for an order, yuan."""
+    if not order.debt:
+        return ZERO
+    return Order.objects.filter(pk=order.pk).values_list(_owed(), flat=True).get()
+
+
+def _open_debt() -> QuerySet[Debt]:
+    return Debt.objects.filter(order_no=OuterRef("order_no"), closed_at=None)
+
+
+def _owed() -> Coalesce:
+    left = _open_debt().values(left=F("amount") - F("recovered") - F("cancelled"))
+    return Coalesce(Subquery(left[:1]), Value(ZERO), output_field=MoneyField())
 
 
 def progress(*, order: Order) -> Progress:
@@ -147,7 +198,7 @@ def progress(*, order: Order) -> Progress:
     status: ConnectorStatus = order.connector.status
     guns = guns_of(order)
     words = [gun.connector.status for gun in guns if gun.speaks]
-    live = bool(words) and order.state not in _DONE
+    live = bool(words) and order.state not in OVER
     settled = order.state == OrderState.COMPLETED
     reported_at = status.reported_at if live else order.ended_at
     newest = max(order.updated_at, reported_at) if reported_at else order.updated_at
@@ -176,6 +227,11 @@ def progress(*, order: Order) -> Progress:
         minutes=status.charge_minutes if live else 0,
         remaining_minutes=status.remaining_minutes if live else 0,
         hold_amount=order.hold_amount,
+        preset_amount=order.preset_amount,
+        preset_energy_kwh=order.limit_energy_kwh,
+        preset_minutes=order.limit_minutes,
+        preset_soc_percent=order.limit_soc_percent,
+        plate=order.plate,
         started_at=order.started_at or order.charging_at,
         reported_at=reported_at,
         sequence=int(newest.timestamp() * 1000),

@@ -20,8 +20,9 @@ from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
 from apps.coupons import services as coupons
+from apps.customers import inbox
 from apps.customers.enterprises import enterprise_of
-from apps.customers.models import Customer, CustomerState
+from apps.customers.models import Customer, CustomerState, InboxKind
 from apps.orders import unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
 from apps.orders.errors import (
@@ -34,6 +35,7 @@ from apps.orders.errors import (
     StationClosed,
 )
 from apps.orders.guns import guns_of, shares
+from apps.orders.limits import NO_LIMITS, Limits
 from apps.orders.models import Order, ParallelLeg
 from apps.orders.moves import begin, move, note
 from apps.piles import gateway
@@ -76,6 +78,8 @@ def start_charge(
     further_connectors: Sequence[str] = (),
     coupon: int | str = BEST,
     outside_hours: str = "",
+    limits: Limits = NO_LIMITS,
+    plate: str = "",
     at: datetime | None = None,
 ) -> Order:
     """Start a charge on a connector, once per customer and `request_key`.
@@ -85,9 +89,9 @@ def start_charge(
     with the hold as its balance. Returns the order in STARTING; what the pile answers moves it on. A repeated request
     returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
     one hold, shared out evenly as the guns' balances. `coupon`: the id of one, which is reserved; BEST, chosen at
-    settlement; or NO_COUPON. Outside the station's opening hours only staff start, with the reason in `outside_hours`.
-    Raises errors of piles, pricing, wallet and coupons, CustomerBlocked, StationClosed, OutsideHours, GunsApart,
-    OneGunOnly, KeyReused.
+    settlement; or NO_COUPON. What of `limits` is reached first stops the charge (watchdog.watch_limits); `plate` is for
+    parking. Outside the station's opening hours only staff start, with the reason in `outside_hours`. Raises errors of
+    piles, pricing, wallet and coupons, CustomerBlocked, StationClosed, OutsideHours, GunsApart, OneGunOnly, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
@@ -100,6 +104,8 @@ def start_charge(
             request_key=request_key,
             preset_amount=preset_amount,
             coupon=coupon,
+            limits=limits,
+            plate=plate,
             source=source,
             actor=who,
             at=moment,
@@ -112,8 +118,9 @@ def start_charge(
         first = Order.objects.filter(customer=customer, request_key=request_key).first()
         if first is None:
             raise
-        asked = [gun.connector.code for gun in guns_of(first)], first.preset_amount, first.coupon_choice
-        if asked != (codes, preset_amount, str(coupon)):
+        guns = [gun.connector.code for gun in guns_of(first)]
+        asked = guns, first.preset_amount, first.coupon_choice, first.limits
+        if asked != (codes, preset_amount, str(coupon), limits):
             raise KeyReused from None
         return first
     return order
@@ -131,6 +138,8 @@ def open_order(
     asks_pile: bool,
     preset_amount: Decimal | None = None,
     coupon: int | str = BEST,
+    limits: Limits = NO_LIMITS,
+    plate: str = "",
     parallel_seq: str = "",
     card_no: str = "",
     vin: str = "",
@@ -164,6 +173,8 @@ def open_order(
                     request_key=request_key,
                     preset_amount=preset_amount,
                     coupon=coupon,
+                    limits=limits,
+                    plate=plate,
                     source=source,
                     parallel_seq=parallel_seq,
                     card_no=card_no,
@@ -246,6 +257,8 @@ def _create(
     request_key: str,
     preset_amount: Decimal | None,
     coupon: int | str,
+    limits: Limits,
+    plate: str,
     source: OrderSource,
     parallel_seq: str,
     card_no: str,
@@ -278,6 +291,10 @@ def _create(
         enterprise_rule=enterprise.rule() if enterprise else None,
         coupon_choice=str(coupon),
         preset_amount=preset_amount,
+        limit_energy_kwh=limits.energy_kwh,
+        limit_minutes=limits.minutes,
+        limit_soc_percent=limits.soc_percent,
+        plate=plate,
         parallel_seq=parallel_seq or (f"{at.astimezone(SHANGHAI):%y%m%d%H%M%S}" if further else ""),
         card_no=card_no,
         vin=vin,
@@ -459,6 +476,7 @@ def _charging_seen(order: Order, actor: Actor, at: datetime, energy_kwh: str) ->
         order.charging_at = at
         order.waiting_for_plug = False
         move(order, OrderState.CHARGING, "charging_started", actor, at)
+        _tell_driver(order, InboxKind.CHARGE_STARTED)
     elif (
         order.state == OrderState.STARTING
     ):  # cancelled while the pile waited for the plug, and plugged in after all
@@ -488,8 +506,13 @@ def fail_start(order: Order, reason: str, actor: Actor, at: datetime) -> None:
     order.fail_reason = reason
     order.waiting_for_plug = False
     give_back(order, at)
+    _tell_driver(order, InboxKind.START_FAILED)
     send_stop(order, SYSTEM)
     log.info("start_failed", order_no=order.order_no, reason=reason)
+
+
+def _tell_driver(order: Order, kind: InboxKind) -> None:
+    inbox.post(inbox.News(order.customer_id, kind, order.order_no, {"connector": order.connector.code}))
 
 
 def give_back(order: Order, at: datetime | None) -> None:

@@ -47,6 +47,10 @@ PLAIN = (OrderState.STARTING, OrderState.CHARGING, OrderState.STOPPING)
 """States that no order keeps, or gets back, when a record of it is worked off."""
 UNASKED = [
     "preset_amount",
+    "limit_energy_kwh",
+    "limit_minutes",
+    "limit_soc_percent",
+    "plate",
     "start_sent_at",
     "start_answered_at",
     "stop_requested_at",

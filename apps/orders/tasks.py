@@ -54,6 +54,14 @@ def store_curve(*order_nos: str) -> None:
         battery.store_curve(order_no=order_no)
 
 
+@shared_task(name="orders.tell_settled")
+def tell_settled(*order_nos: str) -> None:
+    """Tell drivers that their bills are ready."""
+    from apps.orders import telling
+
+    telling.tell_settled(order_nos=order_nos)
+
+
 @shared_task(name="orders.store_missing_curves")
 def store_missing_curves() -> None:
     """Keep what settled charges looked like whose task was lost."""
@@ -70,12 +78,12 @@ def raise_holds(recharge_no: str) -> None:
     balance.raise_holds(recharge_no=recharge_no)
 
 
-@shared_task(name="orders.watch_retail")
-def watch_retail() -> None:
-    """Stop charges whose hold is used up at retail prices."""
+@shared_task(name="orders.watch_limits")
+def watch_limits() -> None:
+    """Stop charges that have reached a limit which their pile does not know."""
     from apps.orders import watchdog
 
-    watchdog.watch_retail()
+    watchdog.watch_limits()
 
 
 @shared_task(name="orders.watch_unbilled")

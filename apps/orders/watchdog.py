@@ -183,33 +183,54 @@ def _repeat_stop(order: Order, guns: list[OrderGun], at: datetime) -> bool:
     return True
 
 
-def watch_retail(*, at: datetime | None = None) -> int:
-    """Stop charges that would cost more than their hold at retail prices before the next report. Returns how many.
+def watch_limits(*, at: datetime | None = None) -> int:
+    """Stop charges that have reached a limit which their pile does not know. Returns how many (product.md rule 3).
 
-    The pile's own balance is safe where every class has its price at the pile (`pricing.tariff.pile_balance`); this
-    is for those that it cannot count, and it stops one reporting period early at present power (product.md rule 3).
+    That is a limit that the driver set, and a hold that is used up at retail prices: the pile's own balance is safe
+    where every class has its price at the pile (`pricing.tariff.pile_balance`), so this is for those that it cannot
+    count. Energy and money are stopped one reporting period early, at present power.
     """
     moment = at or now()
     stopped = 0
+    limited = (
+        Q(limit_energy_kwh__isnull=False)
+        | Q(limit_minutes__isnull=False)
+        | Q(limit_soc_percent__isnull=False)
+    )
     running = (
         Order.objects.filter(state=OrderState.CHARGING, stop_requested_at=None)
-        .exclude(tariff=F("retail_tariff"))
+        .filter(limited | ~Q(tariff=F("retail_tariff")))
         .select_related("connector__status", "connector__pile")
     )
     for order in running.iterator(chunk_size=200):  # their tariffs are large
         try:
-            stopped += _stop_if_used_up(order, moment)
+            stopped += _stop_at_limit(order, moment)
         except Exception:
-            log.exception("watch_retail_failed", order_no=order.order_no)
+            log.exception("watch_limits_failed", order_no=order.order_no)
     return stopped
 
 
-def _stop_if_used_up(order: Order, at: datetime) -> bool:
+def _stop_at_limit(order: Order, at: datetime) -> bool:
     words = [gun.connector.status for gun in guns_of(order) if gun.charges]
     if not words:
         return False
-    price = order.frozen_retail_tariff().price_at(at).total
-    soon = sum((word.power_kw * _hours_ahead(word, at) for word in words), Decimal(0)) * price
+    soon_kwh = sum((word.power_kw * _hours_ahead(word, at) for word in words), Decimal(0))
+    which = order.limits.reached(
+        energy_kwh=sum((word.energy_kwh for word in words), Decimal(0)),
+        soon_kwh=soon_kwh,
+        since=order.charging_at or order.created_at,
+        soc_percent=words[0].soc_percent,
+        at=at,
+    )
+    if which:
+        log.info("limit_reached", order_no=order.order_no, limit=which)
+        stop_charge(order_no=order.order_no, actor=SYSTEM, reason=StopReason.LIMIT_REACHED, at=at)
+        return True
+    return order.is_retail and _stop_if_used_up(order, words, soon_kwh, at)
+
+
+def _stop_if_used_up(order: Order, words: list[ConnectorStatus], soon_kwh: Decimal, at: datetime) -> bool:
+    soon = soon_kwh * order.frozen_retail_tariff().price_at(at).total
     if dearest(order, words, at) + soon < order.hold_amount:
         return False
     spent = spent_at_retail(order, words, at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ from apps.coupons.enums import CouponBase
 from apps.coupons.rules import Rule
 from apps.coupons.wording import percent_words, saving_words
 from apps.orders.audit import MESSAGES
-from apps.orders.models import Order
+from apps.orders.discounts import Fees
+from apps.orders.models import BillLine, Order
+from apps.orders.settlement import Line
 from apps.pricing.bar import CLASS_NAMES
 from apps.pricing.tariff import RateClass
 
@@ -170,6 +173,21 @@ def bill_sentences(order: Order, *, with_names: bool = True) -> list[str]:
     """
     if order.settled_at is None:
         return []
+    steps = order.explanation if with_names else ()
+    sentences = fee_sentences(order.lines.all(), Fees(order.electricity_fee, order.service_fee), steps)
+    if order.payable != order.total_fee:
+        sentences.append(to_pay_words(Fees(order.electricity_payable, order.service_payable)))
+    if not with_names:
+        return sentences
+    paid = gettext("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
+    sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
+    if order.debt:
+        sentences.append(gettext("Still to be paid: %(debt)s yuan") % {"debt": f"{order.debt:.2f}"})
+    return sentences
+
+
+def fee_sentences(lines: Iterable[BillLine | Line], fees: Fees, steps: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the lines of a bill, their sum and the steps of its discounts in sentences."""
     sentences = [
         gettext(
             "%(class)s: %(energy)s kWh × %(electricity_price)s = %(electricity)s yuan for electricity, "
@@ -183,34 +201,27 @@ def bill_sentences(order: Order, *, with_names: bool = True) -> list[str]:
             "service_price": shown.price(line.service_price),
             "service": f"{line.service_fee:.2f}",
         }
-        for line in order.lines.all()
+        for line in lines
     ]
     sentences.append(
         gettext("Together: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
-        % {
-            "electricity": f"{order.electricity_fee:.2f}",
-            "service": f"{order.service_fee:.2f}",
-            "payable": f"{order.total_fee:.2f}",
-        }
+        % _fee_words(fees)
     )
-    if with_names:
-        sentences += [words for step in order.explanation if (words := step_words(step))]
-    if order.payable != order.total_fee:
-        sentences.append(
-            gettext("To be paid: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
-            % {
-                "electricity": f"{order.electricity_payable:.2f}",
-                "service": f"{order.service_payable:.2f}",
-                "payable": f"{order.payable:.2f}",
-            }
-        )
-    if not with_names:
-        return sentences
-    paid = gettext("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
-    sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})
-    if order.debt:
-        sentences.append(gettext("Still to be paid: %(debt)s yuan") % {"debt": f"{order.debt:.2f}"})
-    return sentences
+    return sentences + [words for step in steps if (words := step_words(step))]
+
+
+def to_pay_words(payable: Fees) -> str:
+    """Return what is left to pay after discounts."""
+    words = gettext("To be paid: electricity %(electricity)s + service %(service)s = %(payable)s yuan")
+    return words % _fee_words(payable)
+
+
+def _fee_words(fees: Fees) -> dict[str, str]:
+    return {
+        "electricity": f"{fees.electricity:.2f}",
+        "service": f"{fees.service:.2f}",
+        "payable": f"{fees.total:.2f}",
+    }
 
 
 def step_words(step: dict[str, Any]) -> str:

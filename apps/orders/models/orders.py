@@ -13,6 +13,7 @@ from apps.common.models import TimeStamped
 from apps.coupons.models import Coupon
 from apps.customers.models import Customer, Enterprise
 from apps.orders.enums import LIVE, OrderSource, OrderState, StopReason, Verdict
+from apps.orders.limits import Limits
 from apps.piles.models import Connector
 from apps.pricing.models import PriceVersion
 from apps.pricing.tariff import Tariff, pile_balance
@@ -79,6 +80,17 @@ class Order(TimeStamped):
         _("enterprise's discount"), null=True, blank=True, help_text=_("frozen at the start")
     )
     preset_amount = MoneyField(_("preset amount"), null=True, blank=True)
+    limit_energy_kwh = EnergyField(_("preset energy (kWh)"), null=True, blank=True)
+    limit_minutes = models.PositiveIntegerField(_("preset minutes"), null=True, blank=True)
+    limit_soc_percent = models.PositiveSmallIntegerField(_("preset state of charge"), null=True, blank=True)
+    plate = models.CharField(
+        _("plate"),
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("of the car that the driver chose"),
+    )
     hold_amount = MoneyField(_("hold"), default=0)
     # When what happened.
     start_sent_at = models.DateTimeField(_("start sent at"), null=True, blank=True)
@@ -185,6 +197,11 @@ class Order(TimeStamped):
     def total_fee(self) -> Decimal:
         """Electricity and service fee before any discount, yuan."""
         return self.electricity_fee + self.service_fee
+
+    @property
+    def limits(self) -> Limits:
+        """What the driver wants to stop the charge, beside the hold."""
+        return Limits(self.limit_energy_kwh, self.limit_minutes, self.limit_soc_percent)
 
     @property
     def is_retail(self) -> bool:

@@ -50,20 +50,20 @@ def report(order, energy, *, volts="400.0", amps="150.0", at=None):
 def test_a_charge_is_stopped_one_period_before_its_hold_is_used_up(retail_charge, energy, amps, stops):
     at = now()
     report(retail_charge, energy, amps=amps, at=at)
-    assert watchdog.watch_retail(at=at) == stops
+    assert watchdog.watch_limits(at=at) == stops
     retail_charge.refresh_from_db()
     assert (retail_charge.state, retail_charge.stop_reason) == (
         ("stopping", "hold_used") if stops else ("charging", "")
     )
-    assert watchdog.watch_retail(at=at) == 0
+    assert watchdog.watch_limits(at=at) == 0
 
 
 def test_what_was_charged_since_the_last_word_counts(retail_charge):
     at = now()
     report(retail_charge, "14.0000", at=at - timedelta(seconds=45))
-    assert watchdog.watch_retail(at=at - timedelta(seconds=45)) == 0
+    assert watchdog.watch_limits(at=at - timedelta(seconds=45)) == 0
     # 28.00 and a minute at 60 kW is 1.00 kWh, 2.00 yuan
-    assert watchdog.watch_retail(at=at) == 1
+    assert watchdog.watch_limits(at=at) == 1
 
 
 def test_the_driver_sees_retail_while_charging(retail_charge):
@@ -76,7 +76,7 @@ def test_the_driver_sees_retail_while_charging(retail_charge):
 def test_charges_at_the_piles_own_prices_are_left_to_it():
     order = factories.a_charging_order(preset="30.00")
     report(order, "900.0000")
-    assert watchdog.watch_retail() == 0
+    assert watchdog.watch_limits() == 0
 
 
 def test_each_half_hour_has_its_price():
