@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
+import structlog
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -20,6 +22,7 @@ from drf_spectacular.utils import (
     extend_schema_field,
     inline_serializer,
 )
+from redis.exceptions import RedisError
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ParseError, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -39,7 +42,10 @@ from apps.common.ids import Actor
 from apps.common.money import AmountError, parse_decimal
 from apps.common.time import now
 from apps.customers.models import Customer, DriverSession
+from apps.orders.limits import LARGEST_ENERGY_KWH
 from apps.pricing.tariff import ClassPrice, RateClass
+
+log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 64_000
 LARGEST_AMOUNT = Decimal("999999.99")
@@ -98,21 +104,30 @@ class AlwaysJson(DefaultContentNegotiation):
 
 
 class DriverThrottle(BaseThrottle):
-    """At most WRITES_A_MINUTE writes of one driver; reading is not counted."""
+    """So many requests a minute from one driver, and of those WRITES_A_MINUTE writes.
+
+    Where nobody signed in they are counted by IP address, behind which many may be. Without Redis nobody is counted,
+    and nobody is sent away.
+    """
 
     refusal: limits.Refusal | None = None
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Count a write that the view knows; False when the minute is full.
-
-        Who is not signed in is counted elsewhere, by address.
-        """
+        """Count the request; False when the minute is full."""
         customer = getattr(request.user, "customer", None)
         method = str(request.method)
-        if method in SAFE_METHODS or customer is None or not hasattr(view, method.lower()):
-            return True
-        window = limits.Window("driver-writes", str(customer.pk), 60, WRITES_A_MINUTE)
-        self.refusal = limits.take([window], at=now())
+        if customer is None:
+            address, limit = address_of(request), settings.ADDRESS_REQUESTS_PER_MINUTE
+            windows = [limits.Window("public-requests", address, 60, limit)]
+        else:
+            number, limit = str(customer.pk), settings.DRIVER_REQUESTS_PER_MINUTE
+            windows = [limits.Window("driver-requests", number, 60, limit)]
+            if method not in SAFE_METHODS and hasattr(view, method.lower()):
+                windows.append(limits.Window("driver-writes", number, 60, WRITES_A_MINUTE))
+        try:
+            self.refusal = limits.take(windows, at=now())
+        except RedisError as error:
+            log.warning("requests_not_counted", error=str(error))
         return self.refusal is None
 
     def wait(self) -> float | None:
@@ -255,6 +270,33 @@ class AmountIn(serializers.Field[Decimal, str, str, Any]):
         if not 0 < amount <= LARGEST_AMOUNT:
             self.fail("range", largest=LARGEST_AMOUNT)
         return amount
+
+
+@extend_schema_field(
+    {
+        "type": "string",
+        "pattern": r"^[0-9]{1,4}(\.[0-9]{1,4})?$",
+        "examples": ["30"],
+        "description": "kWh",
+    }
+)
+class EnergyIn(serializers.Field[Decimal, str, str, Any]):
+    """kWh above zero as a decimal string."""
+
+    default_error_messages = {
+        "invalid": _('Send an energy in kWh as a string such as "30.5".'),
+        "range": _("The energy must be above 0 and at most {largest} kWh."),
+    }
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """Return the energy with four places."""
+        try:
+            energy = parse_decimal(data, 4)
+        except AmountError:
+            self.fail("invalid")
+        if not 0 < energy <= LARGEST_ENERGY_KWH:
+            self.fail("range", largest=LARGEST_ENERGY_KWH)
+        return energy
 
 
 @extend_schema_field(
@@ -421,7 +463,7 @@ _ERRORS = {
         {"allowed": "jpg"},
     ),
     503: ("A provider is away", "wallet.channel_busy", "支付渠道暂无响应，请稍后重试。", {}),
-    429: ("Too many requests", "customers.too_many_codes", "请 45 秒后再试。", {"retry_after_s": "45"}),
+    429: ("Too many requests; see Retry-After", "throttled", "请求过于频繁，请稍后再试。", {}),
 }
 
 
@@ -441,7 +483,7 @@ def described(
     responses: dict[int, Any] = {
         status: OpenApiResponse(output, examples=[OpenApiExample("example", example)] if example else [])
     }
-    for code in errors:
+    for code in sorted({*errors, 429}):
         description, word, message, data = _ERRORS[code]
         error = OpenApiExample("example", {"code": word, "message": message, "data": data})
         responses[code] = OpenApiResponse(ErrorOutput, description=description, examples=[error])

@@ -11,11 +11,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.customers import vehicles
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
     LARGEST_ID,
     AmountIn,
     DriverView,
+    EnergyIn,
     EnergyOut,
     MoneyOut,
     TenthsOut,
@@ -27,6 +29,7 @@ from apps.miniapp.authentication import ticket_for
 from apps.miniapp.stations import connector_code
 from apps.orders import services
 from apps.orders.enums import OrderState
+from apps.orders.limits import LARGEST_MINUTES, Limits
 from apps.orders.models import Order
 from apps.orders.selectors import order_of, progress
 
@@ -55,9 +58,23 @@ class CouponIn(serializers.Field[int | str, str, str, Any]):
         return data if data in (services.BEST, services.NO_COUPON) else min(int(data), LARGEST_ID)
 
 
-class StartInput(serializers.Serializer[Any]):
+class ChargeInput(serializers.Serializer[Any]):
+    """A charge that is to be quoted or started: where, and what ends it. Nothing of that: it charges until full."""
+
     connector_code = serializers.CharField(max_length=40)
     preset_amount = AmountIn(required=False, allow_null=True, default=None)
+    preset_energy_kwh = EnergyIn(required=False, allow_null=True, default=None)
+    preset_minutes = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_MINUTES, required=False, allow_null=True, default=None
+    )
+    preset_soc_percent = serializers.IntegerField(
+        min_value=1,
+        max_value=100,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="state of charge at which to stop, where the car tells it",
+    )
     further_connectors = serializers.ListField(
         child=serializers.CharField(max_length=40),
         max_length=MOST_GUNS - 1,
@@ -65,6 +82,26 @@ class StartInput(serializers.Serializer[Any]):
         help_text="other guns of the same charger that charge the same car; see `parallel_connectors` of a gun",
     )
     coupon = CouponIn(required=False, default=services.BEST)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Codes as 16 digits, and the limits in one."""
+        attrs["codes"] = [
+            connector_code(code) for code in (attrs["connector_code"], *attrs["further_connectors"])
+        ]
+        attrs["limits"] = Limits(
+            attrs["preset_energy_kwh"], attrs["preset_minutes"], attrs["preset_soc_percent"]
+        )
+        return attrs
+
+
+class StartInput(ChargeInput):
+    vehicle_id = serializers.RegexField(
+        r"^[1-9][0-9]{0,18}$",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="one of the driver's vehicles, for parking; without one it is the default vehicle",
+    )
 
 
 class ProgressOutput(serializers.Serializer[Any]):
@@ -89,6 +126,11 @@ class ProgressOutput(serializers.Serializer[Any]):
     minutes = serializers.IntegerField()
     remaining_minutes = serializers.IntegerField()
     hold_amount = MoneyOut()
+    preset_amount = MoneyOut(allow_null=True)
+    preset_energy_kwh = EnergyOut(allow_null=True)
+    preset_minutes = serializers.IntegerField(allow_null=True)
+    preset_soc_percent = serializers.IntegerField(allow_null=True)
+    plate = serializers.CharField()
     started_at = serializers.DateTimeField(allow_null=True)
     reported_at = serializers.DateTimeField(allow_null=True)
     sequence = serializers.IntegerField()
@@ -120,6 +162,11 @@ PROGRESS = {
     "minutes": 12,
     "remaining_minutes": 40,
     "hold_amount": "50.00",
+    "preset_amount": "50.00",
+    "preset_energy_kwh": "30.0000",
+    "preset_minutes": None,
+    "preset_soc_percent": None,
+    "plate": "苏A12345",
     "started_at": "2026-11-20T12:00:05+08:00",
     "reported_at": "2026-11-20T12:12:00+08:00",
     "sequence": 1795147920000,
@@ -140,6 +187,8 @@ class ChargesView(DriverView):
         request_example={
             "connector_code": "3201060000000101",
             "preset_amount": "50.00",
+            "preset_energy_kwh": "30",
+            "vehicle_id": "7",
             "coupon": "best",
             "further_connectors": ["3201060000000102"],
         },
@@ -154,6 +203,7 @@ class ChargesView(DriverView):
     def post(self, request: Request) -> Response:
         """Money is set aside: `preset_amount`, or without it all that is available up to the operator's maximum.
 
+        The charge ends with the first of what is preset: the pile knows the money, and we stop it at the rest.
         With `further_connectors` one car charges over several guns of one charger: one order, one hold, one bill.
         A chosen coupon is reserved until the bill; without a choice the best one is taken then.
         """
@@ -161,10 +211,12 @@ class ChargesView(DriverView):
         data = body(request, StartInput)
         order = services.start_charge(
             customer=self.customer,
-            connector_code=connector_code(data["connector_code"]),
+            connector_code=data["codes"][0],
             preset_amount=data["preset_amount"],
-            further_connectors=[connector_code(code) for code in data["further_connectors"]],
+            limits=data["limits"],
+            further_connectors=data["codes"][1:],
             coupon=data["coupon"],
+            plate=vehicles.plate_for(customer=self.customer, vehicle_id=data["vehicle_id"]),
             request_key=key,
             actor=self.actor,
         )

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.common.errors import NotFound
 from apps.common.time import now
 from apps.coupons import services
 from apps.coupons.enums import CouponBase, CouponKind, CouponState
@@ -21,6 +22,7 @@ from apps.miniapp.api import (
     DriverView,
     MoneyOut,
     PageInput,
+    PublicView,
     body,
     described,
     idempotency_key,
@@ -145,6 +147,32 @@ class OffersView(DriverView):
         """Those that end first at the top."""
         offers = list(services.claimable())
         had = claimed_by(customer=self.customer, template_ids=[offer.pk for offer in offers])
+        shown = [offer_fields(offer, had.get(offer.pk, 0)) for offer in offers]
+        return Response(OffersOutput({"items": shown}).data)
+
+
+class StationOffersView(PublicView):
+    @described(
+        "Coupons that can be claimed now and are good at a station",
+        output=OffersOutput,
+        example={"items": [OFFER]},
+        errors=[401, 403, 404],
+        operation_id="station_coupons",
+        tags=["coupons", "stations"],
+    )
+    def get(self, request: Request, station_no: str) -> Response:
+        """For everybody; how many the driver has claimed is known of who is signed in only."""
+        station = Station.objects.filter(station_no=station_no, is_published=True).first()
+        if station is None:
+            raise NotFound
+        offers = [
+            offer
+            for offer in services.claimable()
+            if not (places := [place.pk for place in offer.stations.all()]) or station.pk in places
+        ]
+        had: dict[int, int] = {}
+        if request.user:
+            had = claimed_by(customer=self.customer, template_ids=[offer.pk for offer in offers])
         shown = [offer_fields(offer, had.get(offer.pk, 0)) for offer in offers]
         return Response(OffersOutput({"items": shown}).data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from rest_framework import serializers
@@ -20,15 +21,29 @@ from apps.miniapp.api import (
     page_of,
     query,
 )
-from apps.orders.enums import OrderState
+from apps.orders.enums import OrderGroup, OrderState
 from apps.orders.models import BillLine, Order
-from apps.orders.selectors import order_of, orders_of
+from apps.orders.selectors import group_counts, order_of, orders_of, owed_of
 from apps.orders.wording import bill_sentences
 from apps.pricing.tariff import RateClass
 
 
 class OrdersInput(PageInput):
     state = serializers.ChoiceField(choices=OrderState.choices, required=False)
+    group = serializers.ChoiceField(choices=OrderGroup.choices, required=False)
+    month = serializers.RegexField(
+        r"^20[0-9]{2}-(0[1-9]|1[0-2])$", required=False, help_text="in which they began, such as 2026-11"
+    )
+
+    def validate_month(self, value: str) -> date:
+        """Return its first day."""
+        return date.fromisoformat(f"{value}-01")
+
+
+class CountsOutput(serializers.Serializer[Any]):
+    charging = serializers.IntegerField()
+    to_pay = serializers.IntegerField(help_text="with a debt: it is taken first from the next top-up")
+    done = serializers.IntegerField()
 
 
 class OrderOutput(serializers.Serializer[Any]):
@@ -43,7 +58,8 @@ class OrderOutput(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
     energy_kwh = EnergyOut()
     payable = MoneyOut()
-    debt = MoneyOut()
+    debt = MoneyOut(help_text="what the wallet lacked at settlement")
+    owed = MoneyOut(help_text="what of it is still to be paid")
 
 
 class BillLineOutput(serializers.Serializer[Any]):
@@ -70,6 +86,10 @@ class BillLineOutput(serializers.Serializer[Any]):
 class OrderDetailOutput(OrderOutput):
     settled_at = serializers.DateTimeField(allow_null=True)
     preset_amount = MoneyOut(allow_null=True)
+    preset_energy_kwh = EnergyOut(allow_null=True, source="limit_energy_kwh")
+    preset_minutes = serializers.IntegerField(allow_null=True, source="limit_minutes")
+    preset_soc_percent = serializers.IntegerField(allow_null=True, source="limit_soc_percent")
+    plate = serializers.CharField()
     hold_amount = MoneyOut()
     stop_reason = serializers.CharField()
     stop_reason_label = serializers.CharField(source="get_stop_reason_display")
@@ -104,6 +124,7 @@ ORDER = {
     "energy_kwh": "12.3456",
     "payable": "15.50",
     "debt": "0.00",
+    "owed": "0.00",
 }
 LINE = {
     "rate_class": "flat",
@@ -130,7 +151,22 @@ class OrdersView(DriverView):
     def get(self, request: Request) -> Response:
         """One page; `next_cursor` leads to the next one."""
         data = query(request, OrdersInput)
-        return page_by_id(orders_of(customer=self.customer, state=data.get("state")), data, OrderOutput)
+        narrowing = {name: data.get(name) for name in ("state", "group", "month")}
+        return page_by_id(orders_of(customer=self.customer, **narrowing), data, OrderOutput)
+
+
+class OrderCountsView(DriverView):
+    @described(
+        "How many orders each group has",
+        output=CountsOutput,
+        example={"charging": 1, "to_pay": 0, "done": 23},
+        errors=[401, 403],
+        operation_id="order_counts",
+        tags=["orders"],
+    )
+    def get(self, request: Request) -> Response:
+        """Each order is in one group."""
+        return Response(CountsOutput(group_counts(customer=self.customer)).data)
 
 
 class OrderView(DriverView):
@@ -141,6 +177,10 @@ class OrderView(DriverView):
             **ORDER,
             "settled_at": "2026-11-20T12:40:02+08:00",
             "preset_amount": "50.00",
+            "preset_energy_kwh": "30.0000",
+            "preset_minutes": None,
+            "preset_soc_percent": None,
+            "plate": "苏A12345",
             "hold_amount": "50.00",
             "stop_reason": "customer",
             "stop_reason_label": "用户停止",
@@ -163,5 +203,6 @@ class OrderView(DriverView):
     )
     def get(self, request: Request, order_no: str) -> Response:
         """Fees are 0.00 until the order is settled."""
-        order = order_of(customer=self.customer, order_no=order_no)
+        order: Any = order_of(customer=self.customer, order_no=order_no)
+        order.owed = owed_of(order)
         return Response(OrderDetailOutput(order).data)

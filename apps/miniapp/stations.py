@@ -1,69 +1,56 @@
-"""Finding a station and a gun: by distance, in detail, by the code on the gun."""
+"""A station in detail, and a gun by the code on it. How stations are found: finding.py."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.common.errors import NotFound
 from apps.common.time import now
-from apps.miniapp.api import (
-    LARGEST_PAGE,
-    PAGE,
-    PriceOutput,
-    PublicView,
-    TenthsOut,
-    described,
-    price_fields,
-    query,
-)
+from apps.miniapp.api import PriceOutput, PublicView, TenthsOut, described, price_fields
 from apps.piles.enums import ConnectorState, PileKind, PileState
 from apps.piles.errors import PileNotFound
 from apps.piles.models import Connector
 from apps.piles.selectors import connector_by_code, connectors_of, gun_counts, parallel_codes
 from apps.pricing.models import PriceVersion
-from apps.pricing.selectors import effective_prices, effective_versions, retail_prices, station_versions
+from apps.pricing.selectors import (
+    effective_prices,
+    effective_versions,
+    next_change,
+    retail_prices,
+    station_versions,
+)
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites import hours
-from apps.sites.enums import StationState
+from apps.sites.enums import ParkingKind, StationState
 from apps.sites.models import Station
 from apps.sites.pictures import picture_links
-from apps.sites.selectors import stations_near
 
-EARTH_HALF_M = 20_040_000
 _SPACING = re.compile(r"[ -]")
 _CODE = re.compile(r"[0-9]{16}", re.ASCII)
 FREE = {ConnectorState.IDLE, ConnectorState.PLUGGED}
 
 
-class DegreesIn(serializers.FloatField):
-    """Degrees, GCJ-02. A position is no money: binary fractions of a degree do no harm."""
-
-    def to_internal_value(self, data: Any) -> float:
-        """Return a finite number: "nan" would pass every comparison."""
-        value: float = super().to_internal_value(data)
-        if not math.isfinite(value):
-            self.fail("invalid")
-        return value
-
-
-class StationsInput(serializers.Serializer[Any]):
-    latitude = DegreesIn(min_value=-90, max_value=90)
-    longitude = DegreesIn(min_value=-180, max_value=180)
-    radius = serializers.IntegerField(min_value=1, max_value=EARTH_HALF_M, default=50_000, help_text="metres")
-    search = serializers.CharField(
-        max_length=50, required=False, allow_blank=True, help_text="part of name or address"
-    )
-    limit = serializers.IntegerField(min_value=1, max_value=LARGEST_PAGE, default=PAGE)
-    offset = serializers.IntegerField(min_value=0, max_value=10_000, default=0)
+FACILITIES: dict[str, str | Promise] = {
+    "toilet": _("toilet"),
+    "shop": _("shop"),
+    "restaurant": _("restaurant"),
+    "lounge": _("lounge"),
+    "rain_cover": _("rain cover"),
+    "video": _("video surveillance"),
+    "manned": _("people on duty"),
+}
+"""What there is beside guns → in words; the columns of a station are `has_…`, and `is_manned`."""
+NOTICE_OF_CHANGE = timedelta(days=7)
+"""How long before a change of prices drivers are told."""
 
 
 class GunCountOutput(serializers.Serializer[Any]):
@@ -87,17 +74,32 @@ class StationOutput(serializers.Serializer[Any]):
     opening_hours = serializers.CharField(help_text="in words, in the reader's language")
     is_open_now = serializers.BooleanField(help_text="by its opening hours")
     parking_note = serializers.CharField()
+    parking_kind = serializers.ChoiceField(choices=ParkingKind.choices)
+    parking_label = serializers.CharField(source="get_parking_kind_display")
+    tags = serializers.ListField(child=serializers.CharField(), help_text="the operator's own words")
     price_now = PriceOutput(allow_null=True)
     guns = GunCountsOutput()
 
 
-class NearStationOutput(StationOutput):
-    distance_m = serializers.IntegerField()
+class NextPriceOutput(PriceOutput):
+    """The price of the station after that of now, and when it begins."""
+
+    starts_at = serializers.DateTimeField()
 
 
-class StationsOutput(serializers.Serializer[Any]):
-    items = NearStationOutput(many=True)
-    next_offset = serializers.IntegerField(allow_null=True)
+class FacilityOutput(serializers.Serializer[Any]):
+    code = serializers.ChoiceField(choices=sorted(FACILITIES))
+    label = serializers.CharField()  # type: ignore[assignment]  # a field named like the serializer's property
+
+
+class ParkingOutput(serializers.Serializer[Any]):
+    """What parking costs and where it is; `relief`: how a charge makes it cheaper."""
+
+    fee = serializers.CharField()
+    info = serializers.CharField(help_text="floor and spaces")
+    spaces = serializers.IntegerField(help_text="0: not known")
+    relief = serializers.ListField(child=serializers.ChoiceField(choices=["plate", "receipt", "qr"]))
+    has_barrier = serializers.BooleanField()
 
 
 class PeriodOutput(PriceOutput):
@@ -133,7 +135,17 @@ class PictureOutput(serializers.Serializer[Any]):
 
 class StationDetailOutput(StationOutput):
     service_phone = serializers.CharField()
+    station_phone = serializers.CharField()
     notice = serializers.CharField()
+    site_guide = serializers.CharField(help_text="from the entrance on")
+    suits = serializers.CharField(help_text="for which cars, such as a height limit")
+    facilities = FacilityOutput(many=True)
+    parking = ParkingOutput()
+    next_price = NextPriceOutput(allow_null=True)
+    prices_change_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="when other prices are planned, within a week; the periods are those of now",
+    )
     pictures = PictureOutput(many=True, source="picture_links")
     periods = PeriodOutput(many=True)
     connectors = ConnectorOutput(many=True)
@@ -171,6 +183,9 @@ PLACE = {
 }
 STATION = {
     **PLACE,
+    "parking_kind": 2,
+    "parking_label": "限时免费",
+    "tags": ["超充", "24小时"],
     "state": "open",
     "state_label": "营业",
     "opening_hours": "00:00-24:00",
@@ -195,44 +210,6 @@ CONNECTOR = {
 }
 
 
-class StationsView(PublicView):
-    @described(
-        "Stations near a point, nearest first",
-        parameters=[StationsInput],
-        output=StationsOutput,
-        example={"items": [{**STATION, "distance_m": 850}], "next_offset": None},
-        errors=[400, 401, 403],
-        operation_id="stations",
-        tags=["stations"],
-    )
-    def get(self, request: Request) -> Response:
-        """`price_now` is the station's; a pile may have a price of its own."""
-        data = query(request, StationsInput)
-        stations = Station.objects.filter(is_published=True)
-        if data.get("search"):
-            stations = stations.filter(
-                Q(name__icontains=data["search"]) | Q(address__icontains=data["search"])
-            )
-        limit, offset = data["limit"], data["offset"]
-        found = list(
-            stations_near(
-                latitude=data["latitude"],
-                longitude=data["longitude"],
-                radius_m=data["radius"],
-                limit=limit + 1,
-                offset=offset,
-                stations=stations,
-            )
-        )
-        shown = found[:limit]
-        at = now()
-        _add_prices_and_guns(shown, retail_prices(station_ids=[one.pk for one in shown], at=at), at)
-        for station in shown:
-            station.distance_m = round(station.distance_m)  # type: ignore[attr-defined]
-        next_offset = offset + limit if len(found) > limit else None
-        return Response(StationsOutput({"items": shown, "next_offset": next_offset}).data)
-
-
 class StationView(PublicView):
     @described(
         "One station: prices of the day, guns with their state",
@@ -240,7 +217,20 @@ class StationView(PublicView):
         example={
             **STATION,
             "service_phone": "025-00000000",
+            "station_phone": "",
             "notice": "",
+            "site_guide": "地下二层 B 区",
+            "suits": "限高 2.1 米",
+            "facilities": [{"code": "toilet", "label": "卫生间"}],
+            "parking": {
+                "fee": "5 元/小时",
+                "info": "B2 A01–A20",
+                "spaces": 20,
+                "relief": ["plate"],
+                "has_barrier": True,
+            },
+            "next_price": {**PRICE, "starts_at": "2026-11-20T10:30:00+08:00"},
+            "prices_change_at": None,
             "pictures": [
                 {
                     "url": "/files/0b7c…/?s=…",
@@ -256,15 +246,26 @@ class StationView(PublicView):
         tags=["stations"],
     )
     def get(self, request: Request, station_no: str) -> Response:
-        """The guns' own prices are those of their piles."""
+        """The guns' own prices are those of their piles. Coupons to claim have a path of their own."""
         station: Any = Station.objects.filter(station_no=station_no, is_published=True).first()
         if station is None:
             raise NotFound
         at = now()
         station.picture_links = picture_links([station.pk]).get(station.pk, [])
         retail = retail_prices(station_ids=[station.pk], at=at)
-        (tariff,) = _add_prices_and_guns([station], retail, at)
+        (tariff,) = add_prices_and_guns([station], retail, at)
         station.periods = _periods(tariff, at)
+        changes_at = next_change(station_id=station.pk, at=at)
+        station.prices_change_at = (
+            changes_at if changes_at is not None and changes_at <= at + NOTICE_OF_CHANGE else None
+        )
+        station.next_price = _next_price(station.pk, tariff, at, station.prices_change_at)
+        station.facilities = [
+            {"code": code, "label": label}
+            for code, label in FACILITIES.items()
+            if getattr(station, facility_column(code))
+        ]
+        station.parking = parking_fields(station)
         connectors = list(connectors_of(station_id=station.pk))
         versions = effective_versions(places=[(item.pile_id, station.pk) for item in connectors], at=at)
         tariffs = {pile: _sold(version, retail.get(station.pk)) for pile, version in versions.items()}
@@ -336,7 +337,38 @@ def connector_fields(
     }
 
 
-def _add_prices_and_guns(
+def facility_column(code: str) -> str:
+    """Return the column of a station that says whether it has one of FACILITIES."""
+    return "is_manned" if code == "manned" else f"has_{code}"
+
+
+def parking_fields(station: Station) -> dict[str, Any]:
+    """Return what ParkingOutput shows of a station."""
+    return {
+        "fee": station.parking_fee,
+        "info": station.parking_info,
+        "spaces": station.parking_spaces,
+        "relief": [way for way in ("plate", "receipt", "qr") if getattr(station, f"reduces_by_{way}")],
+        "has_barrier": station.has_barrier,
+    }
+
+
+def _next_price(
+    station_id: int, tariff: Tariff | None, at: datetime, changes_at: datetime | None
+) -> dict[str, Any] | None:
+    """The next half hour's price that differs, or what is planned instead if that begins before."""
+    starts_at = tariff.next_price_at(at) if tariff is not None else None
+    if changes_at is not None and (starts_at is None or changes_at <= starts_at):
+        starts_at = changes_at
+        version = station_versions(station_ids=[station_id], at=changes_at).get(station_id)
+        retail = retail_prices(station_ids=[station_id], at=changes_at).get(station_id)
+        tariff = None if version is None else _sold(version, retail)
+    if tariff is None or starts_at is None:
+        return None
+    return {**price_fields(tariff.class_at(starts_at), tariff.price_at(starts_at)), "starts_at": starts_at}
+
+
+def add_prices_and_guns(
     stations: Sequence[Any], retail: Mapping[int, Mapping[RateClass, ClassPrice]], at: datetime
 ) -> list[Tariff | None]:
     """Set `price_now` and `guns` of stations in two queries; return the tariffs that their drivers pay."""

@@ -30,7 +30,7 @@ from apps.common.schema import current_schema
 from apps.common.time import business_day, now
 from apps.customers import sessions
 from apps.customers.cards import add_card, add_vehicle
-from apps.customers.models import Customer, DriverAppSettings, MiniProgram
+from apps.customers.models import Customer, DriverAppSettings, InboxMessage, MiniProgram
 from apps.invoices.models import InvoicePolicy
 from apps.orders import refunds, settling
 from apps.orders.energy_reconcile import reconcile_energy
@@ -73,6 +73,8 @@ class Stock:
     order_refund_no: str
     refund_no: str
     export_id: int
+    vehicle_id: int
+    message_id: int
     device: str
     invoice_no: str
     title_id: int
@@ -157,7 +159,8 @@ def stock() -> Stock:
     record = factories.a_record(live, {"flat": "10.0000"})
     card = add_card(customer=driver, logical_no="9901010001", physical_no="99010101", works_offline=True)
     OfflineCard.objects.create(pile=pile, logical_no=card.logical_no, physical_no=card.physical_no)
-    add_vehicle(customer=driver, plate="沪A99011")
+    vehicle = add_vehicle(customer=driver, plate="沪A99011")
+    message = InboxMessage.objects.filter(customer=driver).latest("id")
     raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=PILE_CODE, connector_no="01")
     TransactionRecord.objects.update(received_at=now() - timedelta(days=1))
     reconcile_energy(day=business_day(now()) - timedelta(days=1))
@@ -219,6 +222,8 @@ def stock() -> Stock:
         order_refund,
         wallet_refund,
         export.pk,
+        vehicle.pk,
+        message.pk,
         sessions.open_session(customer=driver).number.hex,
         invoice.application_no,
         driver.invoice_titles.get().pk,

@@ -99,7 +99,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/card": {"<path:object_id>/state/"},
     "customers/customer": {"<path:object_id>/pin/"},
     "customers/driverappsettings": set(),
-    "customers/enterprise": {"<path:object_id>/add-members/"},
+    "customers/enterprise": {"<path:object_id>/add-members/", "<path:object_id>/invitation/"},
     "customers/enterprisemember": {"<path:object_id>/end/"},
     "customers/miniprogram": {"<path:object_id>/test/"},
     "customers/feedback": {f"<path:object_id>/{page}/" for page in ("answer", "assign", "note", "close")},
@@ -286,6 +286,16 @@ SAME_FOR_ALL = {"^h5(?:/(?P<path>.*))?$"}
 NOBODYS = 987_654_321
 """An id that no tenant has."""
 
+EVERYWHERE = {
+    "latitude": "31.2304",
+    "longitude": "121.4737",
+    "south": "-90",
+    "west": "-180",
+    "north": "90",
+    "east": "180",
+}
+"""Of lists and maps: all that there is."""
+
 OPEN, OWN, FOREIGN = "open to all", "one's own", "named by a number"
 API: dict[str, tuple[str, str]] = {
     "app": (OPEN, "app"),
@@ -309,11 +319,19 @@ API: dict[str, tuple[str, str]] = {
     "me/phone": (OWN, "me/phone"),
     "me/phone/code": (OWN, "me/phone/code"),
     "stations": (OPEN, "stations"),
+    "cities": (OPEN, "cities"),
+    "map": (OPEN, "map"),
+    "stations/<number:station_no>/coupons": (FOREIGN, "stations/{0.station_no}/coupons"),
     "stations/<number:station_no>": (FOREIGN, "stations/{0.station_no}"),
     "connectors/<str:code>": (FOREIGN, "connectors/{0.pile_code}01"),
     "connectors/<str:code>/coupons": (FOREIGN, "connectors/{0.pile_code}01/coupons"),
     "coupons": (OWN, "coupons"),
     "coupons/offers": (OWN, "coupons/offers"),
+    "quotes": (OWN, "quotes"),
+    "vehicles": (OWN, "vehicles"),
+    "vehicles/<int:vehicle_id>": (FOREIGN, "vehicles/{0.vehicle_id}"),
+    "vehicles/<int:vehicle_id>/default": (FOREIGN, "vehicles/{0.vehicle_id}/default"),
+    "vehicles/<int:vehicle_id>/remove": (FOREIGN, "vehicles/{0.vehicle_id}/remove"),
     "activities": (OPEN, "activities"),
     "activities/banners": (OPEN, "activities/banners"),
     "activities/<number:activity_id>": (FOREIGN, "activities/{0.activity_id}"),
@@ -321,6 +339,14 @@ API: dict[str, tuple[str, str]] = {
     "charges/<number:order_no>": (FOREIGN, "charges/{0.live.order_no}"),
     "charges/<number:order_no>/stop": (FOREIGN, "charges/{0.live.order_no}/stop"),
     "charges/<number:order_no>/ticket": (FOREIGN, "charges/{0.live.order_no}/ticket"),
+    "enterprise": (OWN, "enterprise"),
+    "enterprise/join": (OWN, "enterprise/join"),
+    "enterprise/leave": (OWN, "enterprise/leave"),
+    "messages": (OWN, "messages"),
+    "messages/unread": (OWN, "messages/unread"),
+    "messages/read": (OWN, "messages/read"),
+    "messages/<int:message_id>/read": (FOREIGN, "messages/{0.message_id}/read"),
+    "order-counts": (OWN, "order-counts"),
     "orders": (OWN, "orders"),
     "orders/<number:order_no>": (FOREIGN, "orders/{0.live.order_no}"),
     "orders/<number:order_no>/refunds": (FOREIGN, "orders/{0.own_order_no}/refunds"),
@@ -369,6 +395,8 @@ TASKS = {
     "coupons.expire",
     "customers.export_data",
     "customers.purge",
+    "customers.purge_inbox",
+    "customers.tell",
     "files.find_exports",
     "files.purge",
     "files.run_export",
@@ -385,8 +413,9 @@ TASKS = {
     "orders.settle_pending",
     "orders.store_curve",
     "orders.store_missing_curves",
+    "orders.tell_settled",
     "orders.watch_orders",
-    "orders.watch_retail",
+    "orders.watch_limits",
     "orders.watch_starts",
     "orders.watch_unbilled",
     "piles.deliver_batch",
@@ -672,13 +701,14 @@ def ask(client: Client, path: str, stock: Stock) -> dict[str, HttpResponse]:
         "channel": "sandbox",
         "phone": "13900007777",
         "code": "000000",
+        "plate": "沪A99012",
         "reason": "x",
         "kind": "personal",
         "name": "x",
         "text": "x",
     }
     return {
-        "get": client.get(f"/api/v1/{path}", {"latitude": "31.2304", "longitude": "121.4737"}),
+        "get": client.get(f"/api/v1/{path}", EVERYWHERE),
         "post": client.post(
             f"/api/v1/{path}",
             json.dumps(body),
@@ -707,7 +737,7 @@ def test_a_drivers_own_token_reaches_nothing_of_another_tenant(beta: Stock) -> N
     assert digest("t_beta") == before
     named = {template.format(beta) for kind, template in API.values() if kind == FOREIGN}
     assert named <= set(asked)
-    assert "charges" in asked, "a start with beta's gun is a start with no gun"
+    assert {"charges", "quotes"} <= set(asked), "a start with beta's gun is a start with no gun"
     # The same numbers are good where they belong.
     for path in sorted(named):
         response = ask(there, path, beta)[asked[path]]
@@ -843,6 +873,8 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         "orders.check_meter": [beta.waiting_record.pk],
         "orders.raise_holds": [beta.recharge_no],
         "orders.store_curve": [beta.settled.order_no],
+        "orders.tell_settled": [beta.settled.order_no],
+        "customers.tell": [beta.customer.pk, "charge_started", beta.live.order_no],
         "piles.deliver_batch": [beta.batch.pk],
         "reports.roll_again": ["2026-01-01", "2026-01-02"],
         "tenancy.open_tenant": [0],

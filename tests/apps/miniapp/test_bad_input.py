@@ -28,7 +28,7 @@ OPERATIONS = [
 ]
 BODIES = [
     (
-        re.sub(r"\{.*?\}", "C1", path),
+        re.sub(r"\{.*?\}", "C1", path.replace("{vehicle_id}", "1")),
         operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1],
     )
     for _, path, operation in OPERATIONS

