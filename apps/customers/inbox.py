@@ -18,8 +18,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
-from kombu.exceptions import OperationalError
 
+from apps.common.queue import enqueue
 from apps.common.time import now
 from apps.customers import tasks
 from apps.customers.errors import MessageNotFound
@@ -87,14 +87,8 @@ def post(*news: News, at: datetime | None = None) -> None:
     InboxMessage.objects.bulk_create(rows, ignore_conflicts=True)
     if settings.INBOX_MESSENGERS:
         for one in news:
-            transaction.on_commit(partial(_enqueue, one), robust=True)
-
-
-def _enqueue(news: News) -> None:
-    try:
-        tasks.tell.delay(news.customer_id, str(news.kind), news.reference)
-    except (OperationalError, OSError) as error:
-        log.warning("task_not_queued", task="customers.tell", error=str(error))
+            task = partial(enqueue, tasks.tell, one.customer_id, str(one.kind), one.reference)
+            transaction.on_commit(task, robust=True)
 
 
 def tell(*, customer_id: int, kind: str, reference: str) -> None:

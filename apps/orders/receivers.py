@@ -43,11 +43,8 @@ def keep_curves(order_nos: list[str], **_kwargs: Any) -> None:
 @receiver(orders_settled)
 def tell_drivers(order_nos: list[str], **_kwargs: Any) -> None:
     """Enqueue the news for the drivers of these orders."""
-    try:
-        tasks.tell_settled.delay(*order_nos)
-    except (OperationalError, OSError) as error:
-        # The broker is away: the bill is among the driver's orders all the same.
-        log.warning("task_not_queued", task="orders.tell_settled", error=str(error))
+    # With the broker away the bill is among the driver's orders all the same.
+    enqueue(tasks.tell_settled, *order_nos)
 
 
 @receiver(recharge_paid)
