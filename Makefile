@@ -39,7 +39,7 @@ format: .venv/.stamp ## let ruff format and mend what it can
 bench: .venv/.stamp servers bench-data ## speed and memory of the gateway, pages and settlements, nearly all as ratios
 	@$(PY) manage.py bench_ykc
 
-bench-data: .venv/.stamp ## books with five million entries for `make bench`; made once (some minutes, 4 GB), kept
+bench-data: .venv/.stamp ## books and orders, five million each, for `make bench`; made once (half an hour, 20 GB), kept
 	@$(PY) manage.py bench_data
 
 scenario: .venv/.stamp ## 2,000 simulated piles with every fault for ten minutes, then the books

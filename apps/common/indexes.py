@@ -1,10 +1,14 @@
-"""For migrations: indexes that Django makes by itself and nobody asks."""
+"""For migrations: indexes of tables that are written meanwhile, and those that Django makes and nobody asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from django.db.migrations import RunSQL
+from django.db.migrations import AddIndex, RemoveIndex, RunSQL
+
+LARGE_PAGES = 10_000
+"""From so many pages on (80 MB) a table's writers would notice that an index is being made."""
 
 _DROP = """
 DO $$
@@ -48,3 +52,67 @@ def _dropping(places: Iterable[tuple[str, str]], kind: str, back: str) -> RunSQL
         [_DROP.format(table=table, column=column, kind=kind) for table, column in chosen],
         [back.format(table=table, column=column) for table, column in chosen],
     )
+
+
+class AddIndexQuietly(AddIndex):
+    """Make an index without stopping those who write a large table; that of a small one, as most are, at once.
+
+    For migrations with `atomic = False`, which may be run again after they were stopped half-way: what is there stays,
+    what was not finished is made anew.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Make it."""
+        _make(self, to_state.apps.get_model(app_label, self.model_name), schema_editor, self.index)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Drop it."""
+        _drop(self, from_state.apps.get_model(app_label, self.model_name), schema_editor, self.index)
+
+
+class RemoveIndexQuietly(RemoveIndex):
+    """Drop an index without stopping those who read or write a large table; see AddIndexQuietly."""
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Drop it."""
+        index = from_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        _drop(self, from_state.apps.get_model(app_label, self.model_name), schema_editor, index)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Make it again."""
+        index = to_state.models[app_label, self.model_name_lower].get_index_by_name(self.name)
+        _make(self, to_state.apps.get_model(app_label, self.model_name), schema_editor, index)
+
+
+def _make(operation: Any, model: Any, schema_editor: Any, index: Any) -> None:
+    if not operation.allow_migrate_model(schema_editor.connection.alias, model):
+        return
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT made.indisvalid FROM pg_index made JOIN pg_class index ON index.oid = made.indexrelid
+                WHERE index.relname = %s AND index.relnamespace = current_schema()::regnamespace""",
+            [index.name],
+        )
+        found = cursor.fetchone()
+    if found and found[0]:
+        return
+    if found:
+        schema_editor.remove_index(model, index)
+    schema_editor.add_index(model, index, concurrently=_is_large(model, schema_editor))
+
+
+def _drop(operation: Any, model: Any, schema_editor: Any, index: Any) -> None:
+    if operation.allow_migrate_model(schema_editor.connection.alias, model):
+        schema_editor.remove_index(model, index, concurrently=_is_large(model, schema_editor))
+
+
+def _is_large(model: Any, schema_editor: Any) -> bool:
+    if schema_editor.connection.in_atomic_block:
+        return False
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_size(%s::regclass) / 8192", [model._meta.db_table])
+        return bool(cursor.fetchone()[0] > LARGE_PAGES)

@@ -493,6 +493,8 @@ def _orders_link(question: Question, row: Row | None, held: Mapping[int, frozens
         "state__exact": OrderState.COMPLETED.value,
         "settled_at__gte": begin.isoformat(sep=" "),
         "settled_at__lt": end.isoformat(sep=" "),
+        # Nothing is settled before it is made; the list, newest first, then begins where the days end.
+        "created_at__lt": end.isoformat(sep=" "),
     }
     return f"{reverse('admin:orders_order_changelist')}?{urlencode(words)}"
 

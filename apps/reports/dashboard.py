@@ -74,9 +74,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if can("orders.view_order") and request.GET.get("part") != "now":
         overview |= history(moment, here)
         shown = [station for station in seen if station.pk in (here.stations or ())]
-        overview["stations"] = selectors.station_lines(
-            shown, states, selectors.by_station(at=moment, place=here)
-        )
+        overview["stations"] = selectors.station_lines(shown, states, by_station(moment, here))
     return {**context, **overview}
 
 
@@ -125,8 +123,21 @@ def business(moment: datetime, here: Place) -> list[dict[str, Any]]:
     return _kept("today", moment, here, FIGURES_KEPT_S, _business)  # type: ignore[no-any-return]
 
 
+def by_station(moment: datetime, here: Place) -> dict[int, Sums]:
+    """Return today's sums by station id: the day's orders are added up once for all that is shown of them."""
+    return _kept("stations", moment, here, FIGURES_KEPT_S, _by_station)  # type: ignore[no-any-return]
+
+
+def _by_station(moment: datetime, here: Place) -> dict[int, Sums]:
+    return selectors.by_station(at=moment, place=here)
+
+
+def _so_far(moment: datetime, here: Place) -> Sums:
+    return sum(by_station(moment, here).values(), Sums())
+
+
 def _business(moment: datetime, here: Place) -> list[dict[str, Any]]:
-    today = selectors.today(at=moment, place=here)
+    today = selectors.today(at=moment, place=here, so_far=_so_far(moment, here))
     starts = selectors.start_rate(at=moment, place=here)
     return [
         _tile(_("Energy today"), f"{today.energy.today:.1f}", pgettext("unit", "kWh"), today.energy),
@@ -199,11 +210,13 @@ def history(moment: datetime, here: Place) -> dict[str, Any]:
 
 def _history(moment: datetime, here: Place) -> dict[str, Any]:
     today = business_day(moment)
-    sums = dict(selectors.by_day(last=today, days=COMPARED_DAYS + 1, place=here))
+    yesterday = today - timedelta(days=1)
+    sums = dict(selectors.by_day(last=yesterday, days=COMPARED_DAYS, place=here))
+    sums[today] = _so_far(moment, here)
     return {
         "days": days([(day, sums[day]) for day in sorted(sums)[-CHART_DAYS:]]),
         "hours": hours(today, here),
-        "spans": [_span(one) for one in selectors.spans(sums, last=today - timedelta(days=1))],
+        "spans": [_span(one) for one in selectors.spans(sums, last=yesterday)],
     }
 
 

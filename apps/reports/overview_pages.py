@@ -118,7 +118,7 @@ def wall(request: HttpRequest) -> dict[str, Any]:
         {name: str(tile[name]) for name in ("title", "value", "unit", "change", "tone")}
         for tile in found["tiles"]
     ]
-    sums = selectors.by_station(at=moment, place=here)
+    sums = dashboard.by_station(moment, here)
     found["stations"] = [
         {
             "name": line.station.name,

@@ -14,13 +14,14 @@ from itertools import groupby
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, ExtractHour, TruncDate
+from django.db.models.functions import TruncDate
 
 from apps.backoffice.todo import EVERYWHERE, Place
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI, business_day, day_bounds
 from apps.orders.enums import OrderState, StopReason
 from apps.orders.models import Order
+from apps.orders.models.orders import BEGAN_HOUR
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import ConnectorStatus
 from apps.reports.enums import Grain, Period
@@ -120,10 +121,13 @@ class StationLine:
         return self.states.get(ConnectorState.FAULT, 0)
 
 
-def today(*, at: datetime, place: Place = EVERYWHERE) -> Today:
-    """Return the figures of the business day of `at` until `at`, and of the day before until the same time."""
+def today(*, at: datetime, place: Place = EVERYWHERE, so_far: Sums | None = None) -> Today:
+    """Return the figures of the business day of `at` until `at`, and of the day before until the same time.
+
+    Who has added up the day already gives it as `so_far`.
+    """
     start, _end = day_bounds(business_day(at))
-    now_sums = settled_between(start, at, place=place)
+    now_sums = settled_between(start, at, place=place) if so_far is None else so_far
     then_sums = settled_between(start - DAY, at - DAY, place=place)
     return Today(
         energy=Change(now_sums.energy_kwh, then_sums.energy_kwh),
@@ -147,7 +151,7 @@ def by_day(*, last: date, days: int = 14, place: Place = EVERYWHERE) -> list[tup
 def by_hour(*, first: date, last: date, place: Place = EVERYWHERE) -> list[Sums]:
     """Return the sums for each hour of the day (24) in which charges began, of orders settled on these days."""
     if place.pile or place.gun:  # the rollups have no hours of guns; one pile's orders are few
-        found = _from_orders(first, last, place, _HOUR)
+        found = _from_orders(first, last, place, BEGAN_HOUR)
     else:
         found = _summed(first, last, place, Grain.HOUR)
     return [found.get(hour, Sums()) for hour in range(24)]
@@ -262,10 +266,9 @@ def station_lines(
     return lines[:limit]
 
 
-_HOUR = ExtractHour(Coalesce("charging_at", "started_at", "created_at"), tzinfo=SHANGHAI)
 _KEYS: dict[Grain, tuple[str, Any]] = {
     Grain.STATION: ("day", TruncDate("settled_at", tzinfo=SHANGHAI)),
-    Grain.HOUR: ("hour", _HOUR),
+    Grain.HOUR: ("hour", BEGAN_HOUR),
 }
 """By what is summed up: the rollups' column, and the same of an order."""
 _ROLLED = {

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -18,6 +19,7 @@ from apps.piles import bulk, gateway, services
 from apps.piles.commands import SyncTime
 from apps.piles.enums import AlarmKind
 from apps.piles.models import OfflineCard, UpdateServer
+from apps.reports import rollups
 from apps.tenancy.models import Newcomer
 from apps.wallet import books
 from apps.wallet.models import LedgerCheck, MerchantAccount
@@ -176,3 +178,59 @@ def test_a_longer_list_asks_no_more(tenant: Any) -> None:
     a_business(tenant, 2)
     a_business(tenant, 3)
     assert counts(client) == COUNTS
+
+
+# The pages of every day: how much each asks when nothing is remembered, and at once again.
+ADDRESSES = {
+    "/admin/": (29, 21),
+    "/admin/?part=now&at=": (25, 21),
+    "/admin/display/data/": (14, 6),
+    "/admin/orders/order/": (6, 6),
+    "/admin/orders/order/?state__exact=completed&state__exact=abnormal": (6, 6),
+    "/admin/orders/order/?station__id__exact={station}": (6, 6),
+    "/admin/orders/order/?created_at_from_0={day}&created_at_from_1=00:00:00": (6, 6),
+    "/admin/orders/order/?verdict__exact=ok": (6, 6),
+    "/admin/orders/order/?source__exact=app": (6, 6),
+    "/admin/orders/order/?hour={hour}": (6, 6),
+    "/admin/orders/order/?q=车主": (7, 7),
+    "/admin/reports/financereport/?by=day": (8, 8),
+    "/admin/reports/financereport/?by=station": (10, 10),
+    "/admin/reports/financereport/?by=gun": (11, 11),
+    "/admin/reports/financereport/?by=hour": (9, 9),
+    "/admin/piles/connector/": (7, 7),
+    "/admin/piles/connector/wall/": (3, 3),
+    "/admin/piles/connector/wall/?station={station}": (6, 6),
+}
+
+
+def asked_by(client: Any, address: str) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(address).status_code == 200
+    own = [query["sql"] for query in asked.captured_queries]
+    return len([sql for sql in own if not sql.startswith("SET ") and "tenancy_domain" not in sql])
+
+
+def settle_at(station: Any) -> None:
+    """Bill an order at a new gun of the station, leave another one charging, and sum up the day."""
+    for is_over in (True, False):
+        pile = factories.a_pile(station=station)
+        order = factories.a_charging_order(connector=pile.connectors.get())
+        if is_over:
+            settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    rollups.roll_day(business_day(now()))
+
+
+def test_the_pages_of_every_day_ask_no_more(tenant: Any) -> None:
+    client, station = boss(), factories.a_station()
+    began = now() - timedelta(hours=1)
+    words = {"station": station.pk, "day": business_day(began), "hour": began.hour}
+    for rows in (1, 3):
+        while station.orders.filter(state="completed").count() < rows:
+            settle_at(station)
+        client.get("/admin/")
+        found = {}
+        for address in ADDRESSES:
+            path = address.format(**words)
+            cache.clear()
+            found[address] = (asked_by(client, path), asked_by(client, path))
+        assert {one: found[one] for one in found if found[one] != ADDRESSES[one]} == {}, rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ from django.utils import translation
 
 from apps.backoffice import paging
 from apps.backoffice.models import AuditEntry
+from apps.common.time import SHANGHAI
+from apps.orders.admin import orders
 from apps.orders.enums import OrderState, StopReason
 from apps.orders.models import Order
 from apps.orders.settling import settle_record
@@ -136,6 +139,43 @@ def test_filters_by_state_verdict_and_station(tenant: Any) -> None:
     ):
         rows = client.get("/admin/orders/order/", query).context_data["cl"].result_list
         assert [row.pk for row in rows] == [wanted.pk], query
+
+
+def test_filters_by_time_and_by_the_hour_in_which_it_began(tenant: Any) -> None:
+    old, new = factories.a_charging_order(), factories.a_charging_order()
+    day = datetime(2026, 3, 9, 23, 59, tzinfo=SHANGHAI)
+    Order.objects.filter(pk=old.pk).update(created_at=day, charging_at=day + timedelta(minutes=2))
+    Order.objects.filter(pk=new.pk).update(charging_at=day.replace(hour=14))
+    client = boss()
+    for query, wanted in (
+        ({}, [new, old]),
+        ({"created_at_from_0": "2026-03-09", "created_at_to_0": "2026-03-09"}, [old]),
+        ({"created_at_from_0": "2026-03-10", "created_at_from_1": ""}, [new]),
+        ({"created_at_to_0": "2026-03-09", "created_at_to_1": "23:58:59"}, []),
+        ({"created_at_from_0": "2026-03-09", "created_at_from_1": "23:59:00"}, [new, old]),
+        ({"created_at_from_0": "yesterday"}, [new, old]),
+        ({"hour": "0"}, [old]),
+        ({"hour": "14"}, [new]),
+        ({"hour": "24"}, []),
+    ):
+        rows = client.get("/admin/orders/order/", query).context_data["cl"].result_list
+        assert list(rows) == wanted, query
+    Order.objects.filter(pk=new.pk).update(created_at=day - timedelta(days=1))
+    rows = client.get("/admin/orders/order/").context_data["cl"].result_list
+    assert list(rows) == [old, new]  # newest first is by time
+
+
+def test_orders_of_a_name_are_found_however_many_have_it(
+    tenant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = [settled(factories.a_customer(nickname=f"王{number}芳")) for number in range(2)]
+    settled(factories.a_customer(nickname="李强"))
+    client = boss()
+    for limit in (orders.FEW_CUSTOMERS, 1):
+        monkeypatch.setattr(orders, "FEW_CUSTOMERS", limit)
+        for name, wanted in (("王", mine[::-1]), ("王1", mine[1:]), ("没有", [])):
+            rows = client.get("/admin/orders/order/", {"q": name}).context_data["cl"].result_list
+            assert list(rows) == wanted, (limit, name)
 
 
 def test_findings_are_sentences_in_chinese(tenant: Any) -> None:

@@ -1,8 +1,10 @@
 """A tenant with 200 stations, 10,000 guns and five million orders with lines, journal and rollups; and a small one.
 
 Both are grown by the same statements, day by day, up to today: what is there already is kept, and a run on a later day
-adds the days in between. Indexes of the large tables are dropped for the first half year. Every order is billed by its
-lines and booked in the journal (`roll_up --check` finds nothing); its record is left out.
+adds the days in between. The first half year goes into tables that are made empty in the same transaction, of which the
+database writes no log; its indexes are made at the end. Every settled order is billed by its lines and booked in the
+journal (`roll_up --check` finds nothing); its record is left out. Of the starts a fiftieth fail, an order of each third
+day is abnormal, one station has no order, and nothing begins at night: lists are filtered by what is rare, too.
 """
 
 from __future__ import annotations
@@ -62,6 +64,11 @@ FLAT, PEAK = (
     ClassPrice(Decimal("1.20000"), Decimal("0.60000")),
 )
 TOP_UP = Decimal("1000000.00")
+EMPTY = "L-NEW"
+"""Number of the station without a gun or an order."""
+STRAYS, ONE_IN = 50_000, 50
+"""Orders that were never billed have a day's numbers from here on; one for so many others."""
+OTHERS = ("customers_customer", "piles_connector", "piles_connectorstatus", "piles_pile", "wallet_wallet")
 TABLES = ("orders_order", "orders_billline", "wallet_journalentry", "wallet_posting")
 
 
@@ -71,115 +78,131 @@ def prepare(say: Say, *, share: float = 1.0) -> None:
         tenant = Tenant.objects.filter(code=code).first()
         if tenant is None:
             tenant = create_tenant(code=code, name=code, hostname=f"{code}.localhost")
+        per_day = max(int(size.orders * (share if code == LARGE else 1)) // size.days, 5)
         with schema_context(tenant.schema_name):
-            _places(size, say)
-            _grow(size, max(int(size.orders * (share if code == LARGE else 1)) // size.days, 5), say)
+            with transaction.atomic(), connection.cursor() as cursor:
+                if not Customer.objects.exists():
+                    # What is written to tables that are new in a transaction needs no log (wal_level=minimal).
+                    # Without triggers: the journal refuses it, full or empty.
+                    cursor.execute("set local session_replication_role = replica")
+                    cursor.execute(f"truncate {', '.join(TABLES)} cascade")
+                    cursor.execute("set local session_replication_role = origin")
+                    _places(size, say)
+                    cursor.execute("set local session_replication_role = replica")
+                    cursor.execute(NUMBERED)
+                    _beginnings(cursor, size)
+                else:
+                    cursor.execute(NUMBERED)
+                grown = _grow(cursor, size, per_day, say)
+            if grown or len(rollups.due_days(at=now())) > 1:
+                _sum_up(say)
     connection.close()
 
 
 def _places(size: Size, say: Say) -> None:
-    """Stations with prices, piles, drivers with money."""
-    if Customer.objects.exists():
-        return
-    with transaction.atomic():
-        classes = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
-        tariff = Tariff(
-            prices=dict.fromkeys(classes, PEAK) | {RateClass.FLAT: FLAT}, slots=(RateClass.FLAT,) * 48
+    """Stations with prices and piles, one more without, drivers with wallets."""
+    classes = (RateClass.SHARP, RateClass.PEAK, RateClass.FLAT, RateClass.VALLEY)
+    tariff = Tariff(
+        prices=dict.fromkeys(classes, PEAK) | {RateClass.FLAT: FLAT}, slots=(RateClass.FLAT,) * 48
+    )
+    version = create_template(name="large", tariff=tariff, actor=SYSTEM)
+    each = size.piles // size.stations
+    place = {"latitude": Decimal("31.2"), "longitude": Decimal("121.5")}
+    for number in range(size.stations):
+        station = Station.objects.create(
+            station_no=f"L{number:05d}", name=f"{number}号充电站", city=f"{number % 10}市", **place
         )
-        version = create_template(name="large", tariff=tariff, actor=SYSTEM)
-        each = size.piles // size.stations
-        for number in range(size.stations):
-            station = Station.objects.create(
-                station_no=f"L{number:05d}",
-                name=f"{number}号充电站",
-                city=f"{number % 10}市",
-                latitude=Decimal("31.2"),
-                longitude=Decimal("121.5"),
-            )
-            assign(version=version, station=station, starts_at=now() - timedelta(days=400), actor=SYSTEM)
-            for _ in create_piles(
-                station=station, first_code=f"{size.first_code + number * each:014d}", count=each,
-                gun_count=GUNS_PER_PILE, kind="dc", power_kw=Decimal(120), actor=SYSTEM,
-            ):  # fmt: skip
-                pass
-        company = Enterprise.objects.create(name="物流公司", percent_off=Decimal(0))
-        customers = Customer.objects.bulk_create(
-            Customer(phone=f"+86136{number:08d}", nickname=f"车主{number}")
-            for number in range(size.customers)
-        )
-        wallets = Wallet.objects.bulk_create(Wallet(customer=one, principal=TOP_UP) for one in customers)
-        own = Account.objects.bulk_create(
-            Account(kind=AccountKind.CUSTOMER_PRINCIPAL, wallet=wallet) for wallet in wallets
-        )
-        cash, *_revenue = Account.objects.bulk_create(
-            [
-                Account(kind=AccountKind.CHANNEL_CLEARING, channel="sandbox"),
-                Account(kind=AccountKind.REVENUE_ELECTRICITY),
-                Account(kind=AccountKind.REVENUE_SERVICE),
-            ]
-        )
-        day = business_day(now()) - timedelta(days=size.days)
-        at = day_bounds(day)[0]
-        entries = JournalEntry.objects.bulk_create(
-            JournalEntry(
-                key=f"top-up {wallet.pk}", kind=JournalKind.RECHARGE, wallet=wallet, reference="", posted_at=at,
-                business_day=day,
-            )
-            for wallet in wallets
-        )  # fmt: skip
-        Posting.objects.bulk_create(
-            Posting(entry=entry, account=account, amount=amount, business_day=day)
-            for entry, account in zip(entries, own, strict=True)
-            for account, amount in ((cash, TOP_UP), (account, -TOP_UP))
-        )
-        ConnectorStatus.objects.update(state=ConnectorState.IDLE, reported_at=now())
-        with connection.cursor() as cursor:
-            cursor.execute(LIVE, _values(company.pk))
-            cursor.execute(
-                "update piles_connectorstatus set state = 'charging' where connector_id in"
-                " (select connector_id from orders_order where state = 'charging')"
-            )
-            cursor.execute("update piles_pile set created_at = now() - interval '400 days', is_online = true")
+        assign(version=version, station=station, starts_at=now() - timedelta(days=400), actor=SYSTEM)
+        for _ in create_piles(
+            station=station, first_code=f"{size.first_code + number * each:014d}", count=each,
+            gun_count=GUNS_PER_PILE, kind="dc", power_kw=Decimal(120), actor=SYSTEM,
+        ):  # fmt: skip
+            pass
+    Station.objects.create(station_no=EMPTY, name="新站", city="0市", **place)
+    Enterprise.objects.create(name="物流公司", percent_off=Decimal(0))
+    customers = Customer.objects.bulk_create(
+        Customer(phone=f"+86136{number:08d}", nickname=f"车主{number}") for number in range(size.customers)
+    )
+    wallets = Wallet.objects.bulk_create(Wallet(customer=one, principal=TOP_UP) for one in customers)
+    Account.objects.bulk_create(
+        [
+            Account(kind=AccountKind.CHANNEL_CLEARING, channel="sandbox"),
+            Account(kind=AccountKind.REVENUE_ELECTRICITY),
+            Account(kind=AccountKind.REVENUE_SERVICE),
+            *(Account(kind=AccountKind.CUSTOMER_PRINCIPAL, wallet=wallet) for wallet in wallets),
+        ]
+    )
     say(f"{size.stations} stations, {Connector.objects.count():,} guns, {size.customers:,} drivers")
 
 
-def _grow(size: Size, per_day: int, say: Say) -> None:
-    """Add the days that have no orders, through today."""
+def _beginnings(cursor: Any, size: Size) -> None:
+    """Money in the wallets, a charge at every third gun."""
+    day = business_day(now()) - timedelta(days=size.days)
+    cash = Account.objects.get(kind=AccountKind.CHANNEL_CLEARING)
+    own = Account.objects.filter(kind=AccountKind.CUSTOMER_PRINCIPAL).order_by("pk")
+    entries = JournalEntry.objects.bulk_create(
+        JournalEntry(
+            key=f"top-up {account.wallet_id}", kind=JournalKind.RECHARGE, wallet_id=account.wallet_id,
+            reference="", posted_at=day_bounds(day)[0], business_day=day,
+        )
+        for account in own
+    )  # fmt: skip
+    Posting.objects.bulk_create(
+        Posting(entry=entry, account=account, amount=amount, business_day=day)
+        for entry, own_account in zip(entries, own, strict=True)
+        for account, amount in ((cash, TOP_UP), (own_account, -TOP_UP))
+    )
+    ConnectorStatus.objects.update(state=ConnectorState.IDLE, reported_at=now())
+    cursor.execute(LIVE, _values())
+    cursor.execute(
+        "update piles_connectorstatus set state = 'charging' where connector_id in"
+        " (select connector_id from orders_order where state = 'charging')"
+    )
+    cursor.execute("update piles_pile set created_at = now() - interval '400 days', is_online = true")
+
+
+def _grow(cursor: Any, size: Size, per_day: int, say: Say) -> bool:
+    """Add the days that have no orders, through today; return whether there were any."""
     today = business_day(now())
     last = (
-        Order.objects.filter(state="completed")
+        Order.objects.filter(state="completed", settled_at__isnull=False)
         .order_by("-settled_at")
         .values_list("settled_at", flat=True)[:1]
     )
     first = business_day(last[0]) + timedelta(days=1) if last else today - timedelta(days=size.days - 1)
     days = list(rollups.days(first, today))
     if not days:
-        return
-    with transaction.atomic(), connection.cursor() as cursor:
+        return False
+    cursor.execute(
+        "set local session_replication_role = replica; set local maintenance_work_mem = '512MB';"
+        " set local synchronous_commit = off"
+    )
+    indexes = drop_indexes(cursor, TABLES) if len(days) > 30 and per_day > 1000 else []
+    values = _values()
+    for number, day in enumerate(days):
+        _day(cursor, day, per_day, values)
+        if number % 20 == 0:
+            say(f"orders of {day}")
+    for definition in indexes:
+        cursor.execute(definition)
+    if indexes:
+        say("indexed")
+    for table in TABLES:
         cursor.execute(
-            "set local session_replication_role = replica; set local maintenance_work_mem = '512MB';"
-            " set local synchronous_commit = off"
-        )
-        indexes = drop_indexes(cursor, TABLES) if len(days) > 30 and per_day > 1000 else []
-        values = _values(Enterprise.objects.values_list("pk", flat=True)[0])
-        for number, day in enumerate(days):
-            _day(cursor, day, per_day, values)
-            if number % 20 == 0:
-                say(f"orders of {day}")
-        for definition in indexes:
-            cursor.execute(definition)
-        if indexes:
-            say("indexed")
-        for table in TABLES:
-            cursor.execute(
-                sql.SQL("select setval(pg_get_serial_sequence({}, 'id'), (select max(id) from {}))").format(
-                    sql.Literal(table), sql.Identifier(table)
-                )
+            sql.SQL("select setval(pg_get_serial_sequence({}, 'id'), (select max(id) from {}))").format(
+                sql.Literal(table), sql.Identifier(table)
             )
-        cursor.execute(PAY)
+        )
+    cursor.execute(PAY)
+    return True
+
+
+def _sum_up(say: Say) -> None:
+    """Roll up the days that need it, and let the database know how many rows there are of what."""
     with connection.cursor() as cursor:
-        for table in (*TABLES, "wallet_wallet", "piles_connector", "piles_connectorstatus"):
+        for table in (*TABLES, *OTHERS):
             cursor.execute(f"vacuum analyze {table}")
+    say("vacuumed")
     for number, day in enumerate(rollups.due_days(at=now())):
         rollups.roll_day(day)
         if number % 20 == 0:
@@ -187,15 +210,15 @@ def _grow(size: Size, per_day: int, say: Say) -> None:
     rollups.roll_due_months()
     with connection.cursor() as cursor:
         cursor.execute("vacuum analyze reports_rollup")
-    say(f"{Order.objects.count():,} orders through {today}")
+    say(f"{Order.objects.count():,} orders")
 
 
-def _values(company: int) -> dict[str, Any]:
+def _values() -> dict[str, Any]:
     version = PriceVersion.objects.get()
     return {
         "version": version.pk,
         "tariff": Jsonb(version.to_tariff().to_json()),
-        "company": company,
+        "company": Enterprise.objects.values_list("pk", flat=True)[0],
         "guns": Connector.objects.count(),
         "drivers": Customer.objects.count(),
         "now": now(),
@@ -216,10 +239,13 @@ def _day(cursor: Any, day: date, count: int, values: dict[str, Any]) -> None:
         "base": number * 100_000,
         "count": part,
         "opened": opened,
+        "span": span,
         "step": span / part,
         "salt": number,
+        "first_stray": min(number % 3, 1),
+        "strays": max(part // ONE_IN, 1),
     }
-    for statement in (ORDERS, LINES, ENTRIES, POSTINGS):
+    for statement in (ORDERS, LINES, ENTRIES, POSTINGS, UNBILLED):
         cursor.execute(statement, values)
 
 
@@ -246,15 +272,19 @@ def _literal(field: models.Field, sample: Order) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-# Numbered guns and drivers: order n of a day takes them by arithmetic, always the same.
-_GUNS = """(SELECT c.id, p.station_id, row_number() OVER (ORDER BY c.id) - 1 AS place
-    FROM piles_connector c JOIN piles_pile p ON p.id = c.pile_id) gun"""
-_DRIVERS = """(SELECT id, row_number() OVER (ORDER BY id) - 1 AS place
-    FROM customers_customer) driver"""
+# Numbered guns and drivers: order n of a day takes them by arithmetic, always the same. As tables, counted: a join of
+# tables that nobody has counted takes every row of one to every row of the other.
+NUMBERED = """CREATE TEMPORARY TABLE gun ON COMMIT DROP AS
+        SELECT c.id, p.station_id, row_number() OVER (ORDER BY c.id) - 1 AS place
+          FROM piles_connector c JOIN piles_pile p ON p.id = c.pile_id;
+    CREATE TEMPORARY TABLE driver ON COMMIT DROP AS
+        SELECT id, row_number() OVER (ORDER BY id) - 1 AS place FROM customers_customer;
+    ANALYZE gun; ANALYZE driver; ANALYZE wallet_wallet; ANALYZE wallet_account"""
 _FLAT_KWH = "round(5 + 40 * ((n * 7919 + %(salt)s * 31) %% 9973) / 9973.0, 4)"
 _PEAK_KWH = "round(2 + 15 * ((n * 104729 + %(salt)s * 17) %% 9967) / 9967.0, 4)"
 _ELECTRICITY = "round(flat_kwh * 0.8, 2) + round(peak_kwh * 1.2, 2)"
 _SERVICE = "round(flat_kwh * 0.4, 2) + round(peak_kwh * 0.6, 2)"
+_ORDER_NO = "'L' || lpad((%(base)s + n)::text, 15, '0')"
 _SAME = {
     "price_version_id": "%(version)s",
     "tariff": "%(tariff)s::jsonb",
@@ -263,7 +293,7 @@ _SAME = {
 ORDERS = _insert(
     {
         "id": "%(base)s + n",
-        "order_no": "'L' || %(base)s + n",
+        "order_no": _ORDER_NO,
         "transaction_no": "'7' || lpad((%(base)s + n)::text, 31, '0')",
         "request_key": "'l' || %(base)s + n",
         "source": "CASE WHEN n %% 10 < 8 THEN 'app' WHEN n %% 10 = 8 THEN 'card' ELSE 'vin' END",
@@ -293,9 +323,34 @@ ORDERS = _insert(
             {_PEAK_KWH} AS peak_kwh, %(opened)s + (n + 1) * %(step)s AS ended,
             interval '1 minute' * (15 + (n * 31 + %(salt)s) %% 60) AS length
          FROM generate_series(0::bigint, %(count)s - 1) n
-         JOIN {_GUNS} ON gun.place = (n * 7919 + %(salt)s * 13) %% %(guns)s
-         JOIN {_DRIVERS} ON driver.place = (n * 3571 + %(salt)s * 7) %% %(drivers)s ORDER BY n) made""",  # noqa: S608
+         JOIN gun ON gun.place = (n * 7919 + %(salt)s * 13) %% %(guns)s
+         JOIN driver ON driver.place = (n * 3571 + %(salt)s * 7) %% %(drivers)s ORDER BY n) made""",  # noqa: S608
 )
+# A start that failed, or (n = 0) a charge that waits for a person.
+UNBILLED = _insert(
+    {
+        "id": f"%(base)s + {STRAYS} + n",
+        "order_no": _ORDER_NO.replace("+ n", f"+ {STRAYS} + n"),
+        "transaction_no": f"'7' || lpad((%(base)s + {STRAYS} + n)::text, 31, '0')",
+        "request_key": f"'l' || %(base)s + {STRAYS} + n",
+        "customer_id": "driver_id",
+        "station_id": "station_id",
+        "connector_id": "connector_id",
+        "state": "CASE WHEN n = 0 THEN 'abnormal' ELSE 'failed' END",
+        "verdict": "CASE WHEN n = 0 THEN 'held' ELSE '' END",
+        "fail_reason": "CASE WHEN n = 0 THEN '' ELSE 'no_answer' END",
+        "created_at": "began",
+        "updated_at": "began",
+        "charging_at": "CASE WHEN n = 0 THEN began END",
+        **_SAME,
+    },
+    """(SELECT n, gun.id AS connector_id, gun.station_id, driver.id AS driver_id,
+            %(opened)s + (n + 0.5) * %(span)s / (%(strays)s + 1) AS began
+         FROM generate_series(%(first_stray)s::bigint, %(strays)s) n
+         JOIN gun ON gun.place = (n * 7907 + %(salt)s * 11) %% %(guns)s
+         JOIN driver ON driver.place = (n * 3559 + %(salt)s * 5) %% %(drivers)s) made""",
+)
+_A_WHILE_AGO = "%(now)s::timestamptz - gun.place * interval '1 second'"
 LIVE = _insert(
     {
         "order_no": "'LIVE' || gun.id",
@@ -305,13 +360,10 @@ LIVE = _insert(
         "station_id": "gun.station_id",
         "connector_id": "gun.id",
         "state": "'charging'",
-        "created_at": "%(now)s",
-        "updated_at": "%(now)s",
-        "charging_at": "%(now)s",
-        "started_at": "%(now)s",
+        **dict.fromkeys(("created_at", "updated_at", "charging_at", "started_at"), _A_WHILE_AGO),
         **_SAME,
     },
-    f"{_GUNS} JOIN {_DRIVERS} ON driver.place = gun.place WHERE gun.place %% 3 = 0",
+    "gun JOIN driver ON driver.place = gun.place WHERE gun.place %% 3 = 0",
 )
 LINES = f"""INSERT INTO orders_billline (id, order_id, rate_class, energy_kwh, electricity_price, service_price,
         electricity_fee, service_fee, pile_amount)

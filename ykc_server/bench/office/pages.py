@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.test import Client
@@ -10,53 +11,86 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.common.schema import schema_context
 from apps.common.time import business_day, now
+from apps.orders.enums import OrderSource, OrderState, Verdict
 from apps.orders.models import Order
 from apps.reports.finance import Group
+from apps.sites.models import Station
 from apps.tenancy.models import Tenant
 from ykc_server.bench.money.pages import Visits
+from ykc_server.bench.office.grow import EMPTY, LARGE
 
 PARTS = {"overview": "overview", "orders": "orders", "report": "report", "wall": "gun wall"}
 """Goal → how its pages are called."""
 
 
 class OfficeVisits(Visits):
-    """The overview, the list of orders with each filter that it offers, the report of a month, the gun wall."""
+    """The overview, the list of orders with each choice of its filters, the report of a month, the gun wall."""
 
     def __init__(self, code: str) -> None:
         self.client = Client(headers={"host": f"{code}.localhost"})
+        today = business_day(now())
         with schema_context(Tenant.objects.get(code=code).schema_name):
             user = User.objects.filter(username="bench").first()
             self.client.force_login(user or User.objects.create_superuser("bench", password=None))
-            order = Order.objects.select_related("connector", "customer").order_by("settled_at").first()
+            settled = Order.objects.select_related("connector__pile", "customer").filter(
+                settled_at__isnull=False
+            )
+            order = settled.order_by("settled_at").first()
             assert order is not None
-        today = business_day(now())
-        day, month = today - timedelta(days=7), today - timedelta(days=29)
+            empty = Station.objects.get(station_no=EMPTY)
+        month = today - timedelta(days=29)
         orders, report = "/admin/orders/order/", "/admin/reports/financereport/"
-        narrowed = {
-            "of a state": {"state__exact": "completed"},
-            "of a rare state": {"state__exact": "abnormal"},
+        first = business_day(order.created_at)
+        narrowed: dict[str, dict[str, Any]] = {
+            **{f"in state {state.value}": {"state__exact": state.value} for state in OrderState},
+            "in two states": {"state__exact": ["abnormal", "settling"]},
             "of a station": {"station__id__exact": order.station_id},
-            "of a day": {
-                "created_at_from_0": day, "created_at_from_1": "00:00:00",
-                "created_at_to_0": day, "created_at_to_1": "23:59:59",
+            "of a station without any": {"station__id__exact": empty.pk},
+            "of a day": _days(today - timedelta(days=7), today - timedelta(days=7)),
+            "of the first day": _days(first, first),
+            "of 30 days": _days(month, today),
+            "of all days but the last": _days(first, today - timedelta(days=7)),
+            **{
+                f"with verdict {verdict.value}": {"verdict__exact": verdict.value}
+                for verdict in Verdict
+                if verdict
             },
-            "of a verdict": {"verdict__exact": "flagged"},
-            "of a rare verdict": {"verdict__exact": "held"},
-            "of a source": {"source__exact": "card"},
-            "of a rare source": {"source__exact": "partner"},
+            **{f"of source {source.value}": {"source__exact": source.value} for source in OrderSource},
+            **{f"begun at {hour}": {"hour": hour} for hour in (2, 5, 14)},
             "by number": {"q": order.order_no},
             "by transaction": {"q": order.transaction_no},
             "by gun": {"q": order.connector.code},
+            "by pile": {"q": order.connector.pile.pile_code},
             "by phone": {"q": order.customer.phone.removeprefix("+86")},
-        }  # fmt: skip
+            "by name": {"q": order.customer.nickname},
+            "by a name of many": {"q": "车主"},
+            "by a name of nobody": {"q": "没有这个人"},
+            "page 300": {"p": 300 if code == LARGE else 2},
+        }
+        wall = "/admin/piles/connector/"
         self.paths = {
             "overview": "/admin/",
             "orders": orders,
-            **{f"orders {name}": f"{orders}?{urlencode(words)}" for name, words in narrowed.items()},
+            **{
+                f"orders {name}": f"{orders}?{urlencode(words, doseq=True)}"
+                for name, words in narrowed.items()
+            },
             **{
                 f"report {group.label}": f"{report}?{urlencode({'from': month, 'to': today, 'by': group.value})}"
                 for group in Group
             },
-            "gun wall": "/admin/piles/connector/",
-            "gun wall of a station": f"/admin/piles/connector/?pile__station__id__exact={order.station_id}",
+            "gun wall": wall,
+            "gun wall of a station": f"{wall}?pile__station__id__exact={order.station_id}",
+            "gun wall, the stations": f"{wall}wall/",
+            "gun wall, live": f"{wall}wall/?station={order.station_id}",
         }
+
+
+def _days(first: date, last: date) -> dict[str, Any]:
+    """What the filter by time sends."""
+    return {
+        "created_at_from_0": first,
+        "created_at_from_1": "00:00:00",
+        "created_at_to_0": last,
+        "created_at_to_1": "23:59:59",
+    }
