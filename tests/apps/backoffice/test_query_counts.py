@@ -40,7 +40,7 @@ COUNTS = {
     "auth.group": 5,
     "backoffice.approval": 6,
     "backoffice.approvalpolicy": 6,
-    "backoffice.auditentry": 9,
+    "backoffice.auditentry": 8,
     "coupons.coupon": 5,
     "coupons.coupontemplate": 6,
     "customers.agreement": 5,
