@@ -3,6 +3,7 @@ import { address, newKey, problem } from '@/api/client'
 import { contrast, readable, soft } from '@/utils/colour'
 import { distance, energy, maskedPhone, minutesBetween, moment, money, price, total } from '@/utils/format'
 import { parseGun } from '@/utils/gun'
+import { isPlate, isVin, shownPlate, tidy } from '@/utils/plate'
 
 describe('the number of a gun', () => {
   it.each([
@@ -70,6 +71,20 @@ describe('a call', () => {
     const keys = new Set(Array.from({ length: 200 }, newKey))
     expect(keys.size).toBe(200)
     expect([...keys].every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true)
+  })
+})
+
+describe('plates and vehicle numbers', () => {
+  it.each(['沪A12345', '沪A·12345', '沪 ad12345', '沪AD12345', '粤Z1234港'])('takes %s', (text) => expect(isPlate(text)).toBe(true))
+  it.each(['', 'A12345', '沪A1234', '沪A1234567', '沪112345', '沪A12 34!'])('refuses %s', (text) => expect(isPlate(text)).toBe(false))
+  it('takes 17 characters without I, O and Q', () => {
+    expect(isVin('lsvau2180n2183294')).toBe(true)
+    expect(isVin('LSVAU2180N218329')).toBe(false)
+    expect(isVin('LSVAU2180N218329O')).toBe(false)
+  })
+  it('shows a plate as it stands on the car', () => {
+    expect(shownPlate(tidy('沪a 12345'))).toBe('沪A·12345')
+    expect(shownPlate('')).toBe('')
   })
 })
 

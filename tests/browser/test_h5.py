@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests import oracle
 from tests.browser.chromium import EXECUTABLE
@@ -49,7 +50,8 @@ def charge(shown: Phone, app: App, gun: str) -> str:
     """Start at the gun that is shown, watch, and stop; returns the order's number."""
     shown.wait(gun)
     shown.shown("[role=button]", f"{PRESET} 元").click()
-    shown.wait(f"可用余额 {TOP_UP} 元")
+    shown.wait(f"启动时冻结 {PRESET}.00 元（可用 {TOP_UP} 元）")
+    shown.shown("[role=button]", "怎么算出来的").click()
     shown.looks_right()
     shown.press("启动充电")
     shown.page.wait_for_url("**/pages/charge/live?order=*")
@@ -120,6 +122,7 @@ def give_back(shown: Phone, app: App, order: Any) -> None:
     shown.shown("[role=link]", order["connector_code"]).click()
     shown.wait(order["order_no"])
     shown.looks_right()
+    invoice(shown, app, order)
     shown.open("pkg-wallet/statement")
     shown.wait(f"-{order['payable']}")
     shown.looks_right()
@@ -143,6 +146,64 @@ def give_back(shown: Phone, app: App, order: Any) -> None:
     shown.page.reload()
     shown.shown(".chip.done").wait_for()
     assert shown.watch.faults == []
+
+
+def invoice(shown: Phone, app: App, order: Any) -> None:
+    """Ask for an invoice of an order with a new title, and withdraw it: a refund may follow."""
+    shown.open("pkg-invoice/title")
+    shown.shown("[role=radio]", "个人").click()
+    shown.field("抬头名称").fill("王小电")
+    shown.looks_right()
+    shown.press("保存")
+    shown.page.wait_for_url(lambda url: "pkg-invoice/title" not in url)
+    shown.open("pkg-invoice/apply")
+    shown.shown("[role=checkbox]", order["station_name"]).click()
+    shown.shown("[data-test=sum]", order["payable"]).wait_for()
+    shown.looks_right()
+    shown.press("申请开票")
+    shown.page.wait_for_url("**/pkg-invoice/detail?no=*")
+    shown.wait(order["order_no"])
+    shown.looks_right()
+    (asked,) = app.get("invoices")["items"]
+    assert (asked["amount"], asked["title"], asked["state"]) == (order["payable"], "王小电", "applied")
+    shown.press("撤销申请")
+    shown.confirm()
+    shown.shown(".chip.cancelled").wait_for()
+    shown.open("pkg-invoice/index")
+    shown.wait("王小电")
+    shown.looks_right()
+
+
+def test_a_driver_writes_to_the_operator(browser: Browser, base: str, app: App, tmp_path: Path) -> None:
+    picture = tmp_path / "gun.png"
+    Image.new("RGB", (64, 48), "green").save(picture)
+    with phone(browser, base, a_station(app)) as shown:
+        shown.open()
+        sign_in(shown, app)
+        shown.shown("[role=link]", "意见反馈").click()
+        shown.wait("还没有反馈")
+        shown.press("写反馈")
+        shown.shown("[role=radio]", "设备故障").click()
+        shown.field("请描述问题、地点和时间").fill("2 号枪插不进去")
+        with shown.page.expect_file_chooser() as chosen:
+            shown.shown("[role=button]", "+ 照片").click()
+        chosen.value.set_files(picture)
+        shown.shown(".photos uni-image").wait_for()
+        shown.looks_right()
+        shown.press("提交")
+        shown.page.wait_for_url("**/pkg-feedback/detail?no=*")
+        shown.wait("2 号枪插不进去")
+        shown.looks_right()
+        (written,) = app.get("feedback")["items"]
+        (entry,) = app.get(f"feedback/{written['feedback_no']}")["entries"]
+        assert (entry["text"], len(entry["photos"])) == ("2 号枪插不进去", 1)
+        shown.field("补充说明").fill("还是不行")
+        shown.press("提交")
+        shown.shown(".card .break", "还是不行").wait_for()
+        assert len(app.get(f"feedback/{written['feedback_no']}")["entries"]) == 2
+        shown.open("pkg-promo/activities")
+        shown.shown(".card").wait_for()
+        shown.looks_right()
 
 
 def test_without_camera_the_number_is_typed(browser: Browser, base: str, app: App) -> None:

@@ -225,8 +225,7 @@ def test_methods_that_are_none(app_of) -> None:
     app = app_of(factories.a_customer("0"))
     for _, path, _ in OPERATIONS:
         for method in ("PUT", "PATCH", "DELETE"):
-            number = re.sub(r"\{(vehicle|message)_id\}", "1", path)
-            answer = app.client.generic(method, number.replace("{", "").replace("}", ""))
+            answer = app.client.generic(method, path.replace("{", "").replace("}", ""))
             assert refusal(answer)[0] == 405, path
 
 
