@@ -555,7 +555,14 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
         "text": "x",
         "person": User.objects.values_list("pk", flat=True)[0],
     }
-    dialog = {"post": "yes", "_form_submitted": "on", "reason": "x", "state": state, "station": mine.pk}
+    dialog = {
+        "post": "yes",
+        "_form_submitted": "on",
+        "reason": "x",
+        "state": state,
+        "station": mine.pk,
+        "what": "new",
+    }
     return {**dialog, **commands}
 
 
