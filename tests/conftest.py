@@ -22,6 +22,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "chargeplat.settings"
 
 import django
 from django.conf import settings
+from django.utils import translation
 
 if settings.configured:
     raise pytest.UsageError(
@@ -76,6 +77,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
         report.outcome = "failed"
         report.longrepr = f"skipped, and CI is set: {report.longrepr[-1]}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def language() -> Iterator[None]:
+    """A request leaves its language to the thread: the next test begins with the site's own."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

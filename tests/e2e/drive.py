@@ -99,9 +99,9 @@ def drive(site: Site, say: Say) -> dict[str, Any]:
 
 
 def a_station(app: App) -> Any:
-    """The first open station with a price, as the app lists them."""
+    """The first station with a price that is open at this hour, as the app lists them."""
     listed = app.get("stations", latitude=32, longitude=119, radius=20_000_000, limit=50)["items"]
-    found = [item for item in listed if item["state"] == "open" and item["price_now"]]
+    found = [item for item in listed if item["state"] == "open" and item["is_open_now"] and item["price_now"]]
     if not found:
         raise Wrong("no open station with a price is listed")
     return found[0]

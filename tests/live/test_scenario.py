@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from chargeplat import embedded
+from tests.e2e.drive import a_station
 from tests.e2e.site import BASE_DIR, App, wait_for
 from tests.live.system import LiveSystem, running_system
 
@@ -113,8 +114,7 @@ def start(system: LiveSystem, name: str, *arguments: str) -> subprocess.Popen[by
 
 def register(system: LiveSystem) -> None:
     """Piles at a station that has a price: most of them DC with two guns, some AC with one."""
-    found = App(system.site).get("stations", latitude=32, longitude=119, radius=20_000_000, limit=50)["items"]
-    station = next(one["station_no"] for one in found if one["state"] == "open" and one["price_now"])
+    station = a_station(App(system.site))["station_no"]
     ac = PILES // AC_SHARE
     for first, count, kind, guns, power in (
         (FIRST_PILE, PILES - ac, "dc", "2", "120"),

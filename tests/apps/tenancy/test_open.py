@@ -183,16 +183,22 @@ def test_only_schemas_that_are_behind_are_migrated(committed: Tenant) -> None:
     assert run("migrate_tenants", "--check", "--json") == (0, {"schemas": {}, "count": 0})
     connection.set_schema_to_public()
     newest, before = sorted(
-        (name for app, name in MigrationLoader(None).disk_migrations if app == "orders"), reverse=True
+        (name for app, name in MigrationLoader(None).disk_migrations if app == "reports"), reverse=True
     )[:2]
     call_command(
-        "migrate_schemas", "orders", before, tenant=True, schema_name="t_beta", interactive=False, verbosity=0
+        "migrate_schemas",
+        "reports",
+        before,
+        tenant=True,
+        schema_name="t_beta",
+        interactive=False,
+        verbosity=0,
     )
     assert run("migrate_tenants", "--check", "--json") == (1, {"schemas": {"t_beta": 1}, "count": 1})
     assert run("migrate_tenants", "--json") == (0, {"schemas": {"t_beta": 1}, "count": 1})
     with connection.cursor() as cursor:
         cursor.execute(
-            "select count(*) from t_beta.django_migrations where app = 'orders' and name = %s", [newest]
+            "select count(*) from t_beta.django_migrations where app = 'reports' and name = %s", [newest]
         )
         assert cursor.fetchone() == (1,)
     assert run("migrate_tenants", "--json") == (0, {"schemas": {}, "count": 0})
