@@ -26,13 +26,13 @@ from apps.backoffice.dialogs import NoteForm, ReasonForm, dialog_button
 from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.common import richtext
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.files import links
 from apps.marketing import services
 from apps.marketing.enums import ActivityState
 from apps.marketing.models import Activity
-from apps.marketing.rules import clean_text
 from apps.marketing.selectors import in_state
 
 TONES = {
@@ -68,7 +68,7 @@ class ActivityForm(forms.ModelForm):
 
     def clean_text(self) -> str:
         """Without what may not stand there."""
-        return clean_text(self.cleaned_data["text"])
+        return richtext.clean(self.cleaned_data["text"])
 
 
 @admin.register(Activity, site=tenant_site)
@@ -188,7 +188,7 @@ class ActivityAdmin(BackofficeAdmin):
     @display(description=_("text"))
     def text_shown(self, obj: Activity) -> SafeString:
         """As drivers see it."""
-        return mark_safe(clean_text(obj.text))  # noqa: S308 - cleaned at this moment
+        return mark_safe(richtext.clean(obj.text))  # noqa: S308 - cleaned at this moment
 
     @display(description=_("starts at"), ordering="starts_at")
     def from_shown(self, obj: Activity) -> str:

@@ -10,11 +10,11 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from apps.common import richtext
 from apps.common.models import TimeStamped
 from apps.coupons.models import CouponTemplate
 from apps.files.models import StoredFile
 from apps.marketing.enums import ActivityState
-from apps.marketing.rules import clean_text
 
 
 class Activity(TimeStamped):
@@ -63,7 +63,7 @@ class Activity(TimeStamped):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Store nothing but a clean text."""
-        self.text = clean_text(self.text)
+        self.text = richtext.clean(self.text)
         super().save(*args, **kwargs)
 
     def clean(self) -> None:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from apps.common import richtext
 from apps.common.ids import Actor
 from apps.common.time import now
 from apps.files import content, kinds
@@ -16,7 +17,6 @@ from apps.files import services as files
 from apps.files.models import StoredFile
 from apps.marketing.errors import NotPublishable
 from apps.marketing.models import Activity
-from apps.marketing.rules import has_words
 from apps.marketing.selectors import FEATURE
 from apps.tenancy import features
 
@@ -42,7 +42,7 @@ def publish(*, activity: Activity, at: datetime | None = None) -> Activity:
             return locked
         if locked.ends_at <= moment:
             raise NotPublishable(why=_("its period is over."))
-        if not has_words(locked.text):
+        if richtext.is_blank(locked.text):
             raise NotPublishable(why=_("it has no text."))
         if locked.is_banner and locked.cover_id is None:
             raise NotPublishable(why=_("a banner needs a cover."))

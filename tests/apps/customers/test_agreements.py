@@ -22,15 +22,26 @@ SURE = {"_form_submitted": "on"}
     [
         ("<h2>一</h2><p>二<br>三</p>", "<h2>一</h2><p>二<br>三</p>"),
         ("<p onclick='x()'>a</p><script>x()</script>", "<p>a</p>"),
-        ('<a href="javascript:x()">a</a>', '<a rel="noopener">a</a>'),
-        ('<a href="https://x.cn/?a=1">a</a>', '<a href="https://x.cn/?a=1" rel="noopener">a</a>'),
+        ('<a href="javascript:x()">a</a>', '<a rel="noopener noreferrer nofollow">a</a>'),
+        (
+            '<a href="https://x.cn/?a=1">a</a>',
+            '<a href="https://x.cn/?a=1" rel="noopener noreferrer nofollow">a</a>',
+        ),
         ('<img src=x onerror="x()">b<iframe src="https://x.cn"></iframe>', "b"),
         ('<p style="position:fixed">a</p><style>p{}</style>', "<p>a</p>"),
         ("<svg><script>x()</script></svg>a", "a"),
+        ("<form action='https://x'><input name=a>b</form>", "b"),
+        ("<a href='http://x.cn'>a</a>", '<a rel="noopener noreferrer nofollow">a</a>'),
+        (
+            "<a href='tel:4001234567'>a</a>",
+            '<a href="tel:4001234567" rel="noopener noreferrer nofollow">a</a>',
+        ),
+        ("1 < 2 & 3", "1 &lt; 2 &amp; 3"),
     ],
 )
 def test_what_could_run_is_taken_out(written: str, kept: str) -> None:
     assert richtext.clean(written) == kept
+    assert richtext.clean(kept) == kept
 
 
 @pytest.mark.parametrize(("text", "blank"), [("<p>&nbsp;</p><br>", True), ("", True), ("<p>a</p>", False)])

@@ -177,6 +177,14 @@ def test_stations_out_of_scope_are_none(tenant: Any) -> None:
         (a_workbook((*TITLES, "桩编号"), ("1",)), "重复"),
         ("桩编码,站点编号,功率\n".encode("gb18030") + b"1,2\n" * 5001, "超过 5000 行"),
     ],
+    ids=[
+        "page",
+        "empty",
+        "columns",
+        "rows",
+        "twice",
+        "long",
+    ],  # a workbook's bytes tell the time, names may not
 )
 def test_what_is_no_table_says_so(tenant: Any, data: bytes, why: str) -> None:
     assert why in send(boss(), data, "x.csv").content.decode()
