@@ -34,7 +34,7 @@ class PhotoInput(serializers.Serializer[Any]):
     """What will be uploaded."""
 
     media_type = serializers.ChoiceField(choices=sorted(content.PICTURES))
-    size = serializers.IntegerField(min_value=1, max_value=2**31, help_text="bytes")
+    size = serializers.IntegerField(min_value=1, max_value=services.PHOTO.max_bytes, help_text="bytes")
     name = serializers.CharField(max_length=200, required=False, default="photo")
 
 

@@ -138,7 +138,7 @@ def test_what_is_refused(tenant: Any, app_of: Any) -> None:
     answer = app.post("feedback/photos", {"media_type": "image/svg+xml", "size": 9})
     assert refusal(answer) == (400, "invalid")
     answer = app.post("feedback/photos", {"media_type": "image/jpeg", "size": 5_000_001})
-    assert refusal(answer) == (413, "files.too_large")
+    assert refusal(answer) == (400, "invalid")
     assert refusal(write(app, photos=[upload(app, b"<script>alert(1)</script>")])) == (
         415,
         "files.type_refused",

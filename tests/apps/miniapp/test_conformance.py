@@ -29,6 +29,7 @@ from apps.miniapp.authentication import token_for
 from tests.apps.miniapp.test_openapi import COMMITTED
 from tests.wall.stock import Stock, stock
 
+pytestmark = pytest.mark.slow
 SCHEMA = schemathesis.openapi.from_path(COMMITTED)
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
 CHECKS = [
