@@ -60,7 +60,7 @@ def form_of(client: Client, path: str) -> dict[str, str]:
     form = client.get(path).context_data["adminform"].form
     sent = {}
     for name, field in form.fields.items():
-        value = form.get_initial_for_field(field, name)
+        value = field.prepare_value(form.get_initial_for_field(field, name))
         if value is True:
             sent[name] = "on"
         elif value is not None and value is not False:

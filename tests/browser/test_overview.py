@@ -44,11 +44,9 @@ def test_a_place_is_chosen_and_the_wall_hangs(browser: Browser, base: str) -> No
         tree.locator("[aria-current]").wait_for()
         page.goto("/admin/")
         assert where.inner_text() == "3101150000000302"
-        before = page.locator("#bo-refreshed").inner_text()
+        page.evaluate("document.getElementById('overview-now').dataset.old = ''")
         page.clock.fast_forward(21_000)
-        page.wait_for_function(
-            "before => document.querySelector('#bo-refreshed').innerText !== before", arg=before
-        )
+        page.locator("#overview-now:not([data-old])").wait_for()
         page.get_by_role("link", name="查看全部充电站").click()
         page.wait_for_url(re.compile(r"at=$"))
         assert "当前仅看" not in words(page)

@@ -3,6 +3,14 @@ const base: string = import.meta.env.VITE_API_BASE ?? ''
 
 export const API_BASE = base.replace(/\/$/, '')
 
+/** The address of a picture from a path of ours: uni-app would put the page's own folder in front of a bare one. */
+export function pictureAddress(path: string): string {
+  // #ifdef H5
+  if (!API_BASE) return location.origin + path
+  // #endif
+  return API_BASE + path
+}
+
 /** The address of a WebSocket from a path of ours. */
 export function socketAddress(path: string): string {
   if (/^wss?:/.test(path)) return path

@@ -225,7 +225,9 @@ def test_methods_that_are_none(app_of) -> None:
     app = app_of(factories.a_customer("0"))
     for _, path, _ in OPERATIONS:
         for method in ("PUT", "PATCH", "DELETE"):
-            answer = app.client.generic(method, path.replace("{", "").replace("}", ""))
+            answer = app.client.generic(
+                method, re.sub(r"\{\w+_id\}", "1", path).translate({123: "", 125: ""})
+            )
             assert refusal(answer)[0] == 405, path
 
 

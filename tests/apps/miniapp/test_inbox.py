@@ -148,9 +148,9 @@ def test_other_ways_to_the_phone_hear_it_too(tenant, settings) -> None:
     customer = factories.a_customer("0")
     told(customer)
     inbox.tell(customer_id=customer.pk, kind="coupon_given", reference="7")
-    assert HEARD[-1] == (customer.phone, "立减 is among your coupons.")
+    assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
     inbox.tell(customer_id=customer.pk, kind="coupon_given", reference="gone")
-    assert HEARD[-1] == (customer.phone, "立减 is among your coupons.")
+    assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
 
 
 @pytest.mark.parametrize("count", [1, 3])

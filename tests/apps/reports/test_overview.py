@@ -146,6 +146,9 @@ def test_what_waits_is_counted_where_one_looks(tenant: Any) -> None:
         "渠道差异",
         "账务差异",
         "待我复核",
+        "待审核发票",
+        "待开具发票",
+        "待红冲发票",
     }
 
 

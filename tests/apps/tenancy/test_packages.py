@@ -85,6 +85,7 @@ def test_what_a_package_lacks_vanishes_and_refuses(tenant: Tenant) -> None:
     gone = {
         "/admin/coupons/coupon/",
         "/admin/coupons/coupontemplate/",
+        "/admin/marketing/activity/",
         "/admin/wallet/bonustier/",
         "/admin/customers/enterprise/",
         "/admin/customers/enterprisemember/",
