@@ -86,11 +86,11 @@ def a_station(**fields: object) -> Station:
 def a_price(
     tariff: Tariff = TARIFF, *, station: Station | None = None, pile: Pile | None = None
 ) -> PriceVersion:
-    """A new template with one version, in force since yesterday where a place is given."""
+    """A new template with one version, in force since the day before yesterday where a place is given."""
     version = pricing.create_template(name=f"template {next(_numbers)}", tariff=tariff, actor=SYSTEM)
     if station or pile:
-        yesterday = now() - timedelta(days=1)
-        pricing.assign(version=version, station=station, pile=pile, starts_at=yesterday, actor=SYSTEM)
+        since = now() - timedelta(days=2)  # a test may charge at any hour of yesterday
+        pricing.assign(version=version, station=station, pile=pile, starts_at=since, actor=SYSTEM)
     return version
 
 
