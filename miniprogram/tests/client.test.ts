@@ -9,14 +9,15 @@ interface Asked {
 }
 
 const asked: Asked[] = []
+const stored: Record<string, string> = {}
 let refreshStatus = 200
 
 /** A server that knows one token; each renewal gives another. */
 function server(good: { token: string }): void {
   vi.stubGlobal('uni', {
-    getStorageSync: () => '',
-    setStorageSync: () => {},
-    removeStorageSync: () => {},
+    getStorageSync: (name: string) => stored[name] ?? '',
+    setStorageSync: (name: string, value: string) => (stored[name] = value),
+    removeStorageSync: (name: string) => delete stored[name],
     getLocale: () => 'zh-Hans',
     request(options: Asked & { success: (answer: object) => void }) {
       asked.push(options)
@@ -50,6 +51,27 @@ it('renews a token once for all calls that it was refused to', async () => {
   expect(paths().sort()).toEqual(['/auth/refresh', '/me', '/me', '/me', '/me'])
   expect(session.token).toBe('once+')
   expect(asked.find((one) => one.url.endsWith('refresh'))?.header['Idempotency-Key']).toMatch(/^[0-9a-f]{32}$/)
+})
+
+it('asks again by the same key when the answer was lost, also after a restart', async () => {
+  refreshStatus = 503
+  await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 503 })
+  session.token = session.refresh = session.renewal = ''
+  session.load()
+  refreshStatus = 200
+  expect(await get('/api/v1/me')).toEqual({ phone: '1' })
+  const keys = asked.filter((one) => one.url.endsWith('refresh')).map((one) => one.header['Idempotency-Key'])
+  expect(keys).toHaveLength(2)
+  expect(keys[0]).toBe(keys[1])
+  expect(session.renewal).toBe('')
+})
+
+it('takes over what another tab renewed, and does not use the old token again', async () => {
+  stored['chargeplat.token'] = 'new'
+  stored['chargeplat.refresh'] = 'of the other tab'
+  expect(await get('/api/v1/me')).toEqual({ phone: '1' })
+  expect(paths()).toEqual(['/me', '/me'])
+  expect(session.refresh).toBe('of the other tab')
 })
 
 it('ends the session when the refresh token is refused as well', async () => {

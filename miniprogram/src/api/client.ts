@@ -99,9 +99,11 @@ let renewing: Promise<boolean> | null = null
 
 /**
  * Another token for the one that was refused. Many calls may be refused at once: the refresh token works once, so that
- * they share one renewal. Without an answer nobody is signed out: the next call tries again.
+ * they share one renewal. Without an answer nobody is signed out: the next call tries again. The server answers the same
+ * request again and takes any other use of an old refresh token for theft, so that each token has one key for good.
  */
 async function renewed(refused: string): Promise<boolean> {
+  if (session.token === refused) session.adopt()
   if (session.token && session.token !== refused) return true
   if (!session.refresh) return false
   renewing ??= renew().finally(() => (renewing = null))
@@ -109,8 +111,9 @@ async function renewed(refused: string): Promise<boolean> {
 }
 
 async function renew(): Promise<boolean> {
+  if (!session.renewal) session.renewBy(newKey())
   const body = { refresh_token: session.refresh }
-  const answer = await send('/api/v1/auth/refresh', 'post', { body, key: newKey() })
+  const answer = await send('/api/v1/auth/refresh', 'post', { body, key: session.renewal })
   if (answer.statusCode === 200) session.begin(answer.data as Pair)
   else if (answer.statusCode >= 500 || answer.statusCode === 429) throw problem(answer.statusCode, answer.data)
   return answer.statusCode === 200
