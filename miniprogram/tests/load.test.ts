@@ -1,4 +1,5 @@
 import { expect, it, vi } from 'vitest'
+import { ApiError } from '@/api/client'
 import { useLoad, usePages } from '@/utils/load'
 
 // Texts are set up when the module is loaded: what the platform gives has to be there before.
@@ -46,4 +47,12 @@ it('keeps what it shows when the next answer does not come', async () => {
   fails = true
   await page.load()
   expect([page.state.value, page.found.value]).toEqual(['ready', 'kept'])
+})
+
+it('asks to sign in when the session has ended, also over what was shown', async () => {
+  const answers = [Promise.resolve('mine'), Promise.reject(new ApiError('not_authenticated', 'no', 401))]
+  const page = useLoad(() => answers.shift()!)
+  await page.load()
+  await page.load()
+  expect(page.state.value).toBe('signed_out')
 })

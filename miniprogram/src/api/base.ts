@@ -3,7 +3,7 @@ const base: string = import.meta.env.VITE_API_BASE ?? ''
 
 export const API_BASE = base.replace(/\/$/, '')
 
-/** The address of a picture from a path of ours: uni-app would put the page's own folder in front of a bare one. */
+/** The address of a picture or another file from a path of ours: uni-app would put the page's own folder in front of a bare one. */
 export function pictureAddress(path: string): string {
   // #ifdef H5
   if (!API_BASE) return location.origin + path

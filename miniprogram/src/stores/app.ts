@@ -14,6 +14,8 @@ export const useApp = defineStore('app', () => {
   /** null: the driver has not chosen, the operator's wish holds. */
   const chosen = ref<boolean | null>(null)
   const info = ref<AppInfo | null>(null)
+  /** Whether the operator's settings could not be asked for. */
+  const failed = ref(false)
   const elder = computed(() => chosen.value ?? info.value?.elder_mode ?? false)
   const brand = computed(() => readable(info.value?.colour || COLOUR))
   const dress = computed(() => `--brand: ${brand.value}; --brand-soft: ${soft(brand.value)}`)
@@ -43,7 +45,9 @@ export const useApp = defineStore('app', () => {
     try {
       info.value = await get('/api/v1/app')
       uni.setStorageSync(INFO, info.value)
+      failed.value = false
     } catch {
+      failed.value = true
       // The app works without: in our own colour, with everything on.
     }
     uni.setTabBarStyle({ selectedColor: brand.value, fail: () => {} })
@@ -60,5 +64,5 @@ export const useApp = defineStore('app', () => {
     uni.setStorageSync(ELDER, value)
   }
 
-  return { online, elder, info, brand, dress, start, load, has, setElder }
+  return { online, elder, info, failed, brand, dress, start, load, has, setElder }
 })

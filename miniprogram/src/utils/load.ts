@@ -3,7 +3,7 @@ import { ref, shallowRef } from 'vue'
 import { ApiError } from '@/api/client'
 import { t } from '@/i18n'
 
-export type LoadState = 'loading' | 'failed' | 'empty' | 'ready'
+export type LoadState = 'loading' | 'failed' | 'signed_out' | 'empty' | 'ready'
 
 /** What to tell the driver when a call failed. */
 export function reason(error: unknown): string {
@@ -34,7 +34,9 @@ export function useLoad<T>(
     } catch (error) {
       if (mine !== asked) return
       problem.value = reason(error)
-      if (found.value) uni.showToast({ title: problem.value, icon: 'none' })
+      // What was shown is not this person's any more, and trying again would not help.
+      if (error instanceof ApiError && error.status === 401) state.value = 'signed_out'
+      else if (found.value) uni.showToast({ title: problem.value, icon: 'none' })
       else state.value = 'failed'
     } finally {
       uni.stopPullDownRefresh()

@@ -11,7 +11,8 @@ export interface Photo {
   number: string
 }
 
-const LARGEST = 5 * 1024 * 1024
+/** The server's own limit, in bytes. */
+const LARGEST = 5_000_000
 
 /** By what the browser says, else by the name's end; a camera takes JPEG. */
 export function mediaType(name: string, said = ''): Photo['type'] {
