@@ -196,6 +196,7 @@ def test_commands_find_the_process_and_a_killed_one_loses_nothing(committed, one
     schema = committed.schema_name
     with worker(), gateways(one_port=one_port) as (children, fleet):
         held = spread(fleet, schema)
+        known = set(Alarm.objects.values_list("pk", flat=True))  # of piles that were cut to spread them
         ask_all()
         # A charge on either process.
         by_channel = {channel: code for code, channel in held.items()}
@@ -232,7 +233,7 @@ def test_commands_find_the_process_and_a_killed_one_loses_nothing(committed, one
     assert differences() == []
     # Nobody was away long enough to be missed, and no second device was seen.
     assert piles.watch_silent_piles(silent_after=timedelta(seconds=90)) == 0
-    assert list(Alarm.objects.values_list("kind", "pile_code")) == []
+    assert list(Alarm.objects.exclude(pk__in=known).values_list("kind", "pile_code")) == []
 
 
 def test_a_pile_that_does_not_come_back_from_a_killed_process_is_missed(committed):

@@ -17,7 +17,7 @@ from openpyxl import load_workbook
 
 from apps.accounts.enums import Scope
 from apps.backoffice.models import AuditEntry
-from apps.common.time import business_day, now
+from apps.common.time import SHANGHAI, business_day, now
 from apps.files import services
 from apps.files.enums import ExportState
 from apps.files.models import ExportJob
@@ -32,6 +32,12 @@ from tests.staff import a_user, boss, signed_in
 
 PAGE = "/admin/reports/financereport/"
 VIEW = "reports.view_financereport"
+
+
+@pytest.fixture(autouse=True)
+def noon(time_machine: Any) -> None:
+    """The charges of an hour, which end now, are of today as a whole."""
+    time_machine.move_to(now().astimezone(SHANGHAI).replace(hour=12))
 
 
 @pytest.fixture

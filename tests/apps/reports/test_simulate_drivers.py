@@ -4,8 +4,10 @@ from random import Random
 from apps.common.time import now
 from apps.customers.models import Customer
 from apps.orders.models import Order
+from apps.orders.settling import settle_record
 from apps.reports.management.commands.simulate_drivers import _enlist, _look
-from tests.factories import a_charging_order, a_connector, a_pile
+from apps.wallet.models import Debt
+from tests.factories import a_charging_order, a_connector, a_customer, a_pile, a_record
 
 
 def test_drivers_are_made_once_and_arrive_together(tenant):
@@ -41,3 +43,18 @@ def test_drivers_of_a_fleet_leave_other_piles_and_their_charges_alone(tenant):
     assert Order.objects.filter(connector__code="9900000000000102").count() == 1
     order.refresh_from_db()
     assert order.state == "stopping"
+
+
+def test_who_owes_for_days_stays_away(tenant):
+    owing = a_customer("10.00")
+    order = a_charging_order(customer=owing)
+    settle_record(record_id=a_record(order, {"flat": "20.0000"}).pk)
+    for _ in range(2):
+        a_connector()  # the first gun of all stays free
+    debt = Debt.objects.get(order_no=order.order_no)
+    for days, orders in ((4, 1), (2, 2)):
+        Order.objects.filter(pk=order.pk).update(ended_at=now() - timedelta(days=days))
+        _look(Random(1), 1.0, 9, ["sandbox"])
+        assert owing.orders.count() == orders
+        debt.refresh_from_db()
+        assert (debt.closed_at is None) is (orders == 1)

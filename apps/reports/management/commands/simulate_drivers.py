@@ -37,7 +37,7 @@ from apps.tenancy.management.choosing import schema_named
 from apps.wallet import services as wallets
 from apps.wallet.enums import ChannelName
 from apps.wallet.merchants import available_channels
-from apps.wallet.models import WalletRefund
+from apps.wallet.models import Debt, WalletRefund
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,7 @@ AMOUNTS = [Decimal(yuan) for yuan in ("2.00", "3.00", "5.00", "8.00", "12.00")]
 TOP_UP = Decimal("100.00")
 LOW = Decimal("15.00")
 EARLY_TOP_UPS = [Decimal(yuan) for yuan in ("50.00", "100.00", "200.00", "500.00")]
+OWES_ON = timedelta(days=3)
 TOPS_UP_EARLY = 0.3
 """Share of arrivals with a top-up through a provider before the money is needed."""
 STOPS_ITSELF = 0.7
@@ -130,12 +131,15 @@ def _look(random: Random, share: float, arrivals: int, channels: list[str], coun
     free = online.filter(status__state__in=[ConnectorState.IDLE, ConnectorState.PLUGGED])
     spare = online.order_by("code").first()  # the gun that `make run` offers for trying
     connectors = [one for one in free.exclude(orders__state__in=LIVE) if one != spare]
+    old = Order.objects.filter(debt__gt=0, ended_at__lt=now() - OWES_ON)
     customers = list(
         Customer.objects.filter(state=CustomerState.ACTIVE, wallet__isnull=False)
         .exclude(orders__state__in=LIVE)
         # Who has asked for money back does not charge until there is an answer: a charge would stand in its way.
         .exclude(wallet__refunds__in=WalletRefund.objects.filter(closed_at=None))
         .exclude(orders__refunds__state=OrderRefundState.APPLIED)
+        # Who has owed for days will not pay now: the list of debts shows whom to call.
+        .exclude(wallet__debts__in=Debt.objects.filter(closed_at=None, order_no__in=old.values("order_no")))
         .order_by("id")[: max(30, arrivals)]
     )
     random.shuffle(connectors)
