@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from apps.accounts.models import User
 from apps.common.schema import schema_context
 from apps.common.time import business_day, now
 from apps.orders.enums import OrderSource, OrderState, Verdict
@@ -30,8 +29,7 @@ class OfficeVisits(Visits):
         self.client = Client(headers={"host": f"{code}.localhost"})
         today = business_day(now())
         with schema_context(Tenant.objects.get(code=code).schema_name):
-            user = User.objects.filter(username="bench").first()
-            self.client.force_login(user or User.objects.create_superuser("bench", password=None))
+            self.sign_in()
             settled = Order.objects.select_related("connector__pile", "customer").filter(
                 settled_at__isnull=False
             )
