@@ -14,7 +14,17 @@ from django.contrib import messages
 from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, QuerySet
+from django.db.models import (
+    BinaryField,
+    CharField,
+    GenericIPAddressField,
+    JSONField,
+    Model,
+    QuerySet,
+    TextField,
+    UUIDField,
+)
+from django.db.models.constants import LOOKUP_SEP
 from django.forms import ChoiceField, ModelChoiceField, ModelForm, PasswordInput
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
@@ -40,6 +50,8 @@ from apps.common.schema import in_public
 Export = tuple[Any, str | Callable[[Any], Any]]
 """A column of an export: its title, and a path of attributes ("customer.masked_phone") or a function of the row."""
 
+
+_TEXTS = (CharField, TextField, JSONField, BinaryField, UUIDField, GenericIPAddressField)
 
 EXPORTS_PAGE = "admin:files_exportjob_changelist"
 """Where the files of exports wait."""
@@ -88,6 +100,19 @@ class BackofficeAdmin(ModelAdmin):
             (title, {**options, "fields": _without(options["fields"], secrets)})
             for title, options in fieldsets
         ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Filter by a text of the row itself only whole, unless the list offers that filter.
+
+        Django lets an address filter by any field of the row. By beginnings or ranges of a text, what no page shows
+        (the key of a session, a digest, the hidden part of a phone number) would be found out letter by letter.
+        """
+        name, _sep, how = lookup.partition(LOOKUP_SEP)
+        texts = {field.name for field in self.opts.concrete_fields if isinstance(field, _TEXTS)}
+        offered = self.list_filter if request is None else self.get_list_filter(request)
+        if name in texts and how not in ("", "exact", "isnull") and name not in map(_filtered_by, offered):
+            return False
+        return super().lookup_allowed(lookup, value, request)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Without the theme's mass deletion, with what higher apps add."""
@@ -415,6 +440,10 @@ def _scoped_filter(base: type[RelatedFieldListFilter]) -> type[RelatedFieldListF
             return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=seen)
 
     return ScopedFilter
+
+
+def _filtered_by(one: Any) -> Any:
+    return one[0] if isinstance(one, tuple | list) else one
 
 
 def _without(fields: Iterable[Any], secrets: set[str]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.sites import AdminSite
 from django.db import connection
+from django.db.models import CharField, JSONField, TextField
 from django.test import RequestFactory
 from django.urls import reverse
 
@@ -159,6 +160,38 @@ def test_nobody_deletes_in_bulk(business: Any) -> None:
     for label in TENANT_PAGES:
         page = url(tenant_site, label, "changelist")
         assert b'value="delete_selected"' not in client.get(page).content
+
+
+TEXTS = (CharField, TextField, JSONField)
+
+
+@pytest.mark.parametrize("site", [tenant_site, platform_site], ids=["tenant", "platform"])
+def test_no_list_finds_out_a_text_letter_by_letter(tenant: Any, site: AdminSite) -> None:
+    request = RequestFactory().get("/")
+    request.user = a_user(superuser=True)
+    asked = 0
+    for model, page in site._registry.items():
+        offered = [one[0] if isinstance(one, tuple) else one for one in page.get_list_filter(request)]
+        for field in model._meta.concrete_fields:
+            if isinstance(field, TEXTS) and field.name not in offered:
+                for how in ("startswith", "gt", "in", "regex"):
+                    assert not page.lookup_allowed(f"{field.name}__{how}", "a", request), (model, field.name)
+                    asked += 1
+    assert asked > 50
+
+
+def test_a_session_or_a_hidden_number_is_not_guessed_through_the_address(tenant: Any) -> None:
+    factories.a_customer(phone="+8613800004321")
+    client = signed_in(a_user("accounts.view_staffsession", "customers.view_customer"))
+    key = client.session.session_key
+    for page, words, status in (
+        ("accounts/staffsession", f"session_key__startswith={key[:1]}", 400),
+        ("accounts/staffsession", f"session_key__gte={key[:1]}", 400),
+        ("customers/customer", "phone__startswith=%2B861380000", 400),
+        ("customers/customer", "pin__startswith=p", 400),
+        ("customers/customer", "state__exact=active", 200),
+    ):
+        assert client.get(f"/admin/{page}/?{words}").status_code == status, words
 
 
 def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> None:
