@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -26,14 +27,17 @@ LONG_NUMBER = 11
 
 def cell(value: Any) -> str:
     """Return a value for a CSV file: times to the second, texts that a spreadsheet would calculate or round quoted."""
+    if value is None:
+        return ""
     if isinstance(value, datetime):
         return shown.moment(value)
-    text = "" if value is None else str(value)
-    if isinstance(value, str):
-        if text.startswith(FORMULA):
-            return f"'{text}"
-        if len(text) > LONG_NUMBER and text.isdigit():
-            return f"\t{text}"
+    text = str(value)
+    if isinstance(value, int | float | Decimal | date):
+        return text
+    if text.startswith(FORMULA):  # also the name of a row, or a text that is translated now
+        return f"'{text}"
+    if len(text) > LONG_NUMBER and text.isdigit():
+        return f"\t{text}"
     return text
 
 

@@ -20,6 +20,10 @@ OLDER, NEWER = "older", "newer"
 """Parameters of an address: the page behind this place, and the one before it."""
 
 
+PASSING = frozenset({"p", "e", "all", OLDER, NEWER, "_popup", "_to_field", "_facets", "_changelist_filters"})
+"""Parameters that say which part of a list is shown, and are no part of its filter."""
+
+
 class Pager:
     """What stands where others have a paginator: no numbers, only ways."""
 

@@ -18,11 +18,10 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from apps.backoffice.keyset import PASSING
 from apps.backoffice.models import SavedFilter
 from apps.backoffice.scope import is_outsider
 
-PASSING = frozenset({"p", "e", "all", "after", "before", "_popup", "_to_field", "_facets"})
-"""Of a list's address: where one is in it, which is no part of a filter."""
 LONGEST_QUERY = 2_000
 MOST_OF_ONE = 20
 SHARE = "backoffice.share_savedfilter"

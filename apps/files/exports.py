@@ -27,6 +27,7 @@ from django.utils import translation
 
 from apps.backoffice.admin import BackofficeAdmin, export_value
 from apps.backoffice.audit import record
+from apps.backoffice.keyset import PASSING
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
@@ -55,9 +56,6 @@ KEPT_DAYS = 7
 MEDIA_TYPES = {ExportFormat.XLSX: content.XLSX, ExportFormat.CSV: content.CSV}
 LISTED_DAYS = 30
 
-_NO_FILTERS = ("p", "all", "e", "older", "newer", "_popup", "_to_field", "_changelist_filters")
-"""Parameters of a list's address that say which page of it is shown."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -71,7 +69,7 @@ def request_export(
     if not model_admin.has_export_permission(request):
         raise ExportRefused
     words = QueryDict(request.GET.urlencode() if query is None else query, mutable=True)
-    for name in _NO_FILTERS:
+    for name in PASSING:
         words.pop(name, None)
     asked = _request(words.urlencode(), request.user)
     _filtered(model_admin, asked)  # says now what is wrong with the filter

@@ -54,7 +54,7 @@ class CsvSheet:
 
     def write(self, values: Iterable[Any]) -> None:
         """Add a row."""
-        self._writer.writerow([cell(_text_of(value)) for value in values])
+        self._writer.writerow([cell(value) for value in values])
 
     def close(self) -> None:
         """Write what is left. The file stays open, at its end."""
@@ -111,12 +111,6 @@ class XlsxSheet:
         if bold:
             made.font = Font(bold=True)
         return made
-
-
-def _text_of(value: Any) -> Any:
-    """Lazy texts as texts, so that they are guarded like all others."""
-    known = value is None or isinstance(value, int | Decimal | datetime | date)
-    return value if known else str(value)
 
 
 def _letters(number: int) -> str:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 import threading
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.utils.functional import SimpleLazyObject
 
+from apps.accounts.models import Department
 from apps.backoffice.audit import Break, entry_hash, record, verify_chain
+from apps.backoffice.cells import cell
 from apps.backoffice.models import AuditEntry
 from apps.common.ids import SYSTEM, Actor
 from apps.common.schema import schema_context
@@ -255,6 +260,17 @@ def test_formulas_and_long_numbers_stay_text_in_an_export(tenant: Any) -> None:
     assert rows[1].startswith("'=1+1,")
     orders = boss().get("/admin/orders/order/export/").content.decode("utf-8-sig")
     assert f"\t{order.transaction_no}" in orders
+
+
+def test_no_cell_is_a_formula_whatever_its_kind() -> None:
+    assert cell(Department(name="=1+1")) == "'=1+1"
+    assert cell(SimpleLazyObject(lambda: "+1")) == "'+1"
+    assert [cell(value) for value in (None, Decimal("-1.50"), -2, date(2026, 1, 2))] == [
+        "",
+        "-1.50",
+        "-2",
+        "2026-01-02",
+    ]
 
 
 def test_the_history_of_an_object_is_its_part_of_the_log(tenant: Any) -> None:
