@@ -134,6 +134,17 @@ class MailAccountForm(SecretsForm):
             "from_address",
         ]
 
+    def clean(self) -> dict[str, Any]:
+        """The stored password goes only where it was given for: to no other server, and never in clear."""
+        typed = bool(self.data.get(self.add_prefix("password")))
+        words = super().clean()
+        elsewhere = {"host", "security"}.intersection(self.changed_data)
+        if self.instance.password and elsewhere and not typed:
+            self.add_error(
+                "password", _("Type the password again: the server or its encryption has changed.")
+            )
+        return words
+
 
 class RobotForm(SecretsForm):
     """The address has to be one of the provider that was chosen."""

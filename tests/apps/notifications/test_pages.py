@@ -73,6 +73,20 @@ def test_secrets_are_written_and_never_shown(tenant: Any, world: dict[str, Any])
     assert client.post(f"{ADMIN}/robot/add/", {**hook, "secret": "geheim-e"}).status_code == 302
 
 
+def test_a_stored_password_is_not_sent_to_another_server(tenant: Any) -> None:
+    client = boss()
+    mailbox = {"name": "邮箱", "host": "smtp.alpha.test", "port": 465, "security": "ssl"}
+    row = MailAccount.objects.create(**mailbox, password="geheim", from_address="post@alpha.test")
+    page = f"{ADMIN}/mailaccount/{row.pk}/change/"
+    words = {**mailbox, "from_address": "post@alpha.test"}
+    for change in ({"host": "mail.evil.test"}, {"security": "none"}):
+        answer = client.post(page, {**words, **change})
+        assert set(answer.context_data["adminform"].form.errors) == {"password"}, change
+    assert client.post(page, {**words, "host": "mail.alpha.test", "password": "neu"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.host, row.password) == ("mail.alpha.test", "neu")
+
+
 def test_one_account_is_in_use_and_each_can_be_tried(
     tenant: Any, world: dict[str, Any], mail_server: MailServer
 ) -> None:
