@@ -154,6 +154,11 @@ def is_object_storage() -> bool:
     return bool(getattr(default_storage, "vendor", ""))
 
 
+def outside_origins() -> list[str]:
+    """Return from where, besides this host, browsers load files and to where they upload them."""
+    return list(getattr(default_storage, "origins", ()))
+
+
 def open_content(file: StoredFile, *, thumbnail: bool = False) -> File:
     """Open a file's bytes. Raises FileNotFound when the storage has lost them."""
     try:
@@ -250,5 +255,4 @@ def _form(row: StoredFile, moment: datetime) -> tuple[str, dict[str, str]]:
         at=moment,
         **form,
     )
-    outside = storage.public or storage
-    return oss.form_address(endpoint=outside.endpoint_url, bucket=storage.bucket_name), fields
+    return storage.oss_form_address(), fields

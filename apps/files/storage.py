@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from storages.backends.s3 import S3Storage
+
+from apps.files import oss
 
 
 class ObjectStorage(S3Storage):
@@ -74,3 +78,17 @@ class ObjectStorage(S3Storage):
             ExpiresIn=lifetime_s,
         )
         return form["url"], form["fields"]
+
+    def oss_form_address(self) -> str:
+        """Return where OSS takes forms."""
+        return oss.form_address(endpoint=(self.public or self).endpoint_url, bucket=self.bucket_name)
+
+    @cached_property
+    def origins(self) -> list[str]:
+        """Where browsers load files from and upload them to, such as "https://files.example.com"."""
+        if self.vendor == "oss":
+            form = self.oss_form_address()
+        else:
+            form, _fields = self.post_form(key="-", media_type="-", size=1, lifetime_s=1)
+        parts = [urlsplit(one) for one in (form, self.url("-"))]
+        return sorted({f"{one.scheme}://{one.netloc}" for one in parts})

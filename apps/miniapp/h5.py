@@ -17,6 +17,8 @@ from django.utils._os import safe_join
 from django.utils.http import http_date
 from django.views.decorators.http import require_safe
 
+from apps.files.services import outside_origins
+
 ENTRY = "index.html"
 KEPT = "public, max-age=31536000, immutable"
 POLICY = (
@@ -24,9 +26,10 @@ POLICY = (
     # The framework sets styles on elements.
     "style-src 'self' 'unsafe-inline'; "
     # Nothing of the framework vendor's CDN, which its stylesheet names.
-    "img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    "img-src 'self' data: blob:{files}; media-src 'self' blob:; "
+    "connect-src 'self' ws: wss:{files}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+"""Pictures come from an object storage, and photos go there, where files are kept in one."""
 
 
 @require_safe
@@ -52,7 +55,9 @@ def page(request: HttpRequest, path: str = "") -> HttpResponse:
     response.headers["Last-Modified"] = http_date(file.stat().st_mtime)
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = KEPT if path.startswith("assets/") else "no-cache"
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Content-Security-Policy"] = POLICY.format(
+        files="".join(f" {origin}" for origin in outside_origins())
+    )
     response.headers["X-Content-Type-Options"] = "nosniff"
     if gzipped:
         response.headers["Content-Encoding"] = "gzip"

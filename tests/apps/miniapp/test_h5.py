@@ -49,11 +49,36 @@ def test_the_entry_page_is_never_kept_and_assets_for_a_year(client: Client, buil
     assert (entry.status_code, entry["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert entry.content.decode() == (built / "index.html").read_text()
     assert entry["Cache-Control"] == "no-cache"
-    assert "img-src 'self' data: blob:" in entry["Content-Security-Policy"]
+    assert "img-src 'self' data: blob:; " in entry["Content-Security-Policy"]
     asset = client.get("/h5/assets/app.js")
     assert asset["Content-Type"] == "text/javascript; charset=utf-8"
     assert asset["Cache-Control"] == "public, max-age=31536000, immutable"
     assert "Content-Encoding" not in asset
+
+
+@pytest.mark.parametrize(
+    ("vendor", "form"), [("s3", "https://files.example.com"), ("oss", "https://bucket.files.example.com")]
+)
+def test_pictures_and_uploads_may_use_the_object_storage(
+    client: Client, built: Path, settings, vendor: str, form: str
+) -> None:
+    options = {
+        "bucket_name": "bucket",
+        "endpoint_url": "http://inside:9000",
+        "public_endpoint": "https://files.example.com",
+        "region_name": "us-east-1",
+        "access_key": "key",
+        "secret_key": "secret",
+        "vendor": vendor,
+        "addressing": "path",
+        "signature": "s3v4",
+    }
+    stored = {"BACKEND": "apps.files.storage.ObjectStorage", "OPTIONS": options}
+    settings.STORAGES = {**settings.STORAGES, "default": stored}
+    policy = client.get("/h5/")["Content-Security-Policy"].split("; ")
+    hosts = " ".join(sorted({form, "https://files.example.com"}))
+    assert f"img-src 'self' data: blob: {hosts}" in policy
+    assert f"connect-src 'self' ws: wss: {hosts}" in policy
 
 
 def test_who_takes_gzip_gets_the_compressed_copy(client: Client, built: Path) -> None:
