@@ -276,6 +276,12 @@ class VehicleAdmin(BackofficeAdmin):
     autocomplete_fields = ["customer"]
     fields = ["customer", ("plate", "vin"), ("plug_and_charge", "is_default")]
 
+    def save_model(self, request: HttpRequest, obj: Vehicle, form: Any, change: bool) -> None:
+        """One car of a customer is the default one."""
+        super().save_model(request, obj, form, change)
+        if obj.is_default:
+            obj.customer.vehicles.exclude(pk=obj.pk).update(is_default=False)
+
 
 class PhonesForm(BaseDialogForm):
     """A list of phone numbers."""

@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import IO, Any, cast
 
 import structlog
@@ -20,6 +21,7 @@ from django.db import IntegrityError, transaction
 from django.utils.module_loading import import_string
 
 from apps.common.ids import Actor
+from apps.common.queue import enqueue
 from apps.common.time import SHANGHAI, now
 from apps.customers import kinds, tasks
 from apps.customers.models import Customer, CustomerState, DataExport, DataExportState
@@ -49,7 +51,7 @@ def request(*, customer: Customer) -> DataExport:
         try:
             with transaction.atomic():
                 made = DataExport.objects.create(customer=customer, asked_at=now())
-                transaction.on_commit(tasks.export_data.delay)
+                transaction.on_commit(partial(enqueue, tasks.export_data))
                 return made
         except IntegrityError:  # somebody asked at the same moment
             continue

@@ -42,3 +42,11 @@ def test_a_vehicle_needs_a_real_plate(staff):
     assert not Vehicle.objects.exists()
     assert staff.post("/admin/customers/vehicle/add/", form).status_code == 302
     assert Vehicle.objects.get().plate == "沪A12345"
+
+
+def test_a_customer_has_one_default_vehicle(staff):
+    customer = factories.a_customer("0")
+    form = {"customer": customer.pk, "is_default": "on"}
+    for plate in ("沪A12345", "沪A54321"):
+        assert staff.post("/admin/customers/vehicle/add/", form | {"plate": plate}).status_code == 302
+    assert list(Vehicle.objects.filter(is_default=True).values_list("plate", flat=True)) == ["沪A54321"]
