@@ -117,11 +117,15 @@ def current_tenant_code() -> str:
     return str(tenant.code if isinstance(tenant, Tenant) else tenant_of_schema(current_schema()).code)
 
 
-def ticket_for(customer: Customer, order_no: str) -> ProgressTicket:
-    """Return a ticket for the WebSocket of an order of the current tenant's customer."""
+def ticket_for(customer: Customer, order_no: str, session: DriverSession | None = None) -> ProgressTicket:
+    """Return a ticket for the WebSocket of an order of the current tenant's customer.
+
+    Without a session one is opened.
+    """
     ticket = ProgressTicket()
     ticket["tenant"] = current_tenant_code()
     ticket["customer"] = customer.pk
+    ticket["session"] = (session or sessions.open_session(customer=customer)).number.hex
     ticket["order"] = order_no
     return ticket
 
@@ -156,8 +160,8 @@ def read_binding_ticket(text: str) -> Account:
     return Account(*account)
 
 
-def read_ticket(text: str) -> tuple[str, int, str, Callable[[], None]]:
-    """Return tenant code, customer id, order number of a ticket, and what uses it up.
+def read_ticket(text: str) -> tuple[str, int, uuid.UUID, str, Callable[[], None]]:
+    """Return tenant code, customer id, session number and order number of a ticket, and what uses it up.
 
     The last is called in the tenant's schema and raises InvalidToken when the ticket was used before. Raises
     InvalidToken for a ticket that is not good.
@@ -172,7 +176,7 @@ def read_ticket(text: str) -> tuple[str, int, str, Callable[[], None]]:
         if not cache.add(f"ticket:{number}", 1, timeout=int(ProgressTicket.lifetime.total_seconds()) + 1):
             raise InvalidToken
 
-    return tenant, customer_id, order_no, use
+    return tenant, customer_id, _session_in(ticket), order_no, use
 
 
 def _verified(kind: type[AnyToken], text: str) -> AnyToken:
@@ -207,18 +211,6 @@ def session_of(number: uuid.UUID, customer_id: int) -> DriverSession:
     if session.customer_id != customer_id:
         raise InvalidToken
     return session
-
-
-def customer_of_id(customer_id: int) -> Customer:
-    """Return the customer of a ticket in the current tenant; raises InvalidToken or CustomerBlocked."""
-    customer = Customer.objects.filter(pk=customer_id).first()
-    if customer is None:
-        raise InvalidToken
-    try:
-        sessions.check_state(customer)
-    except SessionOver:
-        raise InvalidToken from None
-    return customer
 
 
 class DriverAuthentication(BaseAuthentication):

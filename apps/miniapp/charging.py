@@ -269,7 +269,7 @@ class TicketView(DriverView):
     def post(self, request: Request, order_no: str) -> Response:
         """Good once and for 30 seconds. `url` sends a picture at once and one after every change."""
         order = order_of(customer=self.customer, order_no=order_no)
-        ticket = ticket_for(self.customer, order.order_no)
+        ticket = ticket_for(self.customer, order.order_no, self.session)
         answer = {
             "ticket": str(ticket),
             "url": f"/ws/v1/charges/{order.order_no}/?ticket={ticket}",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from apps.common.errors import DomainError, NotFound
 from apps.common.schema import run_in_schema
-from apps.miniapp.authentication import customer_of_id, read_ticket, read_token, session_of
+from apps.miniapp.authentication import read_ticket, read_token, session_of
 from apps.miniapp.charging import picture
 from apps.orders.live import group_of
 from apps.orders.selectors import order_of
@@ -39,13 +40,15 @@ FIRST_MESSAGE_S = 10
 LONGEST_MESSAGE = 4000
 
 T = TypeVar("T")
+Who = tuple[uuid.UUID, int]
+"""The number of a driver's session, and the customer's id: looked up anew for each picture."""
 _pool = ThreadPoolExecutor(4, "progress")
 
 
 class ProgressConsumer(AsyncWebsocketConsumer):
     """One driver watching one of their orders."""
 
-    customer_id = 0
+    who: Who
     schema = ""
     group = ""
     sequence = 0
@@ -75,7 +78,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):
         await self._open(_admit_by_token, _token_in(text_data))
 
     async def live_update(self, _event: dict[str, Any]) -> None:
-        """Something changed: look, and tell if it is news. Who was blocked meanwhile is sent away."""
+        """Something changed: look, and tell if it is news. Who was blocked or signed out meanwhile is sent away."""
         try:
             await self._show(await self._in_thread(self._picture))
         except NotFound:
@@ -90,9 +93,9 @@ class ProgressConsumer(AsyncWebsocketConsumer):
         if self.group:
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
-    async def _open(self, admit: Callable[[str, str, str], tuple[str, int]], proof: str) -> None:
+    async def _open(self, admit: Callable[[str, str, str], tuple[str, Who]], proof: str) -> None:
         try:
-            self.schema, self.customer_id = await self._in_thread(admit, proof, self.host, self.order_no)
+            self.schema, self.who = await self._in_thread(admit, proof, self.host, self.order_no)
             transaction_no = await self._in_thread(self._transaction_no)
             self.group = group_of(self.schema, transaction_no)
             # First the group, then the picture: a change between the two is seen twice rather than never.
@@ -115,7 +118,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):
         return result
 
     def _order(self) -> Any:
-        return order_of(customer=customer_of_id(self.customer_id), order_no=self.order_no)
+        return order_of(customer=session_of(*self.who).customer, order_no=self.order_no)
 
     def _transaction_no(self) -> str:
         return str(self._order().transaction_no)
@@ -135,20 +138,18 @@ class NoSuchSocket(AsyncWebsocketConsumer):
         raise StopConsumer
 
 
-def _admit_by_ticket(text: str, host: str, order_no: str) -> tuple[str, int]:
-    tenant, customer_id, ticket_order_no, use = read_ticket(text)
+def _admit_by_ticket(text: str, host: str, order_no: str) -> tuple[str, Who]:
+    tenant, customer_id, session, ticket_order_no, use = read_ticket(text)
     schema = _schema_of(host, tenant)
     if ticket_order_no != order_no:
         raise NotFound
     run_in_schema(schema, use)
-    return schema, customer_id
+    return schema, (session, customer_id)
 
 
-def _admit_by_token(text: str, host: str, _order_no: str) -> tuple[str, int]:
-    tenant, customer_id, number = read_token(text)
-    schema = _schema_of(host, tenant)
-    run_in_schema(schema, session_of, number, customer_id)
-    return schema, customer_id
+def _admit_by_token(text: str, host: str, _order_no: str) -> tuple[str, Who]:
+    tenant, customer_id, session = read_token(text)
+    return _schema_of(host, tenant), (session, customer_id)
 
 
 def _schema_of(host: str, tenant_code: str) -> str:

@@ -16,6 +16,7 @@ from channels.testing import WebsocketCommunicator
 from django.db import connection
 from django_tenants.utils import schema_context
 
+from apps.customers import sessions
 from apps.customers.models import Customer, CustomerState
 from apps.miniapp import progress
 from apps.miniapp.authentication import ProgressTicket, ticket_for, token_for
@@ -165,6 +166,23 @@ def test_who_is_blocked_meanwhile_is_sent_away(committed, order: Order) -> None:
         async with Socket(path_of(order, ticket)) as socket:
             await socket.picture()
             await in_tenant(committed, block)
+            assert await socket.closed() == 4401
+
+    run(story)
+
+
+def test_a_device_that_is_signed_out_watches_no_longer(committed, order: Order) -> None:
+    session = sessions.open_session(customer=order.customer)
+    ticket = ticket_for(order.customer, order.order_no, session)
+
+    def sign_out() -> None:
+        sessions.end_device(customer=order.customer, number=session.number)
+        push(order.transaction_no)
+
+    async def story() -> None:
+        async with Socket(path_of(order, ticket)) as socket:
+            await socket.picture()
+            await in_tenant(committed, sign_out)
             assert await socket.closed() == 4401
 
     run(story)
