@@ -40,7 +40,7 @@ from apps.wallet.errors import (
     TransferNumberUsed,
 )
 from apps.wallet.models import ChannelDifference, Wallet, WalletPolicy, WalletRefund, WalletRefundPart
-from apps.wallet.models.refunds import OPEN_REFUNDS
+from apps.wallet.models.refunds import AT_CHANNEL, OPEN_REFUNDS
 from apps.wallet.refund_parts import (
     add_part,
     close,
@@ -167,7 +167,7 @@ def reject(*, refund_no: str, reviewer: Actor, reason: str, at: datetime | None 
         if refund.state not in {RefundState.APPLIED, RefundState.RETURNED} and not by_hand_only:
             raise RefundDecided(state=refund.get_state_display())  # type: ignore[attr-defined]
         approvals.check_reviewer(REFUND.code, refund.applicant, reviewer, refund.amount)
-        if any(part.state == PartState.ABNORMAL for part in parts):
+        if any(_at_provider(part) for part in parts):
             raise RefundAtProvider
         _must_not_be_in_a_bill(waiting)
         drop_parts(waiting, PartState.GIVEN_BACK)
@@ -305,6 +305,11 @@ def _lock_reviewable(refund_no: str, reviewer: Actor) -> tuple[Wallet, WalletRef
         raise RefundDecided(state=refund.get_state_display())  # type: ignore[attr-defined]
     approvals.check_reviewer(REFUND.code, refund.applicant, reviewer, refund.amount)
     return wallet, refund
+
+
+def _at_provider(part: WalletRefundPart) -> bool:
+    """Whether the provider was asked for a part and may still pay it: money that is given back could go out as well."""
+    return part.state == PartState.ABNORMAL or (part.state in AT_CHANNEL and part.sent_at is not None)
 
 
 def _must_not_be_in_a_bill(parts: Sequence[WalletRefundPart]) -> None:

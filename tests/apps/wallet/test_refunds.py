@@ -26,6 +26,7 @@ from apps.wallet.errors import (
     KeyReused,
     NotByHand,
     RefundAmount,
+    RefundAtProvider,
     RefundDecided,
     RefundNotFound,
     RefundUnderWay,
@@ -319,6 +320,24 @@ def test_a_debt_that_comes_after_the_approval_brings_it_back_to_review(clean: No
     refunds.approve(refund_no=refund.refund_no, reviewer=LI)
     refund_run.run_due()
     assert fresh(refund).state == "done"
+
+
+def test_what_the_provider_may_still_pay_is_not_given_back(clean: None) -> None:
+    """A refund that came back to review while its provider was asked once more, as after one that was not accepted."""
+    customer = topped_up("20.00")
+    refund = ask(customer, "15.00")
+    order = factories.a_charging_order(customer=customer)
+    WalletRefund.objects.filter(pk=refund.pk).update(state="approved")
+    refund.parts.update(state="processing", tries=1, sent_at=now(), next_try_at=now())
+    settling.settle_record(record_id=factories.a_record(order, {"flat": "10.0000"}).pk)
+    refund_run.begin(refund_no=refund.refund_no)
+    assert (fresh(refund).state, parts(refund)) == ("returned", [("20.00", "15.00", "processing")])
+    with pytest.raises(RefundAtProvider):
+        refunds.reject(refund_no=refund.refund_no, reviewer=LI, reason="欠费")
+    assert money(customer) == ("0.00", "0.00", "15.00", "0.00")
+    refund_run.run_due()  # what the provider says in the end is booked, once
+    assert (fresh(refund).state, parts(refund)) == ("done", [("20.00", "15.00", "done")])
+    assert money(customer) == ("0.00", "0.00", "0.00", "0.00")
 
 
 # --- By hand ----------------------------------------------------------------------------------------------
