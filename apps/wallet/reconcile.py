@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -145,7 +146,7 @@ def match_again(*, channel_day_id: int, at: datetime | None = None) -> ChannelRu
 def reconcile_due(*, at: datetime | None = None) -> list[ChannelRun]:
     """Do what is due: yesterday's bills once they can be there, bills that did not come, days with open differences.
 
-    The latter once a day only. Called every half hour.
+    The latter once a day only. Called every half hour. A day that raises stops no other: it stays due.
     """
     moment = at or now()
     start, _end = day_bounds(business_day(moment))
@@ -153,24 +154,33 @@ def reconcile_due(*, at: datetime | None = None) -> list[ChannelRun]:
         return []
     yesterday = business_day(moment) - timedelta(days=1)
     oldest = yesterday - timedelta(days=AGAIN_DAYS)
-    for merchant in _merchants(yesterday):
+    for merchant in merchants_of(yesterday):
         ChannelDay.objects.get_or_create(merchant=merchant, day=yesterday, defaults={"next_try_at": moment})
     due = ChannelDay.objects.filter(next_try_at__lte=moment, day__gte=oldest).select_related("merchant")
-    runs = [
-        reconcile_day(merchant=row.merchant, day=row.day, at=moment)
-        for row in due.order_by("day", "merchant_id")
-    ]
+    runs: list[ChannelRun] = []
+    for row in due.order_by("day", "merchant_id"):
+        with _noted(row.pk):
+            runs.append(reconcile_day(merchant=row.merchant, day=row.day, at=moment))
     again = ChannelDay.objects.filter(
         day__gte=oldest, differences_open__gt=0, reconciled_at__lt=start + READY_AT, next_try_at=None
     )
-    runs += [
-        match_again(channel_day_id=pk, at=moment) for pk in again.order_by("day").values_list("pk", flat=True)
-    ]
+    for pk in again.order_by("day").values_list("pk", flat=True):
+        with _noted(pk):
+            runs.append(match_again(channel_day_id=pk, at=moment))
     return runs
 
 
-def _merchants(day: date) -> list[MerchantAccount]:
-    """Accounts in use, and those out of use through which something was paid on that day."""
+@contextmanager
+def _noted(channel_day_id: int) -> Iterator[None]:
+    """Log what a day raises, so that the next one has its turn."""
+    try:
+        yield
+    except Exception:
+        log.exception("channel_not_reconciled", channel_day_id=channel_day_id)
+
+
+def merchants_of(day: date) -> list[MerchantAccount]:
+    """Return the accounts in use, and those out of use through which something was paid on that day."""
     start, end = day_bounds(day)
     paid = Recharge.objects.filter(paid_at__gte=start, paid_at__lt=end).order_by()
     return list(

@@ -53,6 +53,7 @@ class Provider(SandboxChannel):
 
     def __init__(self, rows: Sequence[BillRow] = ()) -> None:
         self.rows: list[BillRow] = list(rows)
+        self.bills: dict[date, list[BillRow]] = {}
         self.error: Exception | None = None
         self.asked: list[date] = []
 
@@ -63,7 +64,7 @@ class Provider(SandboxChannel):
         )
         if self.error:
             raise self.error
-        return list(self.rows)
+        return list(self.bills.get(day, self.rows))
 
 
 @pytest.fixture
@@ -302,6 +303,18 @@ def test_what_is_due(merchant: MerchantAccount, provider: Provider) -> None:
     ]
 
 
+def test_a_day_that_raises_stops_no_other(merchant: MerchantAccount, provider: Provider) -> None:
+    ten = END + timedelta(hours=10)
+    ChannelDay.objects.create(merchant=merchant, day=YESTERDAY - timedelta(days=1), next_try_at=ten)
+    broken = row(paid("10.00"), fee=YUAN("99999999999.00000"))  # more than any column holds
+    provider.bills = {YESTERDAY - timedelta(days=1): [broken]}
+    assert [(run.day, run.rows) for run in reconcile.reconcile_due(at=ten)] == [(YESTERDAY, 0)]
+    assert ChannelDay.objects.get(day=YESTERDAY - timedelta(days=1)).next_try_at == ten  # still due
+    provider.bills = {}
+    later = reconcile.reconcile_due(at=ten + timedelta(minutes=30))
+    assert [run.day for run in later] == [YESTERDAY - timedelta(days=1)]
+
+
 # --- Decisions --------------------------------------------------------------------------------------------
 
 
@@ -505,6 +518,18 @@ def test_the_command_says_by_its_exit_code_whether_all_agrees(
     assert (code, report["without_bill"], report["runs"][0]["problem"]) == (1, 1, "bill_not_ready")
     code, report = run_command("--energy")
     assert (code, [run["what"] for run in report["runs"]]) == (0, ["energy"])
+
+
+def test_the_command_asks_for_the_accounts_that_the_night_asks_for(
+    merchant: MerchantAccount, provider: Provider
+) -> None:
+    """Also one out of use through which something was paid on that day."""
+    provider.rows = [row(paid("10.00"))]
+    MerchantAccount.objects.filter(pk=merchant.pk).update(is_active=False)
+    code, report = run_command("--channels")
+    assert (code, [run["merchant"] for run in report["runs"]]) == (0, ["sandbox"])
+    code, report = run_command("--channels", "--day", str(YESTERDAY - timedelta(days=1)))
+    assert (code, report["runs"]) == (0, [])
 
 
 @pytest.mark.parametrize(

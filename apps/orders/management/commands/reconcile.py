@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from apps.orders.energy_reconcile import reconcile_energy
 from apps.tenancy.management.choosing import schemas_named
 from apps.wallet.enums import BillState
 from apps.wallet.models import MerchantAccount
-from apps.wallet.reconcile import reconcile_day
+from apps.wallet.reconcile import merchants_of, reconcile_day
 
 Line = dict[str, Any]
 
@@ -83,14 +83,14 @@ def _channels(schema: str, day: date, merchant: str, dry_run: bool) -> list[Line
 
 
 def _of_merchants(schema: str, day: date, merchant: str, dry_run: bool) -> Iterator[Line]:
-    accounts = MerchantAccount.objects.order_by("pk")
+    accounts: Iterable[MerchantAccount]
     if merchant:
         wanted = Q(merchant_no=merchant)
         if merchant.isascii() and merchant.isdigit() and len(merchant) < 19:
             wanted |= Q(pk=int(merchant))
-        accounts = accounts.filter(wanted)
+        accounts = MerchantAccount.objects.filter(wanted).order_by("pk")
     else:
-        accounts = accounts.filter(is_active=True)
+        accounts = merchants_of(day)
     for account in accounts:
         run = reconcile_day(merchant=account, day=day, dry_run=dry_run)
         yield {
