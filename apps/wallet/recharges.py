@@ -437,4 +437,4 @@ def book(
         at=at,
     )
     debts.recover(wallet, recharge_no, at)
-    transaction.on_commit(partial(signals.recharge_paid.send, sender=None, recharge_no=recharge_no))
+    transaction.on_commit(partial(signals.recharge_paid.send_robust, sender=None, recharge_no=recharge_no))
