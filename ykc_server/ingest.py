@@ -132,6 +132,11 @@ class Row(msgspec.Struct, gc=False):
     def key(self) -> tuple[str, str, str, str]:
         return (self.transaction_no, self.pile_code, self.connector_no, self.digest)
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the pile that it names has sent it."""
+        return self.connection_pile_code == self.pile_code
+
 
 RECORD_COLUMNS = {
     "transaction_no": "text",
@@ -147,15 +152,23 @@ RECORD_COLUMNS = {
     "reason": "text",
     "times": "int",
 }
-RECORD_INSERT = """
-INSERT INTO {table} AS r (transaction_no, pile_code, connector_no, digest, connection_pile_code, protocol,
+# What another pile sent first is its own pile's record once that sends it as well, unless a person has decided.
+_OWN = "r.state = 'quarantined' AND r.reason = 'foreign_pile' AND excluded.reason <> 'foreign_pile'"
+RECORD_INSERT = f"""
+INSERT INTO {{table}} AS r (transaction_no, pile_code, connector_no, digest, connection_pile_code, protocol,
                           frame_type, body, report, received_at, times_received, state, reason)
 SELECT v.transaction_no, v.pile_code, v.connector_no, v.digest, v.connection_pile_code, 'ykc',
        v.frame_type, v.body, v.report::jsonb, v.received_at, v.times, v.state, v.reason
-  FROM {rows} AS v ({names})
+  FROM {{rows}} AS v ({{names}})
     ON CONFLICT (transaction_no, pile_code, connector_no, digest)
-    DO UPDATE SET times_received = r.times_received + excluded.times_received
-"""
+    DO UPDATE SET times_received = r.times_received + excluded.times_received,
+       {
+    ", ".join(
+        f"{name} = CASE WHEN {_OWN} THEN excluded.{name} ELSE r.{name} END"
+        for name in ("connection_pile_code", "received_at", "state", "reason")
+    )
+}
+"""  # noqa: S608 - the texts above
 # In binary form: in an array's text every quotation mark of a report would have to be escaped, by psycopg in Python.
 MANY_RECORDS = f"unnest({', '.join(f'%b::{kind}[]' for kind in RECORD_COLUMNS.values())})"
 ONE_RECORD = f"(VALUES ({', '.join(f'%b::{kind}' for kind in RECORD_COLUMNS.values())}))"
@@ -312,7 +325,8 @@ class RecordWriter:
     def _statement(self, schema: str, pairs: list[tuple[Record, Row]]) -> tuple[bytes, list[Any]]:
         if len(pairs) == 1:
             return record_query(schema, ONE_RECORD), [*msgspec.structs.astuple(pairs[0][1]), 1]
-        rows = {row.key: row for _, row in sorted(pairs, key=lambda pair: pair[1].key)}
+        # Of equal keys the last stays: the pile's own, where another has sent it too.
+        rows = {row.key: row for _, row in sorted(pairs, key=lambda pair: (pair[1].key, pair[1].is_own))}
         times = Counter(row.key for _, row in pairs)  # one statement may not meet the same row twice
         columns = [list(column) for column in zip(*map(msgspec.structs.astuple, rows.values()), strict=True)]
         return record_query(schema, MANY_RECORDS), [*columns, [times[key] for key in rows]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,6 +144,43 @@ def test_a_record_for_another_tenants_pile(committed, other_tenant):
     (stored,) = run(go())
     assert (stored.pile_code, stored.connection_pile_code) == (OTHER_CODE, CODE)
     assert (stored.state, stored.reason) == (RecordState.QUARANTINED, "foreign_pile")
+
+
+def test_a_piles_own_record_counts_although_another_pile_sent_it_first(committed):
+    make_pile()
+    make_pile(OTHER_CODE)
+    sent = record(OTHER_CODE)
+
+    async def go():
+        async with running() as host:
+            another, own = await host.pile(), await host.pile(OTHER_CODE)
+            another.send(sent)
+            await another.expect("transaction_record_ack")
+            (before,) = await host.query(committed.schema_name, rows())
+            own.send(sent)
+            await own.expect("transaction_record_ack")
+            another.send(sent)
+            await another.expect("transaction_record_ack")
+            return before, *await host.query(committed.schema_name, rows())
+
+    before, stored = run(go())
+    assert (before.reason, before.connection_pile_code) == ("foreign_pile", CODE)
+    assert (stored.connection_pile_code, stored.times_received) == (OTHER_CODE, 3)
+    assert stored.reason in {"", "unknown_transaction"}  # before it was settled, or after
+    assert stored.received_at > before.received_at
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_of_two_that_come_at_once_the_piles_own_is_stored(own_first):
+    frame = record(OTHER_CODE).encode()
+    pairs = []
+    for code in (OTHER_CODE, CODE) if own_first else (CODE, OTHER_CODE):
+        session = SimpleNamespace(pile_code=code)
+        came = Record(None, session, frame, datetime.now(UTC), 0.0)
+        pairs.append((came, make_row(came)))
+    _query, values = ingest.RecordWriter._statement(None, "alpha", pairs)
+    stored = dict(zip(ingest.RECORD_COLUMNS, values, strict=True))
+    assert (stored["connection_pile_code"], stored["reason"], stored["times"]) == ([OTHER_CODE], [""], [2])
 
 
 def test_records_that_cannot_be_read(committed):
