@@ -286,7 +286,6 @@ class Logins:
                     sessions[login] = Session(
                         schema=schema,
                         pile_id=pile.id,
-                        station_id=pile.station_id,
                         pile_code=pile.pile_code,
                         connection_id=login.connection_id,
                         connectors=connectors[pile.id],

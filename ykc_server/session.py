@@ -73,7 +73,6 @@ class Session:
         "prices_at",
         "schema",
         "since",
-        "station_id",
     )
 
     def __init__(
@@ -81,7 +80,6 @@ class Session:
         *,
         schema: str,
         pile_id: int,
-        station_id: int,
         pile_code: str,
         connection_id: str,
         connectors: list[tuple[int, str]],
@@ -92,7 +90,6 @@ class Session:
     ) -> None:
         self.schema = schema
         self.pile_id = pile_id
-        self.station_id = station_id
         self.pile_code = pile_code
         self.pile_no = bytes.fromhex(pile_code)
         self.connection_id = connection_id

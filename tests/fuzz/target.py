@@ -41,7 +41,7 @@ MOMENT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 def a_gun() -> Gun:
     """A gun of a pile that is logged in."""
     session = Session(
-        schema="t_alpha", pile_id=1, station_id=1, pile_code="32010600213533", connection_id="1-1",
+        schema="t_alpha", pile_id=1, pile_code="32010600213533", connection_id="1-1",
         connectors=[(1, "01")], prices=None, since=0.0, dialect=Dialect(),
     )  # fmt: skip
     return session.guns[b"\x01"]

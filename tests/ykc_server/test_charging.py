@@ -15,11 +15,13 @@ from apps.piles import gateway as pile_gateway
 from apps.piles.commands import ReadRealtime, SetBillingModel, StartCharge, StopCharge, SyncTime
 from apps.piles.drivers import routes_key
 from apps.piles.enums import AlarmKind, CommandState, ConnectorState
+from apps.piles.fleet import move_piles
 from apps.piles.models import Alarm, ConnectorStatus, Pile, PileCommand
 from apps.pricing.enums import PushState
 from apps.pricing.models import PricePush
 from apps.pricing.services import assign, create_template
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
+from apps.sites.models import Station
 from tests.ykc_server.harness import (
     CODE,
     Clock,
@@ -55,8 +57,8 @@ TARIFF = Tariff(
 START = StartCharge(transaction_no=number(), connector_no="01", balance=Decimal("50.00"))
 
 
-def give_prices(pile: Pile) -> str:
-    version = create_template(name="平日", tariff=TARIFF, actor=SYSTEM)
+def give_prices(pile: Pile, name: str = "平日") -> str:
+    version = create_template(name=name, tariff=TARIFF, actor=SYSTEM)
     assign(version=version, station=pile.station, starts_at=now() - timedelta(hours=1), actor=SYSTEM)
     return version.billing_model_no
 
@@ -226,6 +228,31 @@ def test_prices_assigned_after_the_login_are_found(committed):
             await eventually(lambda: _true(host.gateway.now == clock.now))
             wire.send(BillingVerify.make(pile_no=CODE, billing_model_no=model_no))
             assert (await wire.expect("billing_verify_ack")).result == 0
+
+    run(go())
+
+
+def test_a_pile_that_is_moved_while_connected_is_told_the_prices_of_where_it_is(committed):
+    pile = make_pile()
+    left = give_prices(pile)
+    clock = Clock()
+    schema = committed.schema_name
+
+    def move() -> str:
+        there = Station.objects.create(station_no="S2", name="南站", latitude="31.3", longitude="121.5")
+        move_piles(pile_ids=[pile.pk], station=there, actor=SYSTEM)
+        return give_prices(Pile.objects.get(), "节假日")
+
+    async def go():
+        async with running(clock=clock) as host:
+            wire = await host.pile()
+            wire.send(realtime())
+            there = await host.query(schema, move)
+            clock.now += 31
+            await eventually(lambda: _true(host.gateway.now == clock.now))
+            for told, result in ((left, 1), (there, 0)):
+                wire.send(BillingVerify.make(pile_no=CODE, billing_model_no=told))
+                assert (await wire.expect("billing_verify_ack")).result == result
 
     run(go())
 

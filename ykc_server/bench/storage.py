@@ -220,7 +220,7 @@ class Rows:
         self.guns = []
         for pk, code in connectors:
             session = Session(
-                schema=schema, pile_id=0, station_id=0, pile_code=code, connection_id="", connectors=[(pk, "01")],
+                schema=schema, pile_id=0, pile_code=code, connection_id="", connectors=[(pk, "01")],
                 prices=None, since=0.0, dialect=Dialect(),
             )  # fmt: skip
             self.guns += session.guns.values()

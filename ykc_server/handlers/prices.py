@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from apps.common.time import now
 from apps.piles import services as piles
 from apps.piles.enums import CommandKind
+from apps.piles.models import Pile
 from apps.pricing import services as pricing
+from apps.pricing.models import PriceVersion
 from apps.pricing.selectors import effective_version
 from ykc_server import translate
 from ykc_server.handlers.registry import on
@@ -72,16 +74,16 @@ async def _prices_of(pile: PileConsumer) -> Prices | None:
     session: Session = pile.session  # type: ignore[assignment]
     gateway = pile.gateway
     if gateway.now - session.prices_at > PRICES_TRUSTED_S:
-        version = await gateway.pool.run_surely(
-            session.schema,
-            effective_version,
-            pile_id=session.pile_id,
-            station_id=session.station_id,
-            at=now(),
-        )
+        version = await gateway.pool.run_surely(session.schema, _version_in_force, session.pile_id)
         session.prices = gateway.logins.prices(session.schema, version) if version else None
         session.prices_at = gateway.now
     return session.prices
+
+
+def _version_in_force(pile_id: int) -> PriceVersion | None:
+    # The pile may have been moved to another station since it logged in.
+    station_id = Pile.objects.values_list("station_id", flat=True).get(pk=pile_id)
+    return effective_version(pile_id=pile_id, station_id=station_id, at=now())
 
 
 @on(0x57)
