@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
 from functools import cache, wraps
 from typing import Any, ClassVar
@@ -129,6 +130,13 @@ class BackofficeAdmin(ModelAdmin):
         """Return whether the person has the permission `codename` of this model's app."""
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")  # type: ignore[union-attr]
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The row with what it held when it was read: `save_model` writes what differs from it."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            found.as_read = {name: _kept(found.__dict__[name]) for name in _columns(found)}
+        return found
+
     def row(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row that a button was pressed for. Raises Http404 for one that this person cannot see."""
         found = self.get_object(request, object_id)
@@ -155,14 +163,20 @@ class BackofficeAdmin(ModelAdmin):
         """Refuse to write over what somebody else saved since this page was opened.
 
         The page says when its row was last changed (`_seen`). Raises EditedMeanwhile, which shows on the page.
+
+        Only what changed here is written: gateways and services write columns of the same row meanwhile (whether a
+        pile is online, how many coupons are claimed).
         """
         seen = request.POST.get("_seen")
         if change and seen and form.changed_data:
             rows = QuerySet(self.model).filter(pk=obj.pk)
             found = rows.select_for_update(no_key=True).values_list("updated_at", flat=True).first()
-            if found is not None and _stamp(found) != seen:
+            if found is None or _stamp(found) != seen:
                 raise EditedMeanwhile
-        super().save_model(request, obj, form, change)
+        if change:
+            obj.save(update_fields=_changed_here(obj, form))
+        else:
+            super().save_model(request, obj, form, change)
 
     # --- Parts that other apps add ---
 
@@ -444,6 +458,27 @@ def _scoped_filter(base: type[RelatedFieldListFilter]) -> type[RelatedFieldListF
 
 def _filtered_by(one: Any) -> Any:
     return one[0] if isinstance(one, tuple | list) else one
+
+
+def _columns(obj: Model) -> list[str]:
+    """Attributes of the columns that were read."""
+    return [field.attname for field in obj._meta.concrete_fields if field.attname in obj.__dict__]
+
+
+def _kept(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, list | dict) else value
+
+
+def _changed_here(obj: Any, form: Any) -> list[str]:
+    """Fields whose value is another one than when the row was read, and times of the last change."""
+    held = obj.as_read
+    changed = {name for name in _columns(obj) if name not in held or obj.__dict__[name] != held[name]}
+    return [
+        field.name
+        for field in obj._meta.concrete_fields
+        if not field.primary_key
+        and (field.attname in changed or field.name in form.changed_data or getattr(field, "auto_now", False))
+    ]
 
 
 def _without(fields: Iterable[Any], secrets: set[str]) -> list[Any]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from apps.backoffice.models import AuditEntry
+from apps.backoffice.sites import tenant_site
 from apps.common.time import now
 from apps.coupons import services
 from apps.coupons.models import Coupon, CouponTemplate
@@ -89,6 +90,20 @@ def test_stock_is_never_below_what_is_claimed():
         services.claim(customer=factories.a_customer("0"), template_id=template.pk, request_key=f"{number}")
     answer = boss().post(f"{LIST}{template.pk}/change/", {**FORM, "stock": "2"})
     assert "stock" in answer.context_data["adminform"].form.errors
+
+
+def test_a_claim_while_a_template_is_being_saved_is_not_forgotten(rf):
+    template = factories.a_coupon_template(stock=1)
+    page = tenant_site.get_model_admin(CouponTemplate)
+    request = rf.post("/", {**FORM, "stock": "1"})
+    request.user = a_user(superuser=True)
+    row = page.get_object(request, str(template.pk))
+    services.claim(customer=factories.a_customer(), template_id=template.pk, request_key="1")
+    form = page.get_form(request, row, change=True)(request.POST, instance=row)
+    assert form.is_valid(), form.errors
+    page.save_model(request, page.save_form(request, form, change=True), form, change=True)
+    template.refresh_from_db()
+    assert (template.name, template.claimed) == ("周末八折", 1)
 
 
 def test_the_figures_of_a_template():
