@@ -24,7 +24,8 @@ from apps.common.errors import DomainError
 from apps.orders import quarantine
 from apps.orders.admin.rows import ORDER_TONES, RECORD_TONES, record_row
 from apps.orders.enums import RecordState
-from apps.orders.models import TransactionRecord
+from apps.orders.errors import OrderNotFound
+from apps.orders.models import Order, TransactionRecord
 from apps.orders.wording import QUARANTINE, quarantine_words, unmatchable_words
 
 
@@ -32,6 +33,13 @@ class MatchForm(ReasonForm):
     """Which order a record belongs to, and why."""
 
     order_no = forms.CharField(label=_("order number"), max_length=32, widget=UnfoldAdminTextInputWidget)
+
+    def clean_order_no(self) -> str:
+        """Of an order that the person sees: its driver is going to pay."""
+        number: str = self.cleaned_data["order_no"]
+        if not scope.narrow(Order.objects.filter(order_no=number), self.request.user).exists():
+            raise forms.ValidationError(OrderNotFound.message)
+        return number
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -141,11 +149,11 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
             with transaction.atomic():
                 decided = quarantine.match(
                     record_id=record.pk,
-                    order_no=words["order_no"].strip(),
+                    order_no=words["order_no"],
                     reason=words["reason"],
                     actor=staff_actor(request),
                 )
-                changes = {"state": [record.state, decided.state], "order": [None, words["order_no"].strip()]}
+                changes = {"state": [record.state, decided.state], "order": [None, words["order_no"]]}
                 self.audit(request, "matched", decided, changes=changes, reason=words["reason"])
         except DomainError as error:
             messages.error(request, str(error))

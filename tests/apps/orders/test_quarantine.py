@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import translation
 
+from apps.accounts.enums import Scope
 from apps.backoffice.models import AuditEntry
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
@@ -22,6 +23,7 @@ from apps.orders.ledger_check import differences
 from apps.orders.models import BillLine, Order, OrderEvent, TransactionRecord
 from apps.orders.wording import unmatchable_words
 from apps.piles.models import Alarm
+from apps.sites.services import give_stations
 from tests import factories
 from tests.apps.orders.test_at_once import at_once
 from tests.staff import a_user, signed_in
@@ -222,6 +224,24 @@ def test_staff_match_on_the_records_page(tenant: Any) -> None:
     assert (entry.reason, entry.changes["order"]) == ("同一把枪", [None, order.order_no])
     assert "李雷" in client.get(page(record)).content.decode()
     assert client.post(page(record, "match"), sent).status_code == 403
+
+
+def test_an_order_out_of_sight_takes_no_record(tenant: Any) -> None:
+    """Whoever sees one station only cannot charge a driver of another by its order's number."""
+    here, other = lost(factories.a_charging_order()), lost(factories.a_charging_order())
+    record = stray(here, {"flat": "10.0000"})
+    person = a_user(*DECIDES, scope=Scope.STATIONS)
+    give_stations(user=person, stations=[here.station])
+    client = signed_in(person)
+    sent = {"_form_submitted": "True", "order_no": other.order_no, "reason": "x"}
+    answer = client.post(page(record, "match"), sent)
+    assert "订单不存在。" in answer.content.decode()
+    record.refresh_from_db()
+    other.refresh_from_db()
+    assert (record.state, other.state) == (RecordState.QUARANTINED, OrderState.ABNORMAL)
+    client.post(page(record, "match"), {**sent, "order_no": f" {here.order_no} "})
+    record.refresh_from_db()
+    assert (record.state, record.order) == (RecordState.SETTLED, here)
 
 
 def test_staff_reject_and_a_refusal_is_told(tenant: Any) -> None:
