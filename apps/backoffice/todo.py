@@ -20,13 +20,17 @@ from apps.backoffice import scope
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where somebody looks. `stations` are ids, None for all that the person sees; a pile or gun narrows further."""
+    """Where somebody looks. `stations` are ids, None for all that the person sees; a pile or gun narrows further.
+
+    Of a `franchisee` (its id) only those days of a station count on which the station was its own.
+    """
 
     stations: frozenset[int] | None = None
     pile: int | None = None
     pile_code: str = ""
     gun: int | None = None
     connector_no: str = ""
+    franchisee: int | None = None
 
     @property
     def is_everywhere(self) -> bool:

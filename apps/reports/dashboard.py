@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
@@ -18,6 +19,7 @@ from apps.backoffice import todo
 from apps.backoffice.todo import Place
 from apps.common.schema import in_public
 from apps.common.time import business_day, now
+from apps.franchisees.selectors import franchisee_of
 from apps.piles.enums import ConnectorState
 from apps.reports import places, platform, selectors
 from apps.reports.places import Chosen, NoSuchPlace, States
@@ -54,7 +56,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     moment = now()
     chosen = _chosen(request) if can("sites.view_station") else Chosen()
     seen = places.stations_seen(request.user)
-    here = here_of(chosen, seen)
+    here = here_of(chosen, seen, request.user)
     states = places.guns_by_station([station.pk for station in seen]) if can("piles.view_connector") else {}
     overview: dict[str, Any] = {
         "overview_at": moment,
@@ -92,11 +94,15 @@ def _chosen(request: HttpRequest) -> Chosen:
     return found
 
 
-def here_of(chosen: Chosen, seen: Sequence[Station]) -> Place:
-    """The place with its stations by name, which is what the figures' indexes go by."""
-    if chosen.place.is_everywhere:
-        return Place(frozenset(station.pk for station in seen))
-    return chosen.place
+def here_of(chosen: Chosen, seen: Sequence[Station], person: Any) -> Place:
+    """The place with its stations by name, which is what the figures' indexes go by.
+
+    A franchisee's account is shown nothing of the days before a station was its own.
+    """
+    place = chosen.place
+    if place.is_everywhere:
+        place = Place(frozenset(station.pk for station in seen))
+    return replace(place, franchisee=franchisee_of(person))
 
 
 def states_at(here: Place, states: Mapping[int, States]) -> States:
@@ -222,7 +228,7 @@ def _history(moment: datetime, here: Place) -> dict[str, Any]:
 
 def _kept(name: str, moment: datetime, here: Place, seconds: int, work_out: Callable[..., Any]) -> Any:
     """Return what `work_out` says of a place, the same to everybody for so many seconds; in the reader's language."""
-    where = repr((sorted(here.stations or ()), here.pile, here.gun))
+    where = repr((sorted(here.stations or ()), here.pile, here.gun, here.franchisee))
     digest = sha256(where.encode()).hexdigest()[:32]
     key = f"overview:{name}:{business_day(moment)}:{get_language()}:{digest}"
     found = cache.get(key)

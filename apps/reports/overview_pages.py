@@ -95,7 +95,7 @@ def wall(request: HttpRequest) -> dict[str, Any]:
         raise Http404 from None
     moment = now()
     seen = places.stations_seen(person)
-    here = dashboard.here_of(chosen, seen)
+    here = dashboard.here_of(chosen, seen, person)
     shown_stations = [station for station in seen if station.pk in (here.stations or ())]
     found: dict[str, Any] = {
         "at": shown.moment(moment),

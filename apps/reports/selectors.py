@@ -19,6 +19,7 @@ from django.db.models.functions import TruncDate
 from apps.backoffice.todo import EVERYWHERE, Place
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI, business_day, day_bounds
+from apps.franchisees.selectors import owned_by
 from apps.orders.enums import OrderState, StopReason
 from apps.orders.models import Order
 from apps.orders.models.orders import BEGAN_HOUR
@@ -163,6 +164,8 @@ def _summed(first: date, last: date, place: Place, grain: Grain) -> dict[Any, Su
     asked = RolledPeriod.objects.filter(period=Period.DAY, day__range=(first, last))
     rolled = {day for day, at in asked.values_list("day", "rolled_at") if at >= day_bounds(day)[1]}
     rows = Rollup.objects.filter(period=Period.DAY, day__range=(first, last), rolled_day__in=rolled)
+    if place.franchisee is not None:
+        rows = rows.filter(owned_by(place.franchisee))
     if place.gun:
         rows = rows.filter(grain=Grain.GUN, connector=place.gun)
     elif place.pile:
@@ -212,7 +215,7 @@ def start_rate(*, at: datetime, place: Place = EVERYWHERE) -> Change:
 
 
 def _start_rate(start: datetime, end: datetime, place: Place) -> Decimal | None:
-    orders = _at(Order.objects.filter(created_at__gte=start, created_at__lt=end), place)
+    orders = _at(Order.objects.filter(created_at__gte=start, created_at__lt=end), place, "created_at")
     decided = orders.exclude(state__in=[OrderState.PENDING, OrderState.STARTING]).exclude(
         fail_reason=StopReason.CANCELLED
     )
@@ -287,10 +290,14 @@ _AGGREGATES = {
 
 def _settled(start: datetime, end: datetime, place: Place) -> QuerySet[Order]:
     orders = Order.objects.filter(state=OrderState.COMPLETED, settled_at__gte=start, settled_at__lt=end)
-    return _at(orders, place)
+    return _at(orders, place, "settled_at")
 
 
-def _at(orders: QuerySet[Order], place: Place) -> QuerySet[Order]:
+def _at(orders: QuerySet[Order], place: Place, moment: str) -> QuerySet[Order]:
+    """Those of a place; of a franchisee, those whose `moment` lies on a day on which the station was its own."""
+    if place.franchisee is not None:
+        orders = orders.alias(own_day=TruncDate(moment, tzinfo=SHANGHAI))
+        orders = orders.filter(owned_by(place.franchisee, day="own_day"))
     if place.gun:
         return orders.filter(connector=place.gun)
     if place.pile:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from apps.backoffice.todo import Place
@@ -257,6 +258,37 @@ def test_days_that_are_over_are_read_from_the_rollups(tenant: Any, time_machine:
     assert selectors.by_day(last=AT.date(), days=7)[4][1].energy_kwh == Decimal(
         "10.0000"
     )  # as it was summed up
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_franchisee_reads_nothing_of_the_days_before_a_station_was_its_own(
+    tenant: Any, time_machine: Any, rolled: bool
+) -> None:
+    order = settled_at(AT - timedelta(hours=1))
+    for days in (1, 2, 9):
+        connector = factories.a_connector(station=order.connector.pile.station)
+        settled_at(AT - days * DAY - timedelta(hours=1), connector=connector)
+    Order.objects.update(created_at=F("settled_at"), charging_at=F("settled_at"))
+    time_machine.move_to(AT, tick=False)
+    if rolled:
+        for days in (0, 1, 2, 9):
+            rollups.roll_day(AT.date() - days * DAY, at=AT)
+    station = order.connector.pile.station
+    client = signed_in(factories.a_franchisees_account(factories.a_franchisee(station, since=1)))
+
+    def days_of(context: Any) -> list[int]:
+        return [row["sums"].orders for row in context["days"]["rows"]]
+
+    ours, theirs = (one.get("/admin/").context_data for one in (boss(), client))
+    assert days_of(ours) == [1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert days_of(theirs) == [1, 1, *[0] * 12]
+    assert [row["before"] for row in theirs["spans"][0]["rows"]] == ["0.0", "0.00", "0"]
+    assert [row["before"] for row in ours["spans"][0]["rows"]] == ["10.0", "12.00", "1"]
+    assert sum(Decimal(row["orders"]) for row in theirs["hours"]["rows"]) == Decimal("0.1")
+    figures = {tile["title"]: (tile["value"], tile["change"]) for tile in theirs["figures"]}
+    assert figures["今日订单"] == ("1", "+0.0%")  # yesterday is its own
+    wall = client.get("/admin/display/data/").json()
+    assert wall["days"]["series"]["energy"][-3:] == ["0.0000", "10.0000", "10.0000"]
 
 
 def test_spans_are_full_days_against_as_many_before() -> None:
