@@ -66,13 +66,21 @@ def watch_orders(*, at: datetime | None = None) -> int:
         received_at__lte=moment - RECORD_TIMEOUT,
     )
     for order_id in list(overdue.values_list("order_id", flat=True).distinct()):
-        with transaction.atomic():
-            order = Order.objects.select_for_update().get(pk=order_id)
-            if order.state == OrderState.FAILED and settle_without_the_rest(order, moment):
-                order.save()
-                changed += 1
+        try:
+            changed += _close_without_the_rest(order_id, moment)
+        except Exception:
+            log.exception("watch_failed", order_id=order_id)
     changed += raise_missed_holds()
     return changed
+
+
+@transaction.atomic
+def _close_without_the_rest(order_id: int, at: datetime) -> bool:
+    order = Order.objects.select_for_update().get(pk=order_id)
+    if order.state != OrderState.FAILED or not settle_without_the_rest(order, at):
+        return False
+    order.save()
+    return True
 
 
 def _watch(order_no: str, at: datetime) -> bool:

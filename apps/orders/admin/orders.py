@@ -241,7 +241,10 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
             ],
             "records": [
                 record_row(record)
-                for record in TransactionRecord.objects.filter(transaction_no=order.transaction_no)
+                for record in TransactionRecord.objects.filter(
+                    Q(transaction_no=order.transaction_no)
+                    | Q(order=order)  # a further gun's, or matched by hand
+                )
             ],
             "phone": order.customer.phone
             if request.user.has_perm("customers.view_phone")

@@ -20,6 +20,7 @@ from apps.piles.reports import StartAnswer, StopAnswer
 from apps.piles.services import parallel_seen
 from apps.wallet.services import wallet_of
 from tests import factories
+from tests.staff import boss
 
 pytestmark = pytest.mark.usefixtures("tenant")
 
@@ -171,6 +172,13 @@ def test_energies_of_both_guns_are_added_and_billed_once():
     assert wallet_of(customer=order.customer).available == Decimal("62.00")
 
 
+def test_the_page_of_an_order_shows_the_records_of_both_guns():
+    order = charging()
+    records = {record(order, place, {"flat": "1.0000"}).pk for place in range(2)}
+    shown = boss().get(f"/admin/orders/order/{order.pk}/change/").context_data["records"]
+    assert {row["record"].pk for row in shown} == records
+
+
 def test_rounding_is_of_the_sum_not_of_each_gun():
     order = charging()
     record(order, 0, {"flat": "0.0100"})
@@ -255,6 +263,17 @@ def test_a_failed_start_with_a_record_of_one_gun():
     stored.refresh_from_db()
     order.refresh_from_db()
     assert (stored.state, order.state) == (RecordState.SETTLED, OrderState.FAILED)
+
+
+def test_a_failed_start_whose_record_cannot_be_read_stops_no_other():
+    orders = [start(), start()]
+    for order in orders:
+        answer(order, 1, accepted=False, reason="fault")
+    broken, good = [record(order, 0, {}) for order in orders]
+    TransactionRecord.objects.filter(pk=broken.pk).update(report={})
+    assert watchdog.watch_orders(at=now() + timedelta(minutes=11)) == 1
+    states = [TransactionRecord.objects.get(pk=stored.pk).state for stored in (broken, good)]
+    assert states == [RecordState.WAITING, RecordState.SETTLED]
 
 
 def test_a_failed_start_that_charged_all_the_same_is_a_persons_to_decide():
