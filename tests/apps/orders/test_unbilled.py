@@ -269,6 +269,19 @@ def test_a_meter_that_went_on_between_two_records(gun):
     assert alarm().closed_at is not None
 
 
+def test_with_the_broker_away_the_other_records_are_looked_at_all_the_same(gun):
+    other = factories.a_connector()
+    session(other, 9, "1000", "20.0000")
+    numbers = [session(gun, 3, "5000", "10.0000"), session(other, 2, "1060.5", "10.0000")]
+    Alarm.objects.all().delete()
+    Pile.objects.update(last_login_at=now() - timedelta(days=1))
+    Pile.objects.filter(pk=gun.pile_id).update(last_login_at=now() - timedelta(minutes=9))
+    records = TransactionRecord.objects.filter(transaction_no__in=numbers)
+    with broker.dead():
+        unbilled.records_worked_off(record_ids=list(records.values_list("pk", flat=True)))
+    assert alarm().subject == numbers[1]
+
+
 def test_a_pile_that_came_back_gets_time_to_send_its_records(gun):
     session(gun, 9, "1000", "20.0000")
     Pile.objects.update(last_login_at=now() - timedelta(minutes=9))
