@@ -107,6 +107,9 @@ _COLUMNS = """r.id, r.transaction_no, r.pile_code, r.connector_no, r.connection_
     (r.report->>'meter_end')::numeric, r.report->>'start_time', r.report->>'end_time'"""
 _OF_DAY = f"""SELECT {_COLUMNS} FROM orders_transactionrecord r
  WHERE r.received_at >= %(start)s AND r.received_at < %(end)s AND jsonb_typeof(r.report) = 'object' ORDER BY r.id"""  # noqa: S608 - the text above
+_OF_OTHER_DAYS = f"""SELECT {_COLUMNS} FROM orders_transactionrecord r
+ WHERE r.order_id = ANY(%(orders)s) AND (r.received_at < %(start)s OR r.received_at >= %(end)s)
+   AND jsonb_typeof(r.report) = 'object' ORDER BY r.id"""  # noqa: S608
 _BEFORE = f"""SELECT {_COLUMNS}
   FROM unnest(%(piles)s::text[], %(guns)s::text[], %(ids)s::bigint[]) AS gun (pile_code, connector_no, first_id)
  CROSS JOIN LATERAL (SELECT * FROM orders_transactionrecord
@@ -188,10 +191,10 @@ def _gather(day: date) -> list[_PileDay]:
     lost = _without_record(start, end)
     orders = {
         order.pk: order
-        for order in Order.objects.filter(
-            pk__in={row.order_id for row in rows if row.order_id}
-        ).prefetch_related("legs")
-    } | {order.pk: order for order in lost}
+        for order in Order.objects.filter(pk__in={row.order_id for row in rows if row.order_id})
+        .only("energy_kwh")
+        .prefetch_related("legs")
+    }
     codes = {row.pile_code for row in rows} | {row.connection_pile_code for row in rows}
     piles = dict(Pile.objects.filter(pile_code__in=codes).values_list("pile_code", "pk"))
     guns = {
@@ -202,7 +205,9 @@ def _gather(day: date) -> list[_PileDay]:
     numbers = {row.transaction_no for row in rows} | {order.transaction_no for order in lost}
     sampled = _sampled(numbers, start, end)
     days: dict[int, _PileDay] = {}
-    billed = _billed(rows, orders)
+    several = [pk for pk, order in orders.items() if order.legs.all()]
+    elsewhere = _query(_OF_OTHER_DAYS, {"orders": several, "start": start, "end": end}) if several else []
+    billed = _billed([*rows, *elsewhere], orders)
     rules = billing_policy().rules()
     seen: set[tuple[str, str, str]] = set()
     for row in rows:
@@ -294,8 +299,11 @@ def _without_record(start: datetime, end: datetime) -> list[Order]:
     over = (OrderState.ABNORMAL, OrderState.FAILED, OrderState.COMPLETED)
     return list(
         Order.objects.filter(state__in=over, created_at__gte=start, created_at__lt=end, records__isnull=True)
-        .select_related("connector__pile")
-        .prefetch_related("legs")
+        .select_related("connector")
+        # Without the tariffs, which are most of a row: a day may have many.
+        .only(
+            "transaction_no", "state", "energy_kwh", "connector", "connector__connector_no", "connector__pile"
+        )
     )
 
 

@@ -17,12 +17,15 @@ from apps.common.time import business_day, day_bounds, now
 from apps.orders import quarantine, settling
 from apps.orders.energy import GunCharge, compare
 from apps.orders.energy_reconcile import EnergyRun, reconcile_energy, reconcile_energy_nightly, resolve_energy
+from apps.orders.enums import EnergyDifferenceKind as Kind
 from apps.orders.enums import OrderState
 from apps.orders.errors import DayNotOver, DifferenceDecided
+from apps.orders.guns import guns_of
 from apps.orders.models import EnergyDay, EnergyDifference, Order, TransactionRecord
 from apps.piles.models import Connector, Telemetry, TelemetryKind
 from apps.piles.partitions import ensure_partitions
 from tests import factories
+from tests.apps.orders.test_parallel import charging
 from tests.staff import a_user, signed_in
 
 STAFF = Actor("staff", "7", "王芳")
@@ -142,6 +145,24 @@ def test_a_day_that_agrees(tenant: Any) -> None:
     )
     assert (day.gap_kwh, day.sampled_kwh) == (KWH("0.0000"), KWH("9.8000"))
     assert (day.differences_found, day.differences_open) == (0, 0)
+
+
+def test_the_records_of_two_guns_that_came_on_two_days_are_one_bill(tenant: Any) -> None:
+    order = charging()
+    midnight, minute = day_bounds(YESTERDAY)[0], timedelta(minutes=1)
+    for gun, energy, at in zip(
+        guns_of(order), ("4.0000", "6.0000"), (midnight - minute, midnight), strict=True
+    ):
+        number = {"transaction_no": gun.transaction_no, "connector_no": gun.connector.connector_no}
+        report = factories.a_report(order, {"flat": energy}, **number)
+        settling.settle_record(record_id=settling.store_record(report=report, received_at=at).pk)
+    order.refresh_from_db()
+    assert (order.state, order.energy_kwh) == (OrderState.COMPLETED, KWH("10.0000"))
+    for day in (YESTERDAY - timedelta(days=1), YESTERDAY):
+        reconcile_energy(day=day)
+    assert not EnergyDifference.objects.filter(kind=Kind.BILLED_DIFFERS).exists()
+    billed = EnergyDay.objects.order_by("day").values_list("billed_kwh", flat=True)
+    assert list(billed) == [KWH("4.0000"), KWH("6.0000")]
 
 
 def test_a_day_that_is_not_over(tenant: Any) -> None:
