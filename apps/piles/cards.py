@@ -124,13 +124,27 @@ def _next_command(pile: Pile) -> Command | None:
 
 
 def sync_all() -> int:
-    """Go on at every online pile that has cards to write or to delete. Returns how many piles were sent a frame."""
+    """Go on at every online pile that has cards to write or to delete. Returns how many piles were sent a frame.
+
+    Frozen cards are to be deleted everywhere: piles let people charge by their lists without asking.
+    """
+    _unwant_frozen()
     waiting = OfflineCard.objects.filter(
         pile=OuterRef("pk"), state__in=[CardOnPile.WANTED, CardOnPile.UNWANTED]
     )
     owing = PileCommand.objects.filter(pile=OuterRef("pk"), kind__in=WRITES, state__in=OPEN)
     piles = Pile.objects.filter(Exists(waiting), ~Exists(owing), is_online=True)
     return sum(sync_pile(pile=pile, actor=SYSTEM) for pile in piles.order_by("pk"))
+
+
+def _unwant_frozen() -> None:
+    frozen = Card.objects.exclude(state=CardState.ACTIVE).values("physical_no")
+    rows = OfflineCard.objects.filter(
+        physical_no__in=frozen, state__in=[CardOnPile.WANTED, CardOnPile.STORED]
+    )
+    with transaction.atomic():
+        _lock(rows)
+        rows.update(state=CardOnPile.UNWANTED, updated_at=now())
 
 
 # --- What piles answer ------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import pytest
 
-from apps.customers.cards import add_card
+from apps.customers.cards import add_card, set_card_state
+from apps.customers.models import CardState
 from apps.piles import cards, gateway
 from apps.piles.enums import CardOnPile, CommandKind, CommandState
 from apps.piles.models import OfflineCard, Pile, PileCommand
@@ -74,6 +75,22 @@ def test_a_pile_that_is_offline_gets_its_cards_later():
     assert cards.sync_all() == 0  # it owes an answer
     PileCommand.objects.update(state=CommandState.EXPIRED)
     assert cards.sync_all() == 1
+
+
+def test_a_frozen_card_goes_from_all_piles_by_itself():
+    station = factories.a_station()
+    piles = [factories.a_pile(station=station) for _ in range(2)]
+    lost, kept = some_cards(2)
+    want(station, [lost, kept])
+    for pile in piles:
+        synced(pile)
+    set_card_state(card=lost, state=CardState.FROZEN)
+    assert cards.sync_all() == 2
+    assert {row.payload["physical_nos"][0] for row in sent(CommandKind.CLEAR_CARDS)} == {lost.physical_no}
+    for pile in piles:
+        cards.cards_cleared(pile_code=pile.pile_code, cleared={lost.physical_no: True})
+    assert set(OfflineCard.objects.values_list("physical_no", "state")) == {(kept.physical_no, "stored")}
+    assert cards.sync_all() == 0
 
 
 def test_wanted_twice_is_written_once():
