@@ -38,7 +38,9 @@ PASSWORD = "swordfish"
 
 @pytest.fixture
 def pile(tenant: Any) -> Pile:
-    partitions.ensure_partitions()
+    partitions.ensure_partitions(
+        at=now() - timedelta(days=1)
+    )  # on the first of a month, just now is last month
     return factories.a_pile()
 
 
@@ -142,7 +144,7 @@ def test_pages_follow_one_another_without_loss_or_repetition(pile: Pile) -> None
 
 def test_filters_choose(pile: Pile) -> None:
     busy(pile)
-    keep(pile, login_with_password(), ago=5, number=50)
+    keep(pile, login_with_password(), ago=7_200, number=50)
 
     def titles(**asked: Any) -> list[str]:
         return [entry.title for entry in timeline.page(pile=pile, wanted=Wanted(**asked)).entries]
@@ -154,15 +156,15 @@ def test_filters_choose(pile: Pile) -> None:
     assert len(titles(text="32010600213533")) == 7  # as bytes
     assert titles(text="no such thing") == []
     assert titles(until=now() - timedelta(days=1)) == []
-    assert len(titles(since=now() - timedelta(seconds=4), kinds=frozenset({"frame"}))) == 7
+    assert len(titles(since=now() - timedelta(hours=1), kinds=frozenset({"frame"}))) == 7
 
 
 def test_a_new_connection_and_a_silence_are_told(pile: Pile) -> None:
     pile.frames_kept_until = now() + timedelta(hours=1)
     pile.save()
-    keep(pile, HEARTBEAT, ago=400, number=1)
-    keep(pile, HEARTBEAT, ago=100, number=2)
-    keep(pile, HEARTBEAT, ago=90, number=3, connection_id="b")
+    at = now()
+    for number, (ago, peer) in enumerate(((400, "a"), (100, "a"), (90, "b"))):
+        keep(pile, HEARTBEAT, ago=0, at=at - timedelta(seconds=ago), number=number, connection_id=peer)
     found = timeline.page(pile=pile, wanted=Wanted(kinds=frozenset({"frame"}))).entries
     assert [bool(entry.gap) for entry in found] == [True, True, False]
     assert "10" in found[0].gap

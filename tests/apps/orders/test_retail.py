@@ -81,8 +81,8 @@ def test_charges_at_the_piles_own_prices_are_left_to_it():
 
 def test_each_half_hour_has_its_price():
     """Across a price border energy is told apart by telemetry; what that lacks counts at the present price."""
-    ensure_partitions()
     begin = now().replace(hour=7, minute=50, second=0, microsecond=0)
+    ensure_partitions(at=begin)
     station = factories.a_station()
     factories.a_price(station=station)
     factories.a_retail_price(station, {"valley": ("0.50000", "0.50000"), "flat": ("1.00000", "1.00000")})
