@@ -149,6 +149,8 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Customers"), "person", "customers.customer"),
                 (_("Enterprises"), "business_center", "customers.enterprise"),
                 (_("Enterprise members"), "groups", "customers.enterprisemember"),
+                (_("Enterprise accounts"), "account_balance_wallet", "wallet.enterpriseaccount"),
+                (_("Enterprise statements"), "receipt_long", "orders.enterprisecharge"),
                 (_("Charging cards"), "credit_card", "customers.card"),
                 (_("Vehicles"), "directions_car", "customers.vehicle"),
                 (_("Feedback"), "rate_review", "customers.feedback"),

@@ -318,6 +318,7 @@ SPECTACULAR_SETTINGS = {
         "InvoiceState": "apps.invoices.enums.InvoiceState",
         "InvoiceKind": "apps.invoices.enums.InvoiceKind",
         "InvoiceTitleKind": "apps.invoices.enums.TitleKind",
+        "Payer": "apps.customers.models.Payer",
         "RateClass": [(word, word) for word in ("sharp", "peak", "flat", "valley", "deep_valley")],
     },
     "OAS_VERSION": "3.1.0",

@@ -48,9 +48,10 @@ from apps.pricing.price_tasks import Entry, Place, set_days
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.reports.models import ReportSchedule
 from apps.sites.models import Station
-from apps.wallet import recharges
+from apps.wallet import enterprise_accounts, recharges
 from apps.wallet.merchants import merchant_for
 from apps.wallet.models import BonusTier, ChannelBillRow, ChannelDay, ChannelDifference, PaymentNotice
+from apps.wallet.services import account_of
 
 _numbers = itertools.count(1)
 
@@ -202,6 +203,29 @@ def an_enterprise(customer: Customer | None = None, **fields: object) -> Enterpr
     return enterprise
 
 
+def a_paying_enterprise(
+    customer: Customer | None = None, balance: str = "100.00", **fields: object
+) -> Enterprise:
+    """An enterprise with a pre-paid account (without a discount), and the customer as a member that it pays for."""
+    values = {"account_kind": "prepaid", "percent_off": Decimal(0), **fields}
+    enterprise = an_enterprise(customer, **values)
+    if Decimal(balance):
+        fund(enterprise, balance)
+    return enterprise
+
+
+def fund(enterprise: Enterprise, amount: str, number: str = "") -> None:
+    """Book what an enterprise transferred: one person asks, another approves."""
+    asked = enterprise_accounts.request_deposit(
+        account=account_of(enterprise=enterprise),
+        amount=Decimal(amount),
+        number=number or f"B{next(_numbers):08d}",
+        actor=ASKER,
+        reason="对公转账",
+    )
+    approvals.approve(asked.pk, Actor("staff", "2", "复核员"))
+
+
 def an_agreement(kind: str = "privacy", **words: str) -> Agreement:
     """The next published version of an agreement."""
     draft = Agreement.objects.create(kind=kind, **{"title": "隐私政策", "body": "<p>正文</p>", **words})
@@ -261,6 +285,7 @@ def a_started_order(
     preset: str | None = None,
     key: str = "",
     coupon: int | str = "best",
+    payer: str | None = None,
 ) -> Order:
     """An order in STARTING."""
     return orders.start_charge(
@@ -269,6 +294,7 @@ def a_started_order(
         request_key=key or f"key {next(_numbers)}",
         preset_amount=Decimal(preset) if preset else None,
         coupon=coupon,
+        payer=payer,
     )
 
 

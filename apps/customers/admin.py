@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -14,11 +15,16 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
 
 from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
@@ -33,6 +39,7 @@ from apps.customers.models import (
     Customer,
     CustomerState,
     Enterprise,
+    EnterpriseAccountKind,
     EnterpriseMember,
     IdentityProvider,
     Vehicle,
@@ -312,6 +319,65 @@ class InvitationForm(BaseDialogForm):
     )
 
 
+def _yuan(label: Any, help_text: Any = "") -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        required=False,
+        min_value=0,
+        max_digits=14,
+        decimal_places=2,
+        help_text=help_text,
+        widget=UnfoldAdminDecimalFieldWidget,
+    )
+
+
+class AccountForm(ReasonForm):
+    """Whether an enterprise pays for its members, and up to how much."""
+
+    account_kind = forms.ChoiceField(
+        label=_("account"), choices=EnterpriseAccountKind, widget=UnfoldAdminSelectWidget
+    )
+    credit_limit = _yuan(
+        _("credit limit (yuan)"), _("Of a post-paid account: so far below zero the balance may go.")
+    )
+    monthly_limit = _yuan(_("limit per month (yuan)"), _("For all members together. Empty: no limit."))
+    member_monthly_limit = _yuan(
+        _("limit per member and month (yuan)"),
+        _("Of a member without a limit of their own. Empty: no limit."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        found = (
+            Enterprise.objects.filter(pk=self.object_id).first() if str(self.object_id).isdigit() else None
+        )
+        if found is not None:
+            for name in enterprises.ACCOUNT_FIELDS:
+                self.fields[name].initial = getattr(found, name)
+
+    def clean(self) -> dict[str, Any]:
+        """A credit limit is one of a post-paid account."""
+        words = super().clean() or {}
+        words["credit_limit"] = words.get("credit_limit") or Decimal("0.00")
+        if words["credit_limit"] and words.get("account_kind") != EnterpriseAccountKind.POSTPAID:
+            raise forms.ValidationError(_("Only a post-paid account has a credit limit."))
+        return words
+
+
+class MemberLimitForm(BaseDialogForm):
+    """How much the enterprise pays for one member."""
+
+    monthly_limit = _yuan(_("limit per month (yuan)"), _("Empty: the enterprise's limit per member."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        members = (
+            EnterpriseMember.objects.filter(pk=self.object_id) if str(self.object_id).isdigit() else None
+        )
+        if members is not None:
+            self.fields["monthly_limit"].initial = members.values_list("monthly_limit", flat=True).first()
+
+
 class EnterpriseForm(forms.ModelForm):
     """The discount as people write it."""
 
@@ -328,24 +394,32 @@ class EnterpriseAdmin(BackofficeAdmin):
     """Companies whose people charge at a discount. A charge keeps the discount that it started with."""
 
     form = EnterpriseForm
-    list_display = ["name", "discount_shown", "members_shown", "contact", "active_shown"]
-    list_filter = ["is_active", "applies_to"]
+    list_display = ["name", "discount_shown", "account_shown", "members_shown", "contact", "active_shown"]
+    list_filter = ["is_active", "applies_to", ("account_kind", ChoicesDropdownFilter)]
     search_fields = ["name", "contact"]
     fields = [
         ("name", "is_active"),
         ("percent_off", "applies_to"),
         "station_share",
+        ("account_shown", "credit_shown"),
+        "pay_hours",
+        "stations",
         ("contact", "note"),
         "code_shown",
     ]
-    readonly_fields = ["code_shown"]
-    actions_detail = ["add_members", "invitation"]
+    readonly_fields = ["account_shown", "credit_shown", "code_shown"]
+    autocomplete_fields = ["stations"]
+    actions_detail = ["add_members", "invitation", "set_account"]
     change_form_outer_before_template = "backoffice/enterprise.html"
     export = [
         (_("name"), "name"),
         (_("percent off"), "percent_off"),
         (_("discount on"), "get_applies_to_display"),
         (_("share borne by the station (%)"), "station_share"),
+        (_("account"), "get_account_kind_display"),
+        (_("credit limit (yuan)"), "credit_limit"),
+        (_("limit per month (yuan)"), "monthly_limit"),
+        (_("limit per member and month (yuan)"), "member_monthly_limit"),
         (_("members"), "active_members"),
         (_("contact"), "contact"),
         (_("active"), "is_active"),
@@ -354,7 +428,11 @@ class EnterpriseAdmin(BackofficeAdmin):
     def get_fields(self, request: HttpRequest, obj: Enterprise | None = None) -> Any:
         """The invitation code for who may add members: it adds them."""
         fields = super().get_fields(request, obj)
-        if obj is not None and self.has_members_permission(request):
+        if obj is None:
+            return [
+                field for field in fields if field not in ("code_shown", ("account_shown", "credit_shown"))
+            ]
+        if self.has_members_permission(request):
             return fields
         return [field for field in fields if field != "code_shown"]
 
@@ -424,6 +502,41 @@ class EnterpriseAdmin(BackofficeAdmin):
             self.audit(request, "invitation_changed", enterprise, changes={"invitation": [before, after]})
         return self.back_to(request, enterprise)
 
+    @dialog_button(
+        _("Account and limits"),
+        url="account",
+        icon="account_balance_wallet",
+        permission="account",
+        text=_(
+            "What the enterprise pays for its members, from their next start on. Running charges go on as they began."
+        ),
+        form=AccountForm,
+    )
+    def set_account(self, request: HttpRequest, form: AccountForm, object_id: str) -> HttpResponse:
+        """Set kind, credit limit and monthly limits."""
+        enterprise, words = self.row(request, object_id), form.cleaned_data
+        with transaction.atomic():
+            changes = enterprises.set_account(
+                enterprise=enterprise, **{name: words[name] for name in enterprises.ACCOUNT_FIELDS}
+            )
+            if changes:
+                self.audit(request, "account_set", enterprise, changes=changes, reason=words["reason"])
+        return self.back_to(request, enterprise)
+
+    def has_account_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may set accounts and limits."""
+        return self.allowed(request, "set_enterprise_account")
+
+    @display(description=_("account"), ordering="account_kind")
+    def account_shown(self, obj: Enterprise) -> str:
+        """Its kind."""
+        return str(obj.get_account_kind_display())  # type: ignore[attr-defined]
+
+    @display(description=_("credit limit (yuan)"))
+    def credit_shown(self, obj: Enterprise) -> str:
+        """Of a post-paid one."""
+        return shown.yuan(obj.credit) if obj.credit else shown.EMPTY
+
     def has_members_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may add members."""
         return self.allowed(request, "add_enterprisemember")
@@ -455,16 +568,30 @@ class EnterpriseAdmin(BackofficeAdmin):
 class EnterpriseMemberAdmin(ReadOnlyAdmin):
     """Who charges at an enterprise's discount."""
 
-    list_display = ["phone_shown", "enterprise", "active_shown", "created_shown"]
+    list_display = [
+        "phone_shown",
+        "name",
+        "enterprise",
+        "limit_shown",
+        "payer_shown",
+        "active_shown",
+        "created_shown",
+    ]
     list_select_related = ["enterprise"]
     list_filter = [("enterprise", RelatedDropdownFilter), "is_active"]
     search_fields = ["phone"]
     search_help_text = _("A whole phone number")
-    actions_detail = ["end"]
-    fields = [("phone_shown", "enterprise"), ("active_shown", "created_shown")]
+    actions_detail = ["set_limit", "end"]
+    fields = [
+        ("phone_shown", "enterprise"),
+        ("limit_shown", "payer_shown"),
+        ("active_shown", "created_shown"),
+    ]
     export = [
         (_("phone"), "masked_phone"),
         (_("enterprise"), "enterprise.name"),
+        (_("limit per month (yuan)"), "monthly_limit"),
+        (_("pays with"), "get_payer_display"),
         (_("active"), "is_active"),
         (_("created at"), "created_at"),
     ]
@@ -482,6 +609,24 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         """By the whole number."""
         term = search_term.strip()
         return (queryset.filter(phone=by_phone(term)) if term else queryset), False
+
+    @dialog_button(
+        _("Limit"),
+        url="limit",
+        icon="speed",
+        permission="end",
+        text=_("What the enterprise pays for this member in a month, from the next start on."),
+        form=MemberLimitForm,
+    )
+    def set_limit(self, request: HttpRequest, form: MemberLimitForm, object_id: str) -> HttpResponse:
+        """Set a member's own limit, or take it away."""
+        member, limit = self.row(request, object_id), form.cleaned_data["monthly_limit"]
+        before = member.monthly_limit
+        with transaction.atomic():
+            member.monthly_limit = limit
+            member.save(update_fields=["monthly_limit"])  # since when it is one stays
+            self.audit(request, "limit_set", member, changes={"monthly_limit": [before, limit]})
+        return self.back_to(request, member)
 
     @action(
         description=_("End membership"),
@@ -509,6 +654,17 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         if not self.allowed(request, "change_enterprisemember"):
             return False
         return object_id is None or EnterpriseMember.objects.filter(pk=object_id, is_active=True).exists()
+
+    @display(description=_("limit per month (yuan)"), ordering="monthly_limit")
+    def limit_shown(self, obj: EnterpriseMember) -> str:
+        """Their own, or the enterprise's."""
+        limit = obj.enterprise.member_monthly_limit if obj.monthly_limit is None else obj.monthly_limit
+        return shown.EMPTY if limit is None else shown.yuan(limit)
+
+    @display(description=_("pays with"))
+    def payer_shown(self, obj: EnterpriseMember) -> str:
+        """What the driver chose, where there is a choice."""
+        return str(obj.get_payer_display()) if obj.enterprise.pays else shown.EMPTY  # type: ignore[attr-defined]
 
     @display(description=_("phone"), ordering="phone")
     def phone_shown(self, obj: EnterpriseMember) -> str:

@@ -1,4 +1,4 @@
-"""Who charges at an enterprise's discount: members are phone numbers, each active in one enterprise at most."""
+"""Who charges at an enterprise's discount or cost: members are phone numbers, each active in one enterprise at most."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -15,8 +17,8 @@ from apps.common.ids import Actor
 from apps.common.limits import Window
 from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.common.time import now
-from apps.customers.errors import InvitationUnknown, MemberElsewhere, TooManyFailures
-from apps.customers.models import Customer, Enterprise, EnterpriseMember
+from apps.customers.errors import InvitationUnknown, MemberElsewhere, NoMember, TooManyFailures
+from apps.customers.models import Customer, Enterprise, EnterpriseMember, Payer
 from apps.tenancy import features
 
 log = structlog.get_logger(__name__)
@@ -115,6 +117,43 @@ def leave(*, customer: Customer) -> bool:
     if left:
         log.info("enterprise_left", customer_id=customer.pk)
     return bool(left)
+
+
+def choose_payer(*, customer: Customer, payer: str) -> EnterpriseMember:
+    """Keep with what (a Payer) a member pays from the next start on, where nothing else is said. Raises NoMember."""
+    member = membership_of(customer=customer)
+    if member is None:
+        raise NoMember
+    member.payer = Payer(payer)
+    member.save(update_fields=["payer"])  # since when it is one stays
+    return member
+
+
+ACCOUNT_FIELDS = ("account_kind", "credit_limit", "monthly_limit", "member_monthly_limit")
+
+
+def set_account(
+    *,
+    enterprise: Enterprise,
+    account_kind: str,
+    credit_limit: Decimal,
+    monthly_limit: Decimal | None,
+    member_monthly_limit: Decimal | None,
+) -> dict[str, list[Any]]:
+    """Set whether an enterprise pays for its members and up to how much (yuan; None is no limit).
+
+    Starts from now on go by it. Returns what changed, {field: [before, after]}.
+    """
+    features.require("enterprises")
+    wanted = (account_kind, credit_limit, monthly_limit, member_monthly_limit)
+    changes = {}
+    for name, value in zip(ACCOUNT_FIELDS, wanted, strict=True):
+        before = getattr(enterprise, name)
+        if before != value:
+            changes[name] = [before, value]
+            setattr(enterprise, name, value)
+    enterprise.save(update_fields=[*ACCOUNT_FIELDS, "updated_at"])
+    return changes
 
 
 def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) -> Added:

@@ -177,6 +177,12 @@ class MemberElsewhere(DomainError):
     status = 409
 
 
+class NoMember(DomainError):
+    code = "customers.no_member"
+    message = _("You are a member of no enterprise.")
+    status = 409
+
+
 class VehicleNotFound(NotFound):
     code = "customers.vehicle_not_found"
     message = _("You have no such vehicle.")

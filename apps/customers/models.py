@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -12,9 +13,12 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.crypto import EncryptedTextField
+from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
 from apps.customers.feedback import models as feedback_models  # noqa: F401 - tables of this app
 from apps.files.models import StoredFile
+from apps.sites import hours
+from apps.sites.models import Station
 
 
 class CustomerState(models.TextChoices):
@@ -403,8 +407,23 @@ class DiscountBase(models.TextChoices):
     ALL = "all", _("electricity and service fee")
 
 
+class EnterpriseAccountKind(models.TextChoices):
+    """Whether an enterprise pays for its members, and with whose money."""
+
+    NONE = "none", _("none: members pay themselves")
+    PREPAID = "prepaid", _("pre-paid")
+    POSTPAID = "postpaid", _("post-paid, up to a credit limit")
+
+
+class Payer(models.TextChoices):
+    """Whose money pays for a charge."""
+
+    WALLET = "wallet", _("own wallet")
+    ENTERPRISE = "enterprise", pgettext_lazy("payer", "enterprise")
+
+
 class Enterprise(TimeStamped):
-    """A company whose people charge at a discount (企业客户)."""
+    """A company whose people charge at a discount, and at its cost where it has an account (企业客户)."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
     is_active = models.BooleanField(_("active"), default=True)
@@ -427,6 +446,50 @@ class Enterprise(TimeStamped):
         validators=[MinValueValidator(0), MaxValueValidator(100)],
         help_text=_("Of what is taken off; the platform bears the rest."),
     )
+    account_kind = models.CharField(
+        _("account"),
+        max_length=8,
+        choices=EnterpriseAccountKind,
+        default=EnterpriseAccountKind.NONE,
+        db_default=EnterpriseAccountKind.NONE,
+    )
+    credit_limit = MoneyField(
+        _("credit limit (yuan)"),
+        default=0,
+        db_default=0,
+        validators=[MinValueValidator(0)],
+        help_text=_("Of a post-paid account: so far below zero the balance may go."),
+    )
+    monthly_limit = MoneyField(
+        _("limit per month (yuan)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("For all members together. Empty: no limit."),
+    )
+    member_monthly_limit = MoneyField(
+        _("limit per member and month (yuan)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("Of a member without a limit of their own. Empty: no limit."),
+    )
+    pay_hours = models.CharField(
+        _("hours in which it pays"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[hours.validate],
+        help_text=_("As opening hours are written, such as 07:00-22:00. Empty: at any time."),
+    )
+    stations = models.ManyToManyField(
+        Station,
+        blank=True,
+        related_name="enterprises",
+        verbose_name=_("stations at which it pays"),
+        help_text=_("None: at every station."),
+    )
     contact = models.CharField(_("contact"), max_length=100, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True)
     invitation_code = models.CharField(
@@ -443,11 +506,20 @@ class Enterprise(TimeStamped):
         verbose_name = _("enterprise")
         verbose_name_plural = _("enterprises")
         ordering = ["name"]
+        permissions = [
+            ("set_enterprise_account", _("Can set what an enterprise pays for, and its credit limit"))
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(percent_off__gte=0, percent_off__lte=100)
                 & models.Q(station_share__gte=0, station_share__lte=100),
                 name="enterprise_percents",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(credit_limit__gte=0)
+                & (models.Q(monthly_limit=None) | models.Q(monthly_limit__gte=0))
+                & (models.Q(member_monthly_limit=None) | models.Q(member_monthly_limit__gte=0)),
+                name="enterprise_limits",
             ),
             models.UniqueConstraint(
                 fields=["invitation_code"],
@@ -458,6 +530,16 @@ class Enterprise(TimeStamped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def pays(self) -> bool:
+        """Whether members may charge at its cost."""
+        return self.is_active and self.account_kind != EnterpriseAccountKind.NONE
+
+    @property
+    def credit(self) -> Decimal:
+        """How far below zero a hold may bring its balance, yuan."""
+        return self.credit_limit if self.account_kind == EnterpriseAccountKind.POSTPAID else Decimal("0.00")
 
     def rule(self) -> dict[str, str]:
         """Return the discount as an order freezes it."""
@@ -470,7 +552,10 @@ class Enterprise(TimeStamped):
 
 
 class EnterpriseMember(TimeStamped):
-    """A phone number that charges at its enterprise's discount; the driver may register later."""
+    """A phone number that charges at its enterprise's discount; the driver may register later.
+
+    `payer` is what the driver chose to pay with where the enterprise has an account.
+    """
 
     enterprise = models.ForeignKey(
         Enterprise, on_delete=models.CASCADE, related_name="members", verbose_name=_("enterprise")
@@ -478,6 +563,16 @@ class EnterpriseMember(TimeStamped):
     phone = models.CharField(_("phone"), max_length=20)
     name = models.CharField(_("name"), max_length=50, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
+    payer = models.CharField(
+        _("pays with"), max_length=10, choices=Payer, default=Payer.ENTERPRISE, db_default=Payer.ENTERPRISE
+    )
+    monthly_limit = MoneyField(
+        _("limit per month (yuan)"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text=_("What the enterprise pays for this member. Empty: the enterprise's limit per member."),
+    )
 
     class Meta:
         verbose_name = _("enterprise member")
@@ -487,6 +582,10 @@ class EnterpriseMember(TimeStamped):
             models.UniqueConstraint(fields=["enterprise", "phone"], name="enterprise_member_once"),
             models.UniqueConstraint(
                 fields=["phone"], condition=models.Q(is_active=True), name="enterprise_member_one_active"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(monthly_limit=None) | models.Q(monthly_limit__gte=0),
+                name="enterprise_member_limit",
             ),
         ]
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.customers import vehicles
+from apps.customers.models import Payer
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
     LARGEST_ID,
@@ -82,6 +83,13 @@ class ChargeInput(serializers.Serializer[Any]):
         help_text="other guns of the same charger that charge the same car; see `parallel_connectors` of a gun",
     )
     coupon = CouponIn(required=False, default=services.BEST)
+    payer = serializers.ChoiceField(
+        choices=Payer.choices,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="whose money pays; without it, as the driver chose on the enterprise's page",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Codes as 16 digits, and the limits in one."""
@@ -205,7 +213,8 @@ class ChargesView(DriverView):
 
         The charge ends with the first of what is preset: the pile knows the money, and we stop it at the rest.
         With `further_connectors` one car charges over several guns of one charger: one order, one hold, one bill.
-        A chosen coupon is reserved until the bill; without a choice the best one is taken then.
+        A chosen coupon is reserved until the bill; without a choice the best one is taken then. Where the driver's
+        enterprise pays, its money is held, within its limits, and no coupon is taken.
         """
         key = idempotency_key(request)
         data = body(request, StartInput)
@@ -216,6 +225,7 @@ class ChargesView(DriverView):
             limits=data["limits"],
             further_connectors=data["codes"][1:],
             coupon=data["coupon"],
+            payer=data["payer"],
             plate=vehicles.plate_for(customer=self.customer, vehicle_id=data["vehicle_id"]),
             request_key=key,
             actor=self.actor,

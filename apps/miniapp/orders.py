@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.customers.models import Payer
 from apps.miniapp.api import (
     RATE_CLASS_LABELS,
     DriverView,
@@ -58,6 +59,8 @@ class OrderOutput(serializers.Serializer[Any]):
     ended_at = serializers.DateTimeField(allow_null=True)
     energy_kwh = EnergyOut()
     payable = MoneyOut()
+    payer = serializers.ChoiceField(choices=Payer.choices)
+    payer_label = serializers.CharField(source="get_payer_display")
     debt = MoneyOut(help_text="what the wallet lacked at settlement")
     owed = MoneyOut(help_text="what of it is still to be paid")
 
@@ -103,6 +106,7 @@ class OrderDetailOutput(OrderOutput):
     service_payable = MoneyOut()
     paid_principal = MoneyOut()
     paid_bonus = MoneyOut()
+    paid_enterprise = MoneyOut()
     lines = BillLineOutput(many=True)
     explanation = serializers.SerializerMethodField()
 
@@ -123,6 +127,8 @@ ORDER = {
     "ended_at": "2026-11-20T12:40:00+08:00",
     "energy_kwh": "12.3456",
     "payable": "15.50",
+    "payer": "wallet",
+    "payer_label": "本人钱包",
     "debt": "0.00",
     "owed": "0.00",
 }
@@ -194,6 +200,7 @@ class OrderView(DriverView):
             "service_payable": "5.62",
             "paid_principal": "15.50",
             "paid_bonus": "0.00",
+            "paid_enterprise": "0.00",
             "lines": [LINE],
             "explanation": ["平：12.3456 kWh × 0.80 = 9.88 元电费，× 0.4555 = 5.62 元服务费"],
         },

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.customers.models import Payer
 from apps.miniapp.api import DriverView, EnergyOut, MoneyOut, body, described
 from apps.miniapp.charging import ChargeInput
 from apps.miniapp.orders import LINE, BillLineOutput
@@ -17,6 +18,15 @@ from apps.orders import quotes
 class QuoteCouponOutput(serializers.Serializer[Any]):
     id = serializers.CharField(source="pk")
     name = serializers.CharField(source="terms.name")
+
+
+class EnterpriseOfferOutput(serializers.Serializer[Any]):
+    """What the driver's enterprise would pay of this charge."""
+
+    name = serializers.CharField()
+    available = MoneyOut(help_text="at most; 0.00 where it does not pay here and now")
+    left = MoneyOut(allow_null=True, help_text="of the month's limits; null for none")
+    problem = serializers.CharField(help_text="why it does not pay, in words; empty where it does")
 
 
 class QuoteOutput(serializers.Serializer[Any]):
@@ -40,7 +50,10 @@ class QuoteOutput(serializers.Serializer[Any]):
     payable = MoneyOut(source="discounts.payable.total")
     from_principal = MoneyOut(source="payment.from_principal")
     from_bonus = MoneyOut(source="payment.from_bonus")
-    shortfall = MoneyOut(source="payment.debt", help_text="what the wallet lacks for it")
+    from_enterprise = MoneyOut(source="payment.from_enterprise")
+    shortfall = MoneyOut(source="payment.debt", help_text="what the payer lacks for it")
+    payer = serializers.ChoiceField(choices=Payer.choices, help_text="whose money it would be")
+    offer = EnterpriseOfferOutput(allow_null=True, help_text="null where the driver has no enterprise that pays")
     explanation = serializers.ListField(child=serializers.CharField())
 
 
@@ -73,7 +86,10 @@ class QuotesView(DriverView):
             "payable": "10.50",
             "from_principal": "10.50",
             "from_bonus": "0.00",
+            "from_enterprise": "0.00",
             "shortfall": "0.00",
+            "payer": "wallet",
+            "offer": {"name": "顺风物流", "available": "200.00", "left": "800.00", "problem": ""},
             "explanation": ["平：12.3456 kWh × 0.80 = 9.88 元电费，× 0.4555 = 5.62 元服务费"],
         },
         errors=[400, 401, 403, 404, 409],
@@ -81,7 +97,11 @@ class QuotesView(DriverView):
         tags=["charging"],
     )
     def post(self, request: Request) -> Response:
-        """Nothing is started, held or reserved. The steps are those of the bill; only the energy is a guess."""
+        """Nothing is started, held or reserved. The steps are those of the bill; only the energy is a guess.
+
+        `offer` is there whoever is to pay, so that a page can show both ways. Money of the enterprise goes without the
+        driver's coupons.
+        """
         data = body(request, ChargeInput)
         found = quotes.quote(
             customer=self.customer,
@@ -89,5 +109,6 @@ class QuotesView(DriverView):
             preset_amount=data["preset_amount"],
             limits=data["limits"],
             coupon=data["coupon"],
+            payer=data["payer"],
         )
         return Response(QuoteOutput(found).data)

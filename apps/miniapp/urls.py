@@ -86,6 +86,7 @@ urlpatterns = [
     path("charges/<number:order_no>/ticket", charging.TicketView.as_view(), name="ticket"),
     path("enterprise", enterprise.EnterpriseView.as_view(), name="enterprise"),
     path("enterprise/join", enterprise.JoinView.as_view(), name="join_enterprise"),
+    path("enterprise/payer", enterprise.PayerView.as_view(), name="enterprise_payer"),
     path("enterprise/leave", enterprise.LeaveView.as_view(), name="leave_enterprise"),
     path("messages", inbox.MessagesView.as_view(), name="messages"),
     path("messages/unread", inbox.UnreadView.as_view(), name="unread_messages"),

@@ -301,7 +301,6 @@ def _settle_by_person(  # noqa: PLR0917 - the parts of one decision
 def _close_unbilled(payload: dict[str, Any], actor: Actor) -> None:
     order, moment = _lock(payload["order_no"]), now()
     records = records_of(order, lock=True)
-    wallet.lock_wallet(customer_id=order.customer_id)
     wallet.release_hold(order_no=order.order_no)
     coupons.release(order_no=order.order_no)
     order.coupon = None

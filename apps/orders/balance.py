@@ -8,6 +8,7 @@ from django.db.models import F
 
 from apps.common.ids import SYSTEM
 from apps.common.time import now
+from apps.customers.models import Payer
 from apps.orders.enums import OrderState
 from apps.orders.guns import guns_of, shares
 from apps.orders.models import Order
@@ -25,15 +26,18 @@ log = structlog.get_logger(__name__)
 def raise_holds(*, recharge_no: str) -> int:
     """Let the holds of a customer's running orders grow after a top-up, oldest order first. Returns how many grew.
 
-    Only an order without a preset amount: it holds all that is available, up to the tenant's maximum, and so takes
-    the new money too. The guns are sent their new balances after commit. Once per order and top-up, however often it
-    is called. An order that is still starting follows when it charges (`raise_missed_holds`).
+    Only an order that the driver pays, without a preset amount: it holds all that is available, up to the tenant's
+    maximum, and so takes the new money too. The guns are sent their new balances after commit. Once per order and
+    top-up, however often it is called. An order that is still starting follows when it charges (`raise_missed_holds`).
     """
     recharge = Recharge.objects.select_related("wallet").filter(recharge_no=recharge_no).first()
     if recharge is None:
         return 0
     running = Order.objects.filter(
-        customer=recharge.wallet.customer_id, state=OrderState.CHARGING, preset_amount=None
+        customer=recharge.wallet.customer_id,
+        state=OrderState.CHARGING,
+        preset_amount=None,
+        payer=Payer.WALLET,
     )
     return sum(
         _raise(order_no, recharge_no)
@@ -70,6 +74,7 @@ def raise_missed_holds() -> int:
         state=RechargeState.PAID,
         wallet__customer__orders__state=OrderState.CHARGING,
         wallet__customer__orders__preset_amount=None,
+        wallet__customer__orders__payer=Payer.WALLET,
         paid_at__gt=F("wallet__customer__orders__created_at"),
     )
     numbers = missed.exclude(wallet__principal=0, wallet__bonus=0).values_list("recharge_no", flat=True)

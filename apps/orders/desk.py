@@ -28,7 +28,7 @@ SETTLED = (
     "state", "started_at", "ended_at", "settled_at", "stop_code", "waiting_for_plug", "verdict", "findings",
     "energy_kwh", "electricity_fee", "service_fee", "enterprise_discount", "coupon_discount", "coupon",
     "electricity_payable", "service_payable", "payable", "platform_borne", "station_borne", "explanation",
-    "paid_principal", "paid_bonus", "bonus_electricity", "bonus_service", "debt",
+    "paid_principal", "paid_bonus", "paid_enterprise", "bonus_electricity", "bonus_service", "debt",
 )
 # fmt: on
 """What settling changes of an order."""

@@ -28,6 +28,42 @@ class OutsideHours(DomainError):
     status = 409
 
 
+class EnterpriseDoesNotPay(DomainError):
+    code = "orders.enterprise_does_not_pay"
+    message = _("You are a member of no enterprise that pays for charges. Please pay with your own wallet.")
+    status = 409
+
+
+class EnterpriseElsewhere(DomainError):
+    code = "orders.enterprise_elsewhere"
+    message = _("Your enterprise does not pay at this station. Please pay with your own wallet.")
+    status = 409
+
+
+class EnterpriseHours(DomainError):
+    """`hours`: when the enterprise pays, in words."""
+
+    code = "orders.enterprise_hours"
+    message = _("Your enterprise pays %(hours)s only. Please pay with your own wallet.")
+    status = 409
+
+
+class EnterpriseLimit(DomainError):
+    """`left`: what of the month's limit is left, yuan."""
+
+    code = "orders.enterprise_limit"
+    message = _(
+        "Of this month's limit %(left)s yuan are left. Please preset no more, or pay with your own wallet."
+    )
+    status = 409
+
+
+class OwnCouponOnly(DomainError):
+    code = "orders.own_coupon_only"
+    message = _("Coupons go with your own wallet. Please pay with it, or charge without a coupon.")
+    status = 409
+
+
 class GunsApart(DomainError):
     code = "orders.guns_apart"
     message = _("One car charges over several guns of one charger only.")

@@ -26,9 +26,9 @@ CHECKS: dict[str, str] = {
     "wallet differs from its accounts": """
         with sums as (
             select a.wallet_id,
-                -sum(p.amount) filter (where a.kind = 'customer_principal') as principal,
+                -sum(p.amount) filter (where a.kind in ('customer_principal', 'enterprise_balance')) as principal,
                 -sum(p.amount) filter (where a.kind = 'customer_bonus') as bonus,
-                -sum(p.amount) filter (where a.kind = 'held_principal') as held_principal,
+                -sum(p.amount) filter (where a.kind in ('held_principal', 'enterprise_held')) as held_principal,
                 -sum(p.amount) filter (where a.kind = 'held_bonus') as held_bonus,
                 -sum(p.amount) filter (where a.kind = 'frozen_principal') as frozen_principal,
                 -sum(p.amount) filter (where a.kind = 'frozen_bonus') as frozen_bonus,
@@ -45,6 +45,10 @@ CHECKS: dict[str, str] = {
             (coalesce(s.principal, 0), coalesce(s.bonus, 0), coalesce(s.held_principal, 0),
              coalesce(s.held_bonus, 0), coalesce(s.frozen_principal, 0), coalesce(s.frozen_bonus, 0),
              coalesce(s.debt, 0))""",
+    "account of the other kind of owner": """
+        select a.id as subject, a.kind, w.customer_id, w.enterprise_id
+        from wallet_account a join wallet_wallet w on w.id = a.wallet_id
+        where (a.kind in ('enterprise_balance', 'enterprise_held')) <> (w.enterprise_id is not null)""",
     # --- holds and debts
     "held money differs from open holds": """
         select w.id as subject, w.held_principal + w.held_bonus as held, coalesce(h.held, 0) as holds
@@ -81,9 +85,12 @@ CHECKS: dict[str, str] = {
         where l.electricity_fee <> round(l.energy_kwh * l.electricity_price, 2)
             or l.service_fee <> round(l.energy_kwh * l.service_price, 2)""",
     "order's payment does not add up": """
-        select order_no as subject, payable, paid_principal, paid_bonus, debt, enterprise_discount, coupon_discount
+        select order_no as subject, payable, paid_principal, paid_bonus, debt, paid_enterprise, enterprise_discount,
+            coupon_discount
         from orders_order
-        where paid_principal + paid_bonus + debt <> payable
+        where paid_principal + paid_bonus + debt + paid_enterprise <> payable
+            or (payer = 'enterprise' and paid_principal + paid_bonus + debt <> 0)
+            or (payer = 'wallet' and paid_enterprise <> 0) or (payer = 'enterprise' and enterprise_id is null)
             or electricity_payable + service_payable <> payable
             or bonus_electricity + bonus_service <> paid_bonus
             or bonus_electricity > electricity_payable or bonus_service > service_payable
@@ -124,7 +131,8 @@ CHECKS: dict[str, str] = {
                 sum(p.amount) filter (where a.kind in ('held_bonus', 'customer_bonus')) as bonus,
                 sum(p.amount) filter (where a.kind = 'enterprise_discount') as enterprise,
                 sum(p.amount) filter (where a.kind = 'coupon_discount') as coupon,
-                sum(p.amount) filter (where a.kind = 'customer_debt') as debt
+                sum(p.amount) filter (where a.kind = 'customer_debt') as debt,
+                sum(p.amount) filter (where a.kind in ('enterprise_held', 'enterprise_balance')) as paid
             from wallet_journalentry e
             join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
             where e.kind = 'charge' group by e.reference)
@@ -132,9 +140,17 @@ CHECKS: dict[str, str] = {
         from orders_order o full join booked b on b.reference = o.order_no
         where (coalesce(o.electricity_fee, 0), coalesce(o.service_fee, 0), coalesce(o.paid_principal, 0),
                coalesce(o.paid_bonus, 0), coalesce(o.debt, 0), coalesce(o.enterprise_discount, 0),
-               coalesce(o.coupon_discount, 0)) is distinct from
+               coalesce(o.coupon_discount, 0), coalesce(o.paid_enterprise, 0)) is distinct from
             (coalesce(b.electricity, 0), coalesce(b.service, 0), coalesce(b.principal, 0),
-             coalesce(b.bonus, 0), coalesce(b.debt, 0), coalesce(b.enterprise, 0), coalesce(b.coupon, 0))""",
+             coalesce(b.bonus, 0), coalesce(b.debt, 0), coalesce(b.enterprise, 0), coalesce(b.coupon, 0),
+             coalesce(b.paid, 0))""",
+    "order's money is not its payer's": """
+        select o.order_no as subject, o.payer, e.key, w.customer_id, w.enterprise_id
+        from orders_order o join wallet_journalentry e on e.reference = o.order_no
+        join wallet_wallet w on w.id = e.wallet_id
+        where e.kind in ('hold', 'release', 'charge') and case when o.payer = 'enterprise'
+            then w.enterprise_id is distinct from o.enterprise_id
+            else w.customer_id is distinct from o.customer_id end""",
     "settled order without its record": """
         select o.order_no as subject, count(r.id) as records
         from orders_order o left join orders_transactionrecord r on r.order_id = o.id and r.state = 'settled'
@@ -183,27 +199,33 @@ CHECKS: dict[str, str] = {
                 sum(p.amount) filter (where a.kind = 'revenue_service') as service,
                 -sum(p.amount) filter (where a.kind = 'customer_principal') as principal,
                 -sum(p.amount) filter (where a.kind = 'customer_bonus') as bonus,
-                -sum(p.amount) filter (where a.kind = 'customer_debt') as debt
+                -sum(p.amount) filter (where a.kind = 'customer_debt') as debt,
+                -sum(p.amount) filter (where a.kind = 'enterprise_balance') as enterprise
             from wallet_journalentry e
             join wallet_posting p on p.entry_id = e.id join wallet_account a on a.id = p.account_id
             where e.kind = 'order_refund' group by e.reference)
-        select coalesce(r.refund_no, b.reference) as subject, r.electricity, r.service, r.principal, r.bonus, r.debt
+        select coalesce(r.refund_no, b.reference) as subject, r.electricity, r.service, r.principal, r.bonus, r.debt,
+            r.enterprise
         from (select * from orders_orderrefund where state = 'done') r full join booked b on b.reference = r.refund_no
-        where (r.electricity, r.service, r.principal, r.bonus, r.debt) is distinct from
+        where (r.electricity, r.service, r.principal, r.bonus, r.debt, r.enterprise) is distinct from
             (coalesce(b.electricity, 0), coalesce(b.service, 0), coalesce(b.principal, 0), coalesce(b.bonus, 0),
-             coalesce(b.debt, 0))""",
+             coalesce(b.debt, 0), coalesce(b.enterprise, 0))""",
     "order refund does not add up": """
-        select refund_no as subject, state, electricity, service, principal, bonus, debt from orders_orderrefund
-        where principal + bonus + debt <> case when state = 'done' then electricity + service else 0 end""",
+        select refund_no as subject, state, electricity, service, principal, bonus, debt, enterprise
+        from orders_orderrefund
+        where principal + bonus + debt + enterprise <>
+            case when state = 'done' then electricity + service else 0 end""",
     "order gave back more than it was paid": """
-        select o.order_no as subject, o.paid_principal, o.paid_bonus, o.debt, r.principal, r.bonus,
-            r.debt as cancelled
+        select o.order_no as subject, o.paid_principal, o.paid_bonus, o.debt, o.paid_enterprise, r.principal, r.bonus,
+            r.debt as cancelled, r.enterprise
         from orders_order o
-        join (select order_id, sum(principal) as principal, sum(bonus) as bonus, sum(debt) as debt
+        join (select order_id, sum(principal) as principal, sum(bonus) as bonus, sum(debt) as debt,
+                sum(enterprise) as enterprise
             from orders_orderrefund where state = 'done' group by order_id) r on r.order_id = o.id
         left join wallet_debt d on d.order_no = o.order_no
         where r.principal > o.paid_principal + coalesce(d.recovered - d.recovered_bonus, 0)
-            or r.bonus > o.paid_bonus + coalesce(d.recovered_bonus, 0) or r.debt <> coalesce(d.cancelled, 0)""",
+            or r.bonus > o.paid_bonus + coalesce(d.recovered_bonus, 0) or r.debt <> coalesce(d.cancelled, 0)
+            or r.enterprise > o.paid_enterprise""",
     # --- refunds of wallets
     "frozen money differs from open refunds": """
         select w.id as subject, w.frozen_principal, w.frozen_bonus, coalesce(r.principal, 0) as principal,
@@ -349,7 +371,10 @@ def totals() -> dict[str, str]:
             """select (select count(*) from wallet_journalentry) as entries,
                 (select count(*) from orders_order where state = 'completed') as settled_orders,
                 (select coalesce(sum(payable), 0) from orders_order where state = 'completed') as revenue,
-                (select coalesce(sum(principal + bonus), 0) from wallet_wallet) as available,
+                (select coalesce(sum(principal + bonus), 0) from wallet_wallet
+                  where enterprise_id is null) as available,
+                (select coalesce(sum(principal), 0) from wallet_wallet
+                  where enterprise_id is not null) as enterprises,
                 (select coalesce(sum(held_principal + held_bonus), 0) from wallet_wallet) as held,
                 (select coalesce(sum(debt), 0) from wallet_wallet) as debt"""
         )

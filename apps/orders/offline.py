@@ -6,7 +6,7 @@ from datetime import datetime
 
 from apps.common.ids import Actor, dated_number
 from apps.customers.cards import find_card
-from apps.customers.enterprises import enterprise_of
+from apps.orders import payers
 from apps.orders.enums import OrderSource, OrderState
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.moves import note
@@ -46,7 +46,10 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
     if found is None:
         return None
     version, tariff, retail = found
-    enterprise = enterprise_of(customer=card.customer)
+    payer = payers.pays_offline(
+        customer=card.customer, station_id=pile.station_id, at=report.start_time or record.received_at
+    )
+    enterprise = payer.enterprise
     order = Order.objects.create(
         order_no=dated_number("C", at=at),
         transaction_no=record.transaction_no,
@@ -62,6 +65,7 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
         retail_tariff=retail.to_json(),
         enterprise=enterprise,
         enterprise_rule=enterprise.rule() if enterprise else None,
+        payer=payer.payer,
         card_no=card.physical_no,
         created_at=at,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from apps.common.money import ZERO
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon
+from apps.customers.models import Payer
 from apps.orders import discounts
 from apps.orders.discounts import AppliesTo, CouponKind, Discounts, EnterpriseDiscount, Fees, Step
 from apps.orders.enums import OrderSource
@@ -31,7 +32,14 @@ class Cashier:
     def __init__(self, orders: Sequence[Order], policy: BillingPolicy) -> None:
         """Lock what pays these orders; `policy` is the tenant's order of payment."""
         self.policy = policy
-        self.till = wallet.Till({order.order_no: order.customer_id for order in orders})
+        self.till = wallet.Till(
+            {order.order_no: order.customer_id for order in orders},
+            {
+                order.order_no: order.enterprise_id
+                for order in orders
+                if order.payer == Payer.ENTERPRISE and order.enterprise_id is not None
+            },
+        )
         self.purse = coupons.Purse(
             {order.order_no: order.customer_id for order in orders if _may_use_coupon(order)}
         )
@@ -41,7 +49,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
     """Discount and charge a locked order's bill, once, in the tenant's order of payment; the caller saves the order.
 
     A coupon counts where it was valid for the station, hour and date of the charge's start. A late record (product.md
-    rule 4) is billed without one.
+    rule 4) is billed without one, and so is what an enterprise pays.
     """
     policy = cashier.policy
     found = _coupons(order, cashier.purse)
@@ -74,6 +82,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
     order.paid_principal = payment.from_principal
     order.paid_bonus = payment.from_bonus
     order.debt = payment.debt
+    order.paid_enterprise = payment.from_enterprise
     from_bonus = discounts.split_bonus(payment.from_bonus, result.payable)
     order.bonus_electricity, order.bonus_service = from_bonus.electricity, from_bonus.service
     steps = kept_steps(result, order.enterprise_rule, used)
@@ -83,7 +92,7 @@ def pay_bill(order: Order, bill: Bill, *, cashier: Cashier, moment: datetime, at
         *([{"step": "retail"}] if order.is_retail else []),
         *steps,
         *([_unused(reserved)] if reserved is not None and used is None else []),
-        _paid(result, payment, pay_order, bonus_ratio),
+        _paid(order, result, payment, pay_order, bonus_ratio),
     ]
 
 
@@ -111,7 +120,8 @@ def pure_coupon(coupon: Coupon) -> discounts.Coupon:
 
 def _may_use_coupon(order: Order) -> bool:
     is_late = bool(order.fail_reason)
-    return not is_late and (order.coupon_choice == "best" or order.coupon_id is not None)
+    may = not is_late and order.payer == Payer.WALLET
+    return may and (order.coupon_choice == "best" or order.coupon_id is not None)
 
 
 def _coupons(order: Order, purse: coupons.Purse) -> list[Coupon]:
@@ -163,13 +173,20 @@ def _unused(coupon: Coupon) -> dict[str, Any]:
     return {"step": "coupon_unused", "id": str(coupon.pk), "name": coupon.rule["name"]}
 
 
-def _paid(result: Discounts, payment: Payment, order: PayOrder, ratio: Decimal) -> dict[str, Any]:
-    return {
+def _paid(
+    order: Order, result: Discounts, payment: Payment, pay_order: PayOrder, ratio: Decimal
+) -> dict[str, Any]:
+    fees = {
         "step": "paid",
         "electricity": str(result.payable.electricity),
         "service": str(result.payable.service),
         "payable": str(result.payable.total),
-        "order": order.value,
+    }
+    if order.payer == Payer.ENTERPRISE:
+        return {**fees, "enterprise": str(payment.from_enterprise)}
+    return {
+        **fees,
+        "order": pay_order.value,
         "bonus_ratio": str(ratio),
         "principal": str(payment.from_principal),
         "bonus": str(payment.from_bonus),

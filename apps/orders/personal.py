@@ -47,6 +47,7 @@ def data_of(customer: Customer) -> dict[str, list[dict[str, Any]]]:
                 "payable",
                 "paid_principal",
                 "paid_bonus",
+                "paid_enterprise",
             )
         ),
         "order-refunds": list(

@@ -20,7 +20,14 @@ from apps.customers import cards
 from apps.customers import errors as customers
 from apps.customers.models import Customer
 from apps.orders.enums import LIVE, OrderSource, OrderState
-from apps.orders.errors import CustomerBlocked, GunsApart, OutsideHours, StationClosed, Unsettled
+from apps.orders.errors import (
+    CustomerBlocked,
+    EnterpriseLimit,
+    GunsApart,
+    OutsideHours,
+    StationClosed,
+    Unsettled,
+)
 from apps.orders.guns import guns_of, shares
 from apps.orders.models import Order
 from apps.orders.services import open_order
@@ -31,7 +38,7 @@ from apps.piles.services import parallel_seen
 from apps.pricing.errors import FivePricesUnknown, NoPrice
 from apps.tenancy import features
 from apps.tenancy.errors import TenantSuspended
-from apps.wallet.errors import HasDebt, InsufficientBalance
+from apps.wallet.errors import EnterpriseShort, HasDebt, InsufficientBalance
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +58,8 @@ REASONS: dict[type[DomainError], str] = {
     customers.CustomerBlocked: "frozen",
     CustomerBlocked: "frozen",
     InsufficientBalance: "balance_low",
+    EnterpriseShort: "balance_low",
+    EnterpriseLimit: "balance_low",
     HasDebt: "card_unsettled",
     Unsettled: "card_unsettled",
     PileDisabled: "pile_disabled",

@@ -15,9 +15,8 @@ from apps.common.money import ZERO
 from apps.common.time import now
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon
-from apps.customers.enterprises import enterprise_of
-from apps.customers.models import Customer
-from apps.orders import wording
+from apps.customers.models import Customer, Payer
+from apps.orders import payers, wording
 from apps.orders.discounts import Discounts, Fees
 from apps.orders.errors import GunsApart
 from apps.orders.limits import LARGEST_MINUTES, NO_LIMITS, Limits
@@ -52,11 +51,19 @@ class Quote:
     discounts: Discounts
     payment: Payment
     explanation: tuple[str, ...]
+    payer: Payer
+    offer: payers.Offer | None
+    """What the driver's enterprise would pay, chosen or not."""
 
     @property
     def can_pay(self) -> bool:
         """Whether a start would find the money, and no debt in its way."""
-        return not self.owed and 0 < self.hold <= self.available
+        return not self.owed and not self.problem and 0 < self.hold <= self.available
+
+    @property
+    def problem(self) -> str:
+        """Why the enterprise does not pay although it is to, in words; "" where it does."""
+        return self.offer.problem if self.offer and self.payer == Payer.ENTERPRISE else ""
 
 
 def quote(
@@ -66,14 +73,15 @@ def quote(
     preset_amount: Decimal | None = None,
     limits: Limits = NO_LIMITS,
     coupon: int | str = BEST,
+    payer: str | None = None,
     at: datetime | None = None,
 ) -> Quote:
     """Work out a charge over the guns of `codes`, the main one first, that begins now; arguments as `start_charge`.
 
     Writes nothing and asks nothing of the pile. A limit on the state of charge says nothing of the energy, so without
     another one the charge is taken to go on until the hold ends; who has no money is shown what the largest hold gives.
-    Raises PileNotFound, GunsApart, NoPrice,
-    CouponNotFound, CouponNotUsable, AmountNotAllowed.
+    Raises PileNotFound, GunsApart, NoPrice, CouponNotFound, CouponNotUsable, OwnCouponOnly, EnterpriseDoesNotPay,
+    AmountNotAllowed; what keeps an enterprise from paying here and now is told, not raised.
     """
     moment = at or now()
     if len({code[:-2] for code in codes}) > 1 or len(set(codes)) != len(codes):
@@ -88,9 +96,13 @@ def quote(
     if preset_amount is not None and not 0 < preset_amount <= maximum:
         raise AmountNotAllowed(reason=f"0.01–{maximum}")
     money, policy = wallet.wallet_of(customer=customer), billing_policy()
+    chosen = payers.choose(customer=customer, asked=payer)
+    offer = payers.offer_of(customer=customer, station_id=pile.station_id, maximum=maximum, at=moment)
+    if chosen.pays:
+        payers.check_coupon(coupon)
     # A wallet that is made now holds whole numbers.
     principal, bonus = ZERO + money.principal, ZERO + money.bonus
-    available = principal + bonus
+    available = offer.available if chosen.pays and offer else principal + bonus
     hold = preset_amount if preset_amount is not None else min(available, maximum)
     energies, length = expected(
         retail,
@@ -100,20 +112,24 @@ def quote(
         limits=limits,
     )
     bill = settle(energies, retail)
-    enterprise = enterprise_of(customer=customer)
+    enterprise = chosen.enterprise
     rule = enterprise.rule() if enterprise else None
     fees = Fees(bill.electricity_fee, bill.service_fee)
-    mine = _coupons(customer, coupon, pile.station_id, moment)
+    mine = [] if chosen.pays else _coupons(customer, coupon, pile.station_id, moment)
     result = discounted(fees, rule, mine)
     used = next((one for one in mine if result.coupon and str(one.pk) == result.coupon.id), None)
-    payment = pay(result.payable.total, principal, bonus, PayOrder(policy.pay_order), policy.bonus_ratio)
+    payable = result.payable.total
+    if chosen.pays:
+        payment = Payment(ZERO, ZERO, max(payable - available, ZERO), from_enterprise=min(payable, available))
+    else:
+        payment = pay(payable, principal, bonus, PayOrder(policy.pay_order), policy.bonus_ratio)
     sentences = wording.fee_sentences(bill.lines, fees, kept_steps(result, rule, used))
     if result.payable != fees:
         sentences.append(wording.to_pay_words(result.payable))
     return Quote(
         hold=hold,
         available=available,
-        owed=ZERO + money.debt,
+        owed=ZERO if chosen.pays else ZERO + money.debt,
         minutes=-(-int(length.total_seconds()) // 60),
         bill=bill,
         enterprise=enterprise.name if enterprise else "",
@@ -121,6 +137,8 @@ def quote(
         discounts=result,
         payment=payment,
         explanation=tuple(sentences),
+        payer=chosen.payer,
+        offer=offer,
     )
 
 

@@ -1,4 +1,4 @@
-"""Refunds of orders to the wallet: asked for, decided by another person, paid at once. No network, no waiting."""
+"""Refunds of orders to who paid them: asked for, decided by another person, paid at once. No network, no waiting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
 from apps.common.time import now
 from apps.customers import inbox
-from apps.customers.models import Customer, InboxKind
+from apps.customers.models import Customer, InboxKind, Payer
 from apps.orders.enums import OrderRefundState, OrderState
 from apps.orders.errors import (
     NotRefundable,
@@ -30,13 +30,13 @@ from apps.orders.moves import note
 from apps.orders.signals import order_refunded
 from apps.wallet.errors import AmountNotAllowed, KeyReused
 from apps.wallet.payment import Share
-from apps.wallet.returns import must_not_charge, return_charge
+from apps.wallet.returns import Returned, must_not_charge, return_charge, return_to_enterprise
 from apps.wallet.services import lock_wallet
 
 log = structlog.get_logger(__name__)
 
 OPERATION = approvals.register(
-    approvals.Operation("orders.refund", _("Refund a charge to the wallet"), "orders.review_orderrefund")
+    approvals.Operation("orders.refund", _("Refund a charge"), "orders.review_orderrefund")
 )
 
 
@@ -54,7 +54,8 @@ def apply(
     """Ask for fees of a settled order back (yuan; both None: all that is left), once per order and `request_key`.
 
     `customer` is given where the driver asks: the order has to be their own. Raises OrderNotFound, NotRefundable,
-    RefundTooHigh, RefundOpen, AmountNotAllowed, KeyReused, and ChargeRunning while the customer charges.
+    RefundTooHigh, RefundOpen, AmountNotAllowed, KeyReused, and ChargeRunning while the customer charges with the wallet
+    that it goes back to.
     """
     for fee in (electricity, service):
         if fee is not None and (not fee.is_finite() or fee < 0 or fee != fee.quantize(Decimal("0.01"))):
@@ -78,7 +79,8 @@ def apply(
             electricity, service = order.refundable_electricity, order.refundable_service
         electricity, service = electricity or ZERO, service or ZERO
         _must_be_left(order, electricity, service)
-        must_not_charge(lock_wallet(customer_id=order.customer_id))
+        if order.payer == Payer.WALLET:
+            must_not_charge(lock_wallet(customer_id=order.customer_id))
         open_one = order.refunds.filter(state=OrderRefundState.APPLIED).first()
         if open_one is not None:
             raise RefundOpen(refund_no=open_one.refund_no)
@@ -112,18 +114,9 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
         order, refund = _lock_open(refund_no)
         approvals.check_reviewer(OPERATION.code, refund.applicant, reviewer, refund.amount)
         _must_be_left(order, refund.electricity, refund.service)
-        done = order.refunds.filter(state=OrderRefundState.DONE).aggregate(p=Sum("principal"), b=Sum("bonus"))
-        returned = return_charge(
-            customer=order.customer,
-            order_no=order.order_no,
-            refund_no=refund.refund_no,
-            electricity=refund.electricity,
-            service=refund.service,
-            paid=Share(order.paid_principal, order.paid_bonus),
-            given=Share(done["p"] or ZERO, done["b"] or ZERO),
-            at=moment,
-        )
+        returned = _return(order, refund, moment)
         refund.principal, refund.bonus, refund.debt = returned.principal, returned.bonus, returned.debt
+        refund.enterprise = returned.enterprise
         order.refunded_electricity += refund.electricity
         order.refunded_service += refund.service
         order.save(update_fields=["refunded_electricity", "refunded_service", "updated_at"])
@@ -135,6 +128,29 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
         transaction.on_commit(lambda: order_refunded.send_robust(sender=None, order_no=order_no))
     log.info("order_refunded", order_no=order.order_no, refund_no=refund_no, amount=str(refund.amount))
     return refund
+
+
+def _return(order: Order, refund: OrderRefund, at: datetime) -> Returned:
+    if order.payer == Payer.ENTERPRISE and order.enterprise_id is not None:
+        return return_to_enterprise(
+            enterprise_id=order.enterprise_id,
+            order_no=order.order_no,
+            refund_no=refund.refund_no,
+            electricity=refund.electricity,
+            service=refund.service,
+            at=at,
+        )
+    done = order.refunds.filter(state=OrderRefundState.DONE).aggregate(p=Sum("principal"), b=Sum("bonus"))
+    return return_charge(
+        customer=order.customer,
+        order_no=order.order_no,
+        refund_no=refund.refund_no,
+        electricity=refund.electricity,
+        service=refund.service,
+        paid=Share(order.paid_principal, order.paid_bonus),
+        given=Share(done["p"] or ZERO, done["b"] or ZERO),
+        at=at,
+    )
 
 
 def reject(*, refund_no: str, reviewer: Actor, reason: str, at: datetime | None = None) -> OrderRefund:

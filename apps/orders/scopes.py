@@ -12,6 +12,7 @@ from apps.orders.models import (
     BillingPolicy,
     EnergyDay,
     EnergyDifference,
+    EnterpriseCharge,
     Order,
     OrderRefund,
     TransactionRecord,
@@ -26,6 +27,7 @@ def _records(_person: Any, stations: frozenset[int]) -> Q:
 
 scope.by_station(Order, "station")
 scope.by_station(AbnormalOrder, "station")
+scope.by_station(EnterpriseCharge, "station")
 scope.by_station(OrderRefund, "order__station")
 scope.by_station(EnergyDay, "pile__station")
 scope.by_station(EnergyDifference, "energy_day__pile__station")

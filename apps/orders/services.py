@@ -21,9 +21,8 @@ from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
 from apps.coupons import services as coupons
 from apps.customers import inbox
-from apps.customers.enterprises import enterprise_of
 from apps.customers.models import Customer, CustomerState, InboxKind
-from apps.orders import unbilled
+from apps.orders import payers, unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
 from apps.orders.errors import (
     CustomerBlocked,
@@ -80,6 +79,7 @@ def start_charge(
     outside_hours: str = "",
     limits: Limits = NO_LIMITS,
     plate: str = "",
+    payer: str | None = None,
     at: datetime | None = None,
 ) -> Order:
     """Start a charge on a connector, once per customer and `request_key`.
@@ -90,8 +90,10 @@ def start_charge(
     returns the first order. With `further_connectors` of the same pile one car charges over several guns: one order,
     one hold, shared out evenly as the guns' balances. `coupon`: the id of one, which is reserved; BEST, chosen at
     settlement; or NO_COUPON. What of `limits` is reached first stops the charge (watchdog.watch_limits); `plate` is for
-    parking. Outside the station's opening hours only staff start, with the reason in `outside_hours`. Raises errors of
-    piles, pricing, wallet and coupons, CustomerBlocked, StationClosed, OutsideHours, GunsApart, OneGunOnly, KeyReused.
+    parking. `payer` (a Payer) says whose money is held, the driver's or the enterprise's; without it, whose the driver
+    chose once (payers.py). Outside the station's opening hours only staff start, with the reason in `outside_hours`.
+    Raises errors of piles, pricing, wallet, coupons and payers, CustomerBlocked, StationClosed, OutsideHours,
+    GunsApart, OneGunOnly, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
@@ -106,6 +108,7 @@ def start_charge(
             coupon=coupon,
             limits=limits,
             plate=plate,
+            payer=payer,
             source=source,
             actor=who,
             at=moment,
@@ -119,8 +122,8 @@ def start_charge(
         if first is None:
             raise
         guns = [gun.connector.code for gun in guns_of(first)]
-        asked = guns, first.preset_amount, first.coupon_choice, first.limits
-        if asked != (codes, preset_amount, str(coupon), limits):
+        asked = guns, first.preset_amount, first.coupon_choice, first.limits, first.payer
+        if asked != (codes, preset_amount, str(coupon), limits, payer or first.payer):
             raise KeyReused from None
         return first
     return order
@@ -140,6 +143,7 @@ def open_order(
     coupon: int | str = BEST,
     limits: Limits = NO_LIMITS,
     plate: str = "",
+    payer: str | None = None,
     parallel_seq: str = "",
     card_no: str = "",
     vin: str = "",
@@ -175,6 +179,7 @@ def open_order(
                     coupon=coupon,
                     limits=limits,
                     plate=plate,
+                    payer=payer,
                     source=source,
                     parallel_seq=parallel_seq,
                     card_no=card_no,
@@ -259,6 +264,7 @@ def _create(
     coupon: int | str,
     limits: Limits,
     plate: str,
+    payer: str | None,
     source: OrderSource,
     parallel_seq: str,
     card_no: str,
@@ -275,7 +281,8 @@ def _create(
     version, prices, retail = found
     if prices.uses_five_classes and not pile.five_prices:
         raise FivePricesUnknown  # the pile would charge by other prices, and count deep valley as another class
-    enterprise = enterprise_of(customer=customer)
+    found_payer = payers.choose(customer=customer, asked=payer)
+    enterprise = found_payer.enterprise
     order = Order(
         order_no=dated_number("C", at=at),
         transaction_no=transaction_number(pile.pile_code, main.connector_no, at=at),
@@ -289,6 +296,7 @@ def _create(
         retail_tariff=retail.to_json(),
         enterprise=enterprise,
         enterprise_rule=enterprise.rule() if enterprise else None,
+        payer=found_payer.payer,
         coupon_choice=str(coupon),
         preset_amount=preset_amount,
         limit_energy_kwh=limits.energy_kwh,
@@ -301,9 +309,21 @@ def _create(
         created_at=at,
         start_sent_at=at,
     )
-    hold = wallet.open_hold(
-        customer=customer, order_no=order.order_no, amount=preset_amount, maximum=hold_maximum(), at=at
-    )
+    if found_payer.pays and found_payer.member is not None:
+        payers.check_coupon(coupon)
+        payers.check_place(enterprise=found_payer.member.enterprise, station_id=pile.station_id, at=at)
+        hold = payers.hold(
+            member=found_payer.member,
+            customer=customer,
+            order_no=order.order_no,
+            amount=preset_amount,
+            maximum=hold_maximum(),
+            at=at,
+        )
+    else:
+        hold = wallet.open_hold(
+            customer=customer, order_no=order.order_no, amount=preset_amount, maximum=hold_maximum(), at=at
+        )
     order.hold_amount = hold.amount
     if isinstance(coupon, int):
         order.coupon = coupons.reserve(

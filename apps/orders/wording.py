@@ -15,6 +15,7 @@ from apps.common.time import SHANGHAI
 from apps.coupons.enums import CouponBase
 from apps.coupons.rules import Rule
 from apps.coupons.wording import percent_words, saving_words
+from apps.customers.models import Payer
 from apps.orders.audit import MESSAGES
 from apps.orders.discounts import Fees
 from apps.orders.models import BillLine, Order
@@ -178,6 +179,11 @@ def bill_sentences(order: Order, *, with_names: bool = True) -> list[str]:
     if order.payable != order.total_fee:
         sentences.append(to_pay_words(Fees(order.electricity_payable, order.service_payable)))
     if not with_names:
+        return sentences
+    if order.payer == Payer.ENTERPRISE:
+        paid_by = gettext("Paid: %(amount)s yuan by %(enterprise)s")
+        name = order.enterprise.name if order.enterprise else ""
+        sentences.append(paid_by % {"amount": f"{order.paid_enterprise:.2f}", "enterprise": name})
         return sentences
     paid = gettext("Paid: %(principal)s yuan from the balance, %(bonus)s yuan from the bonus")
     sentences.append(paid % {"principal": f"{order.paid_principal:.2f}", "bonus": f"{order.paid_bonus:.2f}"})

@@ -101,16 +101,19 @@ EXPORT = [
     (pgettext_lazy("report", "due"), Figure("due")),
     (pgettext_lazy("report", "settled from principal"), Figure("settled_principal")),
     (pgettext_lazy("report", "settled from bonus"), Figure("settled_bonus")),
+    (pgettext_lazy("report", "settled by enterprises"), Figure("settled_enterprise")),
     (pgettext_lazy("report", "settled"), Figure("settled")),
     (gettext_lazy("unpaid"), Figure("outstanding")),
     (pgettext_lazy("report", "channel fee"), Figure("channel_fee")),
-    (gettext_lazy("principal after channel fee"), Figure("net")),
+    (gettext_lazy("paid without bonus, after channel fee"), Figure("net")),
     (gettext_lazy("time charging (h)"), lambda row: round(row.sums.charging_s / 3600, 1)),
     (gettext_lazy("utilisation (%)"), Figure("utilisation")),
 ]
 
 
-OURS = frozenset({"settled_principal", "settled_bonus", "outstanding", "channel_fee", "net"})
+OURS = frozenset(
+    {"settled_principal", "settled_bonus", "settled_enterprise", "outstanding", "channel_fee", "net"}
+)
 """Figures of drivers' wallets and of what payment costs us: nothing for people of other companies."""
 
 

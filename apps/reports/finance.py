@@ -106,6 +106,7 @@ class Sums:
     station_borne: Decimal = ZERO
     paid_principal: Decimal = ZERO
     paid_bonus: Decimal = ZERO
+    paid_enterprise: Decimal = ZERO
     debt: Decimal = ZERO
     recovered_principal: Decimal = ZERO
     recovered_bonus: Decimal = ZERO
@@ -113,6 +114,7 @@ class Sums:
     refunded_service: Decimal = ZERO
     refunded_principal: Decimal = ZERO
     refunded_bonus: Decimal = ZERO
+    refunded_enterprise: Decimal = ZERO
     refunded_debt: Decimal = ZERO
     channel_fee: Decimal = ZERO
     charging_s: int = 0
@@ -145,8 +147,8 @@ class Sums:
 
     @property
     def settled(self) -> Decimal:
-        """What was paid of it (实收), principal and bonus: at settlement and of debts later, less what went back."""
-        return self.settled_principal + self.settled_bonus
+        """What was paid of it (实收) by wallets and enterprises, at settlement and of debts later, less refunds."""
+        return self.settled_principal + self.settled_bonus + self.settled_enterprise
 
     @property
     def settled_principal(self) -> Decimal:
@@ -159,14 +161,19 @@ class Sums:
         return self.paid_bonus + self.recovered_bonus - self.refunded_bonus
 
     @property
+    def settled_enterprise(self) -> Decimal:
+        """What was paid by the accounts of enterprises, less what went back to them."""
+        return self.paid_enterprise - self.refunded_enterprise
+
+    @property
     def outstanding(self) -> Decimal:
         """What debts grew by: due that nobody has paid."""
         return self.due - self.settled
 
     @property
     def net(self) -> Decimal:
-        """What is left of the principal that was paid after the payment channels took their fee."""
-        return self.settled_principal - self.channel_fee
+        """What is left of what was paid without bonus, after the payment channels took their fee."""
+        return self.settled_principal + self.settled_enterprise - self.channel_fee
 
     @property
     def utilisation(self) -> Decimal | None:
@@ -223,8 +230,8 @@ _SORT: dict[str, Any] = {
     "refunded": Sum(_REFUNDED),
     "due": Sum(_FEES - _DISCOUNTS - _REFUNDED),
     "settled": Sum(
-        F("paid_principal") + F("paid_bonus") + F("recovered_principal") + F("recovered_bonus")
-        - F("refunded_principal") - F("refunded_bonus")
+        F("paid_principal") + F("paid_bonus") + F("paid_enterprise") + F("recovered_principal") + F("recovered_bonus")
+        - F("refunded_principal") - F("refunded_bonus") - F("refunded_enterprise")
     ),
     "channel_fee": Sum("channel_fee"),
     "utilisation": Sum("charging_s"),

@@ -130,6 +130,7 @@ _REFUNDS = _part(
     refunded_service="r.service",
     refunded_principal="r.principal",
     refunded_bonus="r.bonus",
+    refunded_enterprise="r.enterprise",
     refunded_debt="r.debt",
 )
 _RECOVERED = _part(
@@ -381,6 +382,7 @@ _DEBITS = {
     "coupon_discount": ("charge", ["coupon_discount"], 1),
     "paid_principal": ("charge", ["held_principal", "customer_principal"], 1),
     "paid_bonus": ("charge", ["held_bonus", "customer_bonus"], 1),
+    "paid_enterprise": ("charge", ["enterprise_held", "enterprise_balance"], 1),
     "debt": ("charge", ["customer_debt"], 1),
     "recovered_principal": ("debt_recovery", ["customer_principal"], 1),
     "recovered_bonus": ("debt_recovery", ["customer_bonus"], 1),
@@ -388,6 +390,7 @@ _DEBITS = {
     "refunded_service": ("order_refund", ["revenue_service"], 1),
     "refunded_principal": ("order_refund", ["customer_principal"], -1),
     "refunded_bonus": ("order_refund", ["customer_bonus"], -1),
+    "refunded_enterprise": ("order_refund", ["enterprise_balance"], -1),
     "refunded_debt": ("order_refund", ["customer_debt"], -1),
     "channel_fee": ("channel_fee", ["channel_fee"], 1),
 }

@@ -92,8 +92,8 @@ def open_refunds() -> Iterator[Obstacle]:
 
 @guard_closing
 def customers_money() -> Iterator[Obstacle]:
-    """Principal in wallets: it belongs to the customers."""
-    principal = Wallet.objects.aggregate(sum=Sum("principal"))["sum"] or ZERO
+    """Principal in wallets, and balances of enterprises: it belongs to the customers."""
+    principal = Wallet.objects.filter(principal__gt=0).aggregate(sum=Sum("principal"))["sum"] or ZERO
     if principal:
         words = _("customers have %(amount)s yuan of principal in their wallets")
         yield Obstacle(words % {"amount": f"{principal:.2f}"}, is_money=True)

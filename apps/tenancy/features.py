@@ -42,7 +42,13 @@ FEATURES = (
     Feature(
         "enterprises",
         pgettext_lazy("feature", "enterprises"),
-        ("customers.*_enterprise", "customers.*_enterprisemember"),
+        (
+            "customers.*_enterprise",
+            "customers.*_enterprisemember",
+            "customers.set_enterprise_account",
+            "wallet.*_enterpriseaccount",
+            "orders.*_enterprisecharge",
+        ),
     ),
     Feature(
         "cards",

@@ -48,6 +48,8 @@ GROUPS: dict[AccountKind, AccountGroup] = {
     AccountKind.HELD_BONUS: AccountGroup.LIABILITIES,
     AccountKind.FROZEN_PRINCIPAL: AccountGroup.LIABILITIES,
     AccountKind.FROZEN_BONUS: AccountGroup.LIABILITIES,
+    AccountKind.ENTERPRISE_BALANCE: AccountGroup.LIABILITIES,
+    AccountKind.ENTERPRISE_HELD: AccountGroup.LIABILITIES,
     AccountKind.REVENUE_ELECTRICITY: AccountGroup.REVENUE,
     AccountKind.REVENUE_SERVICE: AccountGroup.REVENUE,
     AccountKind.ENTERPRISE_DISCOUNT: AccountGroup.REVENUE,
@@ -223,6 +225,11 @@ def balances(account_ids: Sequence[int]) -> dict[int, Decimal]:
     )
 
 
+def balances_before(account_ids: Sequence[int], day: date) -> dict[int, Decimal]:
+    """Return the balance of each account before the entries of a business day, debits positive."""
+    return _balance_after(account_ids, day, 0)
+
+
 def _balance_after(account_ids: Sequence[int], day: date, entry_id: int) -> dict[int, Decimal]:
     """Balance of each account behind its postings up to an entry of a day."""
     return dict(
@@ -280,9 +287,8 @@ def account_statement(
     queryset = _between(queryset, first, last)
     if before is not None:
         queryset = keyset.below(queryset, PLACE, before)
-    found = list(
-        queryset.select_related("entry__wallet__customer").order_by("-business_day", "-id")[: limit + 1]
-    )
+    queryset = queryset.select_related("entry__wallet__customer", "entry__wallet__enterprise")
+    found = list(queryset.order_by("-business_day", "-id")[: limit + 1])
     page = found[:limit]
     rows = []
     if page:
@@ -293,18 +299,22 @@ def account_statement(
     return Lines(rows, keyset.write_place(page[-1], PLACE) if len(found) > limit else None)
 
 
-FREE = (AccountKind.CUSTOMER_PRINCIPAL, AccountKind.CUSTOMER_BONUS)
+PRINCIPAL = (AccountKind.CUSTOMER_PRINCIPAL, AccountKind.ENTERPRISE_BALANCE)
 SET_ASIDE = (
     AccountKind.HELD_PRINCIPAL,
     AccountKind.HELD_BONUS,
     AccountKind.FROZEN_PRINCIPAL,
     AccountKind.FROZEN_BONUS,
+    AccountKind.ENTERPRISE_HELD,
 )
 
 
 @dataclass(slots=True)
 class WalletSums:
-    """Money of a customer as people read it: principal, bonus, what is held or frozen, and what is owed."""
+    """Money of a customer as people read it: principal, bonus, what is held or frozen, and what is owed.
+
+    Of an enterprise: balance and what is held.
+    """
 
     principal: Decimal = ZERO
     bonus: Decimal = ZERO
@@ -313,7 +323,7 @@ class WalletSums:
 
     def add(self, kind: str, amount: Decimal) -> None:
         """Add a posting."""
-        if kind == AccountKind.CUSTOMER_PRINCIPAL:
+        if kind in PRINCIPAL:
             self.principal -= amount
         elif kind == AccountKind.CUSTOMER_BONUS:
             self.bonus -= amount
@@ -389,4 +399,4 @@ def _between(queryset: Any, first: date | None, last: date | None) -> Any:
 
 
 assert set(GROUPS) == set(AccountKind)
-assert set(FREE) | set(SET_ASIDE) | {AccountKind.CUSTOMER_DEBT} == WALLET_ACCOUNTS
+assert {*PRINCIPAL, *SET_ASIDE, AccountKind.CUSTOMER_BONUS, AccountKind.CUSTOMER_DEBT} == WALLET_ACCOUNTS

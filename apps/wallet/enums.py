@@ -9,7 +9,8 @@ class AccountKind(models.TextChoices):
     """The chart of accounts. Those of WALLET_ACCOUNTS exist once per wallet, the others once per tenant (or channel).
 
     Revenue is booked before discounts; what an enterprise's discount or a coupon took off stands beside it as a debit.
-    Frozen money waits for a refund to the payment channels.
+    Frozen money waits for a refund to the payment channels. An enterprise's account has the last two of the customers'
+    kinds: what is free of it, below zero where a post-paid one owes, and what running charges hold.
     """
 
     CUSTOMER_PRINCIPAL = "customer_principal", _("customer principal")
@@ -19,6 +20,8 @@ class AccountKind(models.TextChoices):
     FROZEN_PRINCIPAL = "frozen_principal", _("frozen principal")
     FROZEN_BONUS = "frozen_bonus", _("frozen bonus")
     CUSTOMER_DEBT = "customer_debt", _("customer debt")
+    ENTERPRISE_BALANCE = "enterprise_balance", _("enterprise balance")
+    ENTERPRISE_HELD = "enterprise_held", _("held of enterprises")
     CHANNEL_CLEARING = "channel_clearing", _("payment channel clearing")
     REVENUE_ELECTRICITY = "revenue_electricity", _("revenue electricity")
     REVENUE_SERVICE = "revenue_service", _("revenue service")
@@ -38,6 +41,8 @@ WALLET_ACCOUNTS = frozenset(
         AccountKind.FROZEN_PRINCIPAL,
         AccountKind.FROZEN_BONUS,
         AccountKind.CUSTOMER_DEBT,
+        AccountKind.ENTERPRISE_BALANCE,
+        AccountKind.ENTERPRISE_HELD,
     }
 )
 DEBIT_NORMAL = frozenset(
@@ -50,7 +55,8 @@ DEBIT_NORMAL = frozenset(
         AccountKind.CHANNEL_FEE,
     }
 )
-"""Accounts that grow by debits. Money is taken from MANUAL_TRANSFER's bank account, so that one grows by credits."""
+"""Accounts that grow by debits. Money is taken from MANUAL_TRANSFER's bank account, so that one grows by credits; what
+enterprises transfer to it stands there as debits."""
 
 
 class JournalKind(models.TextChoices):
@@ -65,6 +71,8 @@ class JournalKind(models.TextChoices):
     ORDER_REFUND = "order_refund", _("refund of a charge")
     CHANNEL_FEE = "channel_fee", _("payment channel fee")
     BONUS_FORFEITED = "bonus_forfeited", _("bonus given up")
+    ENTERPRISE_DEPOSIT = "enterprise_deposit", _("top-up of an enterprise")
+    ENTERPRISE_WITHDRAWAL = "enterprise_withdrawal", _("withdrawal of an enterprise")
 
 
 class HoldState(models.TextChoices):

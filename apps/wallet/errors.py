@@ -9,6 +9,28 @@ class InsufficientBalance(DomainError):
     status = 409
 
 
+class EnterpriseShort(DomainError):
+    """Drivers are not told what their enterprise has."""
+
+    code = "wallet.enterprise_short"
+    message = _(
+        "Your enterprise's account does not cover this charge. Please pay with your own wallet, or tell the enterprise."
+    )
+    status = 409
+
+
+class NotInAccount(DomainError):
+    code = "wallet.not_in_account"
+    message = _("At most the balance can be withdrawn: %(balance)s yuan.")
+    status = 409
+
+
+class TransferBooked(DomainError):
+    code = "wallet.transfer_booked"
+    message = _("A transfer with the number %(number)s is booked for this enterprise already.")
+    status = 409
+
+
 class HasDebt(DomainError):
     code = "wallet.debt"
     message = _("An earlier charge is not fully paid: %(amount)s yuan. Please top up first.")

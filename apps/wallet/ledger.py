@@ -32,8 +32,11 @@ WALLET_COLUMNS = {
     AccountKind.FROZEN_PRINCIPAL: "frozen_principal",
     AccountKind.FROZEN_BONUS: "frozen_bonus",
     AccountKind.CUSTOMER_DEBT: "debt",
+    AccountKind.ENTERPRISE_BALANCE: "principal",
+    AccountKind.ENTERPRISE_HELD: "held_principal",
 }
 """Which column of Wallet caches which account."""
+COLUMNS = tuple(dict.fromkeys(WALLET_COLUMNS.values()))
 
 
 LEGS = """
@@ -51,7 +54,7 @@ WRITE = f"""
 WITH given AS (
     SELECT * FROM jsonb_to_recordset(%(entries)s::jsonb)
         AS (place int, key text, kind text, wallet_id bigint, reference text, posted_at timestamptz,
-            business_day date, memo text, {", ".join(f"{column} numeric" for column in WALLET_COLUMNS.values())})),
+            business_day date, memo text, {", ".join(f"{column} numeric" for column in COLUMNS)})),
 entry AS (
     INSERT INTO wallet_journalentry (key, kind, wallet_id, reference, posted_at, business_day, memo)
     SELECT key, kind, wallet_id, reference, posted_at, business_day, memo FROM given ORDER BY place
@@ -73,9 +76,9 @@ posted AS (
      ORDER BY leg.place),
 moved AS (
     UPDATE wallet_wallet
-       SET {", ".join(f"{column} = wallet_wallet.{column} + moves.{column}" for column in WALLET_COLUMNS.values())},
+       SET {", ".join(f"{column} = wallet_wallet.{column} + moves.{column}" for column in COLUMNS)},
            updated_at = %(now)s
-      FROM (SELECT wallet_id, {", ".join(f"sum({column}) AS {column}" for column in WALLET_COLUMNS.values())}
+      FROM (SELECT wallet_id, {", ".join(f"sum({column}) AS {column}" for column in COLUMNS)}
               FROM given WHERE key IN (SELECT key FROM entry) GROUP BY wallet_id) AS moves
      WHERE wallet_wallet.id = moves.wallet_id RETURNING id)
 SELECT key, id FROM entry
@@ -120,7 +123,7 @@ class Draft:
 
     def changes(self) -> dict[str, Decimal]:
         """How the entry moves each cached balance of its wallet, yuan."""
-        changes = dict.fromkeys(WALLET_COLUMNS.values(), ZERO)
+        changes = dict.fromkeys(COLUMNS, ZERO)
         for (account, _), amount in self.moves.items():
             if account in WALLET_ACCOUNTS:
                 changes[WALLET_COLUMNS[account]] += amount if account in DEBIT_NORMAL else -amount
@@ -158,7 +161,8 @@ def post(
 ) -> JournalEntry | None:
     """Write one journal entry and move the wallet's cached balances, once per `key`.
 
-    Must be called inside `atomic()` with the wallet's row locked by `services.lock_wallet`; `wallet` is None only for
+    Must be called inside `atomic()` with the wallet's row locked by `services.lock_wallet`, or that of an enterprise by
+    `services.lock_accounts`; `wallet` is None only for
     entries that move no customer's money (a payment channel's fee). Lines of zero are left
     out and lines of one account joined; with nothing left there is no entry and None is returned. A second call with
     the same key changes nothing and returns the first entry. Raises what `draft` and `write` raise. What happened on

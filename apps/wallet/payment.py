@@ -24,11 +24,15 @@ class PayOrder(StrEnum):
 
 @dataclass(frozen=True)
 class Payment:
-    """Where the payable comes from, yuan; the debt is what the wallet could not cover."""
+    """Where the payable comes from, yuan; the debt is what the wallet could not cover.
+
+    An enterprise's account covers all of it, and no wallet anything then.
+    """
 
     from_principal: Decimal
     from_bonus: Decimal
     debt: Decimal
+    from_enterprise: Decimal = ZERO
 
 
 def pay(

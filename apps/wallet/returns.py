@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
+from apps.common.money import ZERO
 from apps.customers.models import Customer
 from apps.wallet import debts, ledger
 from apps.wallet.enums import AccountKind, HoldState, JournalKind
@@ -15,16 +16,17 @@ from apps.wallet.errors import ChargeRunning
 from apps.wallet.ledger import credit, debit
 from apps.wallet.models import Hold, Wallet
 from apps.wallet.payment import Share, give_back
-from apps.wallet.services import lock_wallet
+from apps.wallet.services import lock_accounts, lock_wallet
 
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Where the money of a refund went, yuan: to the wallet, and off the order's open debt."""
+    """Where the money of a refund went, yuan: to the wallet, off the order's open debt, or to an enterprise."""
 
     principal: Decimal
     bonus: Decimal
     debt: Decimal
+    enterprise: Decimal = ZERO
 
 
 def charges_now(wallet: Wallet) -> bool:
@@ -82,3 +84,35 @@ def return_charge(
         if share.total:
             debts.recover(wallet, refund_no, at)
     return Returned(share.principal, share.bonus, off)
+
+
+def return_to_enterprise(
+    *,
+    enterprise_id: int,
+    order_no: str,
+    refund_no: str,
+    electricity: Decimal,
+    service: Decimal,
+    at: datetime | None = None,
+) -> Returned:
+    """Give fees of a settled order back (yuan) to the account of the enterprise that paid it.
+
+    Charges of its members go on meanwhile: what they hold stays held. The caller has locked the order, and makes sure
+    of once per `refund_no` and of no more than was paid.
+    """
+    with transaction.atomic():
+        account = lock_accounts([enterprise_id])[enterprise_id]
+        ledger.post(
+            key=f"order-refund:{refund_no}",
+            kind=JournalKind.ORDER_REFUND,
+            wallet=account,
+            reference=refund_no,
+            lines=[
+                debit(AccountKind.REVENUE_ELECTRICITY, electricity),
+                debit(AccountKind.REVENUE_SERVICE, service),
+                credit(AccountKind.ENTERPRISE_BALANCE, electricity + service),
+            ],
+            at=at,
+            memo=order_no,
+        )
+    return Returned(ZERO, ZERO, ZERO, enterprise=electricity + service)

@@ -5,6 +5,7 @@ from apps.wallet import models
 
 scope.by_permission(
     models.Wallet,
+    models.EnterpriseAccount,
     models.Account,
     models.JournalEntry,
     models.DayClosing,

@@ -20,6 +20,8 @@ OWN_MONEY = (
     AccountKind.HELD_BONUS,
     AccountKind.FROZEN_PRINCIPAL,
     AccountKind.FROZEN_BONUS,
+    AccountKind.ENTERPRISE_BALANCE,
+    AccountKind.ENTERPRISE_HELD,
 )
 
 WITHIN_A_WALLET = (

@@ -1,4 +1,7 @@
-"""Every movement of a customer's money. The wallet's row lock serialises them (lock order: order → wallet)."""
+"""Every movement of a customer's money. The wallet's row lock serialises them (lock order: order → wallet).
+
+An enterprise's account is a wallet too (enterprise_accounts.py), locked behind those of customers.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from django.db import transaction
 from apps.common.bulk import update_rows
 from apps.common.money import ZERO
 from apps.common.time import now
-from apps.customers.models import Customer
+from apps.customers.models import Customer, Enterprise
 from apps.wallet import ledger
 from apps.wallet.enums import AccountKind, HoldState, JournalKind
 from apps.wallet.errors import AmountNotAllowed, HasDebt, InsufficientBalance
@@ -38,10 +41,27 @@ def lock_wallets(customer_ids: Iterable[int]) -> dict[int, Wallet]:
     locked = Wallet.objects.raw(
         "SELECT * FROM wallet_wallet WHERE customer_id = ANY (%s) ORDER BY id FOR UPDATE", [list(wanted)]
     )
-    found = {wallet.customer_id: wallet for wallet in locked}
+    found = {wallet.customer_id: wallet for wallet in locked if wallet.customer_id is not None}
     for customer_id in sorted(wanted - set(found)):
         Wallet.objects.get_or_create(customer_id=customer_id)
         found[customer_id] = Wallet.objects.select_for_update().get(customer_id=customer_id)
+    return found
+
+
+def account_of(*, enterprise: Enterprise) -> Wallet:
+    """Return an enterprise's account, made at first sight."""
+    account, _ = Wallet.objects.get_or_create(enterprise=enterprise)
+    return account
+
+
+def lock_accounts(enterprise_ids: Iterable[int]) -> dict[int, Wallet]:
+    """Lock the accounts of several enterprises, always in the same order; must run inside `atomic()`."""
+    wanted = set(enterprise_ids)
+    locked = Wallet.objects.select_for_update().filter(enterprise__in=wanted).order_by("pk")
+    found = {account.enterprise_id: account for account in locked if account.enterprise_id is not None}
+    for enterprise_id in sorted(wanted - set(found)):
+        Wallet.objects.get_or_create(enterprise_id=enterprise_id)
+        found[enterprise_id] = Wallet.objects.select_for_update().get(enterprise_id=enterprise_id)
     return found
 
 
@@ -65,21 +85,22 @@ def open_hold(
         if wanted <= 0 or wallet.available < wanted:
             raise InsufficientBalance(available=wallet.available, needed=max(wanted, Decimal("0.01")))
         principal = min(wanted, wallet.principal)
-        bonus = wanted - principal
-        hold = Hold.objects.create(order_no=order_no, wallet=wallet, principal=principal, bonus=bonus)
-        ledger.post(
-            key=f"hold:{order_no}",
-            kind=JournalKind.HOLD,
-            wallet=wallet,
-            reference=order_no,
-            lines=[
-                debit(AccountKind.CUSTOMER_PRINCIPAL, principal),
-                debit(AccountKind.CUSTOMER_BONUS, bonus),
-                credit(AccountKind.HELD_PRINCIPAL, principal),
-                credit(AccountKind.HELD_BONUS, bonus),
-            ],
-            at=at,
-        )
+        return place_hold(wallet, order_no, principal, wanted - principal, at)
+
+
+def place_hold(
+    wallet: Wallet, order_no: str, principal: Decimal, bonus: Decimal, at: datetime | None
+) -> Hold:
+    """Set money of a locked wallet aside for an order, yuan; that there is so much is the caller's to know."""
+    hold = Hold.objects.create(order_no=order_no, wallet=wallet, principal=principal, bonus=bonus)
+    ledger.post(
+        key=f"hold:{order_no}",
+        kind=JournalKind.HOLD,
+        wallet=wallet,
+        reference=order_no,
+        lines=_set_aside(wallet, principal, bonus),
+        at=at,
+    )
     return hold
 
 
@@ -91,10 +112,10 @@ def raise_hold(*, order_no: str, reason: str, maximum: Decimal, at: datetime | N
     """
     key = f"raise:{order_no}:{reason}"
     with transaction.atomic():
-        found = Hold.objects.filter(order_no=order_no).select_related("wallet").first()
+        found = Hold.objects.filter(order_no=order_no).first()
         if found is None:
             return None
-        wallet = lock_wallet(customer_id=found.wallet.customer_id)
+        wallet = Wallet.objects.select_for_update().get(pk=found.wallet_id)
         hold = Hold.objects.select_for_update().get(pk=found.pk)
         more = min(wallet.available, maximum - hold.amount)
         if hold.state != HoldState.OPEN or wallet.debt or more <= 0:
@@ -108,12 +129,7 @@ def raise_hold(*, order_no: str, reason: str, maximum: Decimal, at: datetime | N
             kind=JournalKind.HOLD,
             wallet=wallet,
             reference=order_no,
-            lines=[
-                debit(AccountKind.CUSTOMER_PRINCIPAL, principal),
-                debit(AccountKind.CUSTOMER_BONUS, bonus),
-                credit(AccountKind.HELD_PRINCIPAL, principal),
-                credit(AccountKind.HELD_BONUS, bonus),
-            ],
+            lines=_set_aside(wallet, principal, bonus),
             at=at,
         )
         hold.principal += principal
@@ -125,10 +141,10 @@ def raise_hold(*, order_no: str, reason: str, maximum: Decimal, at: datetime | N
 def release_hold(*, order_no: str, at: datetime | None = None) -> None:
     """Give a hold back. Nothing happens when it is closed already or there is none."""
     with transaction.atomic():
-        found = Hold.objects.filter(order_no=order_no).select_related("wallet").first()
+        found = Hold.objects.filter(order_no=order_no).first()
         if found is None:
             return
-        wallet = lock_wallet(customer_id=found.wallet.customer_id)
+        wallet = Wallet.objects.select_for_update().get(pk=found.wallet_id)
         hold = Hold.objects.select_for_update().get(pk=found.pk)
         if hold.state != HoldState.OPEN:
             return
@@ -137,7 +153,7 @@ def release_hold(*, order_no: str, at: datetime | None = None) -> None:
             kind=JournalKind.RELEASE,
             wallet=wallet,
             reference=order_no,
-            lines=_give_back(hold.principal, hold.bonus),
+            lines=_give_back(wallet, hold.principal, hold.bonus),
             at=at,
         )
         _close(hold, HoldState.RELEASED, at)
@@ -182,10 +198,18 @@ class Till:
     Charges are worked out one after the other on the locked balances; nothing moves before `write`. Inside `atomic()`.
     """
 
-    def __init__(self, orders: Mapping[str, int]) -> None:
-        """Lock the wallets of these orders, number → customer's id, and then the holds."""
-        self._wallets = lock_wallets(orders.values())
-        self._customers = orders
+    def __init__(self, orders: Mapping[str, int], paid_by: Mapping[str, int] | None = None) -> None:
+        """Lock the wallets of these orders, number → customer's id, and then the holds.
+
+        Those of `paid_by` (number → enterprise's id) are paid by the accounts of enterprises instead.
+        """
+        paid_by = paid_by or {}
+        wallets = lock_wallets(customer_id for number, customer_id in orders.items() if number not in paid_by)
+        accounts = lock_accounts(paid_by.values()) if paid_by else {}
+        self._wallets = {
+            number: accounts[paid_by[number]] if number in paid_by else wallets[customer_id]
+            for number, customer_id in orders.items()
+        }
         locked = (
             Hold.objects.select_for_update().filter(order_no__in=orders).defer("created_at").order_by("id")
         )
@@ -213,30 +237,35 @@ class Till:
         `electricity` and `service` are the fees before discounts: revenue is booked gross, and what was taken off
         beside it. Payable is fees less discounts. Which money pays, of hold and available money together, `pay_order`
         says (and `bonus_ratio`, 0 to 1); of each kind what is held goes first. The rest of the hold is given back.
-        What all of it cannot cover becomes a debt. An order whose hold was given back before (a late record) is paid
-        from available money. Returns where the money came from; an order that was charged before returns the same and
-        moves nothing.
+        What all of it cannot cover becomes a debt; an enterprise's account goes below zero instead. An order whose
+        hold was given back before (a late record) is paid from available money. Returns where the money came from; an
+        order that was charged before returns the same and moves nothing.
         """
-        wallet, hold = self._wallets[self._customers[order_no]], self._holds.get(order_no)
+        wallet, hold = self._wallets[order_no], self._holds.get(order_no)
         key = f"charge:{order_no}"
         if key in self._charged or (hold is not None and hold.state == HoldState.SETTLED):
             return _payment_of(order_no)
         held = hold if hold is not None and hold.state == HoldState.OPEN else None
         held_principal = held.principal if held else ZERO
         held_bonus = held.bonus if held else ZERO
-        payment = pay(
-            electricity + service - enterprise_discount - coupon_discount,
-            held_principal + wallet.principal,
-            held_bonus + wallet.bonus,
-            pay_order,
-            bonus_ratio,
-        )
-        from_held_principal = min(payment.from_principal, held_principal)
+        payable = electricity + service - enterprise_discount - coupon_discount
+        if wallet.enterprise_id is not None:
+            payment = Payment(ZERO, ZERO, ZERO, from_enterprise=payable)
+        else:
+            payment = pay(
+                payable,
+                held_principal + wallet.principal,
+                held_bonus + wallet.bonus,
+                pay_order,
+                bonus_ratio,
+            )
+        from_principal = payment.from_principal + payment.from_enterprise
+        from_held_principal = min(from_principal, held_principal)
         from_held_bonus = min(payment.from_bonus, held_bonus)
         lines = [
-            debit(AccountKind.HELD_PRINCIPAL, from_held_principal),
+            debit(wallet.held_account, from_held_principal),
             debit(AccountKind.HELD_BONUS, from_held_bonus),
-            debit(AccountKind.CUSTOMER_PRINCIPAL, payment.from_principal - from_held_principal),
+            debit(wallet.free_account, from_principal - from_held_principal),
             debit(AccountKind.CUSTOMER_BONUS, payment.from_bonus - from_held_bonus),
             debit(AccountKind.CUSTOMER_DEBT, payment.debt),
             debit(AccountKind.ENTERPRISE_DISCOUNT, enterprise_discount),
@@ -246,7 +275,7 @@ class Till:
         ]
         self._draft(key, JournalKind.CHARGE, wallet, order_no, lines, at)
         if held is not None:
-            rest = _give_back(held_principal - from_held_principal, held_bonus - from_held_bonus)
+            rest = _give_back(wallet, held_principal - from_held_principal, held_bonus - from_held_bonus)
             self._draft(f"release:{order_no}", JournalKind.RELEASE, wallet, order_no, rest, at)
             held.state = HoldState.SETTLED
             held.closed_at = at or now()
@@ -288,14 +317,24 @@ def _payment_of(order_no: str) -> Payment:
         from_principal=sums[AccountKind.HELD_PRINCIPAL] + sums[AccountKind.CUSTOMER_PRINCIPAL],
         from_bonus=sums[AccountKind.HELD_BONUS] + sums[AccountKind.CUSTOMER_BONUS],
         debt=sums[AccountKind.CUSTOMER_DEBT],
+        from_enterprise=sums[AccountKind.ENTERPRISE_HELD] + sums[AccountKind.ENTERPRISE_BALANCE],
     )
 
 
-def _give_back(principal: Decimal, bonus: Decimal) -> list[ledger.Line]:
+def _set_aside(wallet: Wallet, principal: Decimal, bonus: Decimal) -> list[ledger.Line]:
     return [
-        debit(AccountKind.HELD_PRINCIPAL, principal),
+        debit(wallet.free_account, principal),
+        debit(AccountKind.CUSTOMER_BONUS, bonus),
+        credit(wallet.held_account, principal),
+        credit(AccountKind.HELD_BONUS, bonus),
+    ]
+
+
+def _give_back(wallet: Wallet, principal: Decimal, bonus: Decimal) -> list[ledger.Line]:
+    return [
+        debit(wallet.held_account, principal),
         debit(AccountKind.HELD_BONUS, bonus),
-        credit(AccountKind.CUSTOMER_PRINCIPAL, principal),
+        credit(wallet.free_account, principal),
         credit(AccountKind.CUSTOMER_BONUS, bonus),
     ]
 

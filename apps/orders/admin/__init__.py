@@ -3,6 +3,7 @@
 from apps.orders.admin import (  # noqa: F401 - they register themselves
     abnormal,
     energy,
+    enterprises,
     orders,
     panels,
     pile_orders,

@@ -31,7 +31,7 @@ from apps.backoffice.scope import is_outsider
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.customers.admin import by_phone
-from apps.customers.models import Customer
+from apps.customers.models import Customer, Payer
 from apps.orders import services
 from apps.orders.admin.force_end import ForceEndButton
 from apps.orders.admin.refunds import RefundButton
@@ -53,8 +53,8 @@ from apps.pricing.bar import bar
 from apps.wallet.models import Debt, Hold, JournalEntry
 
 STOPPABLE = frozenset({OrderState.STARTING, OrderState.CHARGING})
-PURSES = frozenset({"paid_principal", "paid_bonus", "debt"})
-"""Columns that tell of a driver's wallet."""
+PURSES = frozenset({"get_payer_display", "paid_principal", "paid_bonus", "paid_enterprise", "debt"})
+"""Columns that tell of a driver's wallet, or enterprise."""
 FEW_CUSTOMERS = 2_000
 """So many are asked for by number: the database then knows how rare their orders are. It takes every part of a name for
 rare, and would begin with the customers; with more than these it is told to begin with the newest orders."""
@@ -81,6 +81,21 @@ class HourFilter(DropdownFilter):
         return queryset.alias(began_hour=BEGAN_HOUR).filter(began_hour=int(self.value() or 0))
 
 
+class PayerFilter(DropdownFilter):
+    """Orders that drivers pay, or enterprises; those of enterprises by the index of the latter."""
+
+    title = _("paid by")
+    parameter_name = "payer"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """Both, but for people of other companies."""
+        return [] if is_outsider(request.user) else list(Payer.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """By one of them."""
+        return queryset.filter(payer=self.value()) if self.value() in dict(self.lookup_choices) else queryset
+
+
 @admin.register(Order, site=tenant_site)
 class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
     """All charging orders."""
@@ -100,13 +115,14 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
         "payable_shown",
         "verdict_shown",
     ]
-    list_select_related = ["station", "connector", "customer"]
+    list_select_related = ["station", "connector", "customer", "enterprise"]
     list_filter = [
         ("state", ChoicesCheckboxFilter),
         ("station", RelatedDropdownFilter),
         ("created_at", TimeFilter),
         ("verdict", ChoicesDropdownFilter),
         ("source", ChoicesDropdownFilter),
+        PayerFilter,
         HourFilter,
     ]
     search_fields = ["order_no"]
@@ -135,8 +151,10 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
         (_("electricity payable"), "electricity_payable"),
         (_("service payable"), "service_payable"),
         (_("payable"), "payable"),
+        (_("paid by"), "get_payer_display"),
         (_("paid from principal"), "paid_principal"),
         (_("paid from bonus"), "paid_bonus"),
+        (_("paid by the enterprise"), "paid_enterprise"),
         (_("debt"), "debt"),
         (_("electricity fee refunded"), "refunded_electricity"),
         (_("service fee refunded"), "refunded_service"),
@@ -298,9 +316,11 @@ class OrderAdmin(SavedFilters, RefundButton, ForceEndButton, ReadOnlyAdmin):
         return format_html('{}<br><span class="bo-muted">{}</span>', obj.station, obj.connector.code)
 
     @display(description=_("customer"), ordering="customer")
-    def customer_shown(self, obj: Order) -> str:
-        """Nickname or masked number."""
-        return str(obj.customer)
+    def customer_shown(self, obj: Order) -> str | SafeString:
+        """Nickname or masked number, and below it the enterprise that pays."""
+        if obj.payer != Payer.ENTERPRISE:
+            return str(obj.customer)
+        return format_html('{}<br><span class="bo-muted">{}</span>', obj.customer, obj.enterprise)
 
     @display(description=_("customer"))
     def masked_shown(self, obj: Order) -> str:

@@ -115,11 +115,13 @@ _PURSES = {
     AccountKind.HELD_PRINCIPAL: "held",
     AccountKind.HELD_BONUS: "held",
     AccountKind.CUSTOMER_DEBT: "debt",
+    AccountKind.ENTERPRISE_BALANCE: "principal",
+    AccountKind.ENTERPRISE_HELD: "held",
 }
 
 
 def payment_rows(entries: Iterable[JournalEntry]) -> list[dict[str, Any]]:
-    """Return what each entry did to the customer's wallet, yuan: free principal and bonus, what is held, the debt.
+    """Return what each entry did to the payer's wallet, yuan: free principal and bonus, what is held, the debt.
 
     More money of the customer is positive, as it is in their own statement; more debt is negative.
     """

@@ -13,7 +13,7 @@ from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, Price
 from apps.common.models import TimeStamped
 from apps.common.time import SHANGHAI
 from apps.coupons.models import Coupon
-from apps.customers.models import Customer, Enterprise
+from apps.customers.models import Customer, Enterprise, Payer
 from apps.orders.enums import LIVE, OrderSource, OrderState, StopReason, Verdict
 from apps.orders.limits import Limits
 from apps.piles.models import Connector
@@ -88,6 +88,9 @@ class Order(TimeStamped):
     enterprise_rule = models.JSONField(
         _("enterprise's discount"), null=True, blank=True, help_text=_("frozen at the start")
     )
+    payer = models.CharField(
+        _("paid by"), max_length=10, choices=Payer, default=Payer.WALLET, db_default=Payer.WALLET
+    )
     preset_amount = MoneyField(_("preset amount"), null=True, blank=True)
     limit_energy_kwh = EnergyField(_("preset energy (kWh)"), null=True, blank=True)
     limit_minutes = models.PositiveIntegerField(_("preset minutes"), null=True, blank=True)
@@ -129,6 +132,7 @@ class Order(TimeStamped):
     station_borne = MoneyField(_("discount borne by the station"), default=0)
     paid_principal = MoneyField(_("paid from principal"), default=0)
     paid_bonus = MoneyField(_("paid from bonus"), default=0)
+    paid_enterprise = MoneyField(_("paid by the enterprise"), default=0, db_default=0)
     bonus_electricity = MoneyField(_("electricity paid from bonus"), default=0)
     bonus_service = MoneyField(_("service paid from bonus"), default=0)
     debt = MoneyField(_("debt"), default=0)
@@ -188,6 +192,11 @@ class Order(TimeStamped):
             models.Index(
                 fields=["enterprise"], condition=Q(enterprise__isnull=False), name="order_of_enterprise"
             ),
+            models.Index(
+                fields=["enterprise", "created_at"],
+                condition=Q(payer=Payer.ENTERPRISE),
+                name="order_paid_by_enterprise",
+            ),  # what is used of its monthly limit
             # The list, newest first, by each of its filters: else one that finds little reads every order. What nearly
             # all orders have is found soon by the index of created_at.
             models.Index(
@@ -270,6 +279,26 @@ class AbnormalOrder(Order):
             ("decide_abnormalorder", _("Can propose how an abnormal order is closed")),
             ("approve_abnormalorder", _("Can approve how an abnormal order is closed")),
         ]
+
+
+class EnterpriseCharges(models.Manager):
+    """Settled orders that enterprises paid for."""
+
+    def get_queryset(self) -> models.QuerySet:
+        """Only those."""
+        return super().get_queryset().filter(payer=Payer.ENTERPRISE, settled_at__isnull=False)
+
+
+class EnterpriseCharge(Order):
+    """An order that an enterprise paid for, as its monthly statement lists it."""
+
+    objects = EnterpriseCharges()
+
+    class Meta:
+        proxy = True
+        ordering = ["-settled_at", "-id"]
+        verbose_name = _("charge paid by an enterprise")
+        verbose_name_plural = _("charges paid by enterprises")
 
 
 class ParallelLeg(models.Model):

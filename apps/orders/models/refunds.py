@@ -15,10 +15,10 @@ from apps.orders.models.orders import Order
 
 
 class OrderRefund(Reviewed):
-    """A part or all of a settled order that goes back to the wallet once a person agreed.
+    """A part or all of a settled order that goes back to who paid it, once a person agreed.
 
     What goes back is asked for by fee kind; when it is done, it is known where it went: to principal and bonus in the
-    shares that paid, and off the order's open debt.
+    shares that paid, and off the order's open debt; or to the enterprise.
     """
 
     refund_no = models.CharField(_("refund number"), max_length=32, unique=True)
@@ -30,6 +30,7 @@ class OrderRefund(Reviewed):
     principal = MoneyField(_("to principal"), default=0)
     bonus = MoneyField(_("to bonus"), default=0)
     debt = MoneyField(_("off the debt"), default=0)
+    enterprise = MoneyField(_("to the enterprise"), default=0, db_default=0)
     state = models.CharField(
         _("state"), max_length=16, choices=OrderRefundState, default=OrderRefundState.APPLIED
     )

@@ -3,6 +3,7 @@
 from apps.wallet.admin import (  # noqa: F401 - they register themselves
     books,
     charges,
+    enterprises,
     ledger,
     merchants,
     payments,

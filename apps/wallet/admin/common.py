@@ -15,27 +15,29 @@ from apps.customers.admin import by_phone
 
 
 class OfCustomer(ReadOnlyAdmin):
-    """Rows of a wallet are found by their number or by their customer's whole phone number."""
+    """Rows of a wallet are found by their number, their customer's whole phone number, or an enterprise's name."""
 
     number_field = ""
-    list_select_related = ("wallet__customer",)
+    list_select_related = ("wallet__customer", "wallet__enterprise")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By number, whole phone number or nickname."""
+        """By number, whole phone number, nickname or name."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        of_customer = Q(wallet__customer__phone=by_phone(term)) | Q(
-            wallet__customer__nickname__icontains=term
+        of_customer = (
+            Q(wallet__customer__phone=by_phone(term))
+            | Q(wallet__customer__nickname__icontains=term)
+            | Q(wallet__enterprise__name__icontains=term)
         )
         return queryset.filter(of_customer | Q(**{self.number_field: term})), False
 
     @display(description=_("customer"), ordering="wallet__customer")
     def customer_shown(self, obj: Any) -> str:
-        """Nickname or masked number."""
-        return str(obj.wallet.customer) if obj.wallet_id else shown.EMPTY
+        """Nickname, masked number, or the enterprise."""
+        return str(obj.wallet) if obj.wallet_id else shown.EMPTY
 
     @display(description=_("created at"), ordering="id")
     def created_shown(self, obj: Any) -> str:

@@ -56,6 +56,10 @@ class WalletAdmin(WalletRefundButton, ReadOnlyAdmin):
         (_("debt"), "debt"),
     ]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Wallet]:
+        """Those of enterprises have pages of their own."""
+        return super().get_queryset(request).filter(customer__isnull=False)
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Wallet], search_term: str
     ) -> tuple[QuerySet[Wallet], bool]:
@@ -95,7 +99,8 @@ class PostingInline(ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Posting]:
         """With what an account's name needs."""
-        return super().get_queryset(request).select_related("account__wallet__customer")
+        postings = super().get_queryset(request)
+        return postings.select_related("account__wallet__customer", "account__wallet__enterprise")
 
     @display(description=_("debit"))
     def debit_shown(self, obj: Posting) -> str:
@@ -157,7 +162,7 @@ class JournalEntryAdmin(OfCustomer):
         (_("business day"), "business_day"),
         (_("kind"), "get_kind_display"),
         (_("reference"), "reference"),
-        (_("customer"), lambda row: row.wallet.customer if row.wallet else ""),
+        (_("customer"), lambda row: row.wallet or ""),
         (_("amount"), "moved"),
         (_("memo"), "memo"),
     ]
@@ -173,7 +178,11 @@ class JournalEntryAdmin(OfCustomer):
         term = search_term.strip()
         if not term:
             return queryset, False
-        of_customer = Q(customer__phone=by_phone(term)) | Q(customer__nickname__icontains=term)
+        of_customer = (
+            Q(customer__phone=by_phone(term))
+            | Q(customer__nickname__icontains=term)
+            | Q(enterprise__name__icontains=term)
+        )
         wallets = list(Wallet.objects.filter(of_customer).values_list("pk", flat=True)[:SEARCHED_WALLETS])
         return queryset.filter(Q(reference=term) | Q(wallet__in=wallets)), False
 
@@ -200,9 +209,9 @@ class AccountAdmin(ReadOnlyAdmin):
 
     keyset = ("id",)
     list_display = ["name_shown", "balance_shown", "statement_shown"]
-    list_select_related = ["wallet__customer"]
+    list_select_related = ["wallet__customer", "wallet__enterprise"]
     list_filter = [("kind", ChoicesDropdownFilter)]
-    search_fields = ["wallet__customer__nickname"]
+    search_fields = ["wallet__customer__nickname", "wallet__enterprise__name"]
     fields = [
         ("kind", "wallet"),
         "channel_shown",

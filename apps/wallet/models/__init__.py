@@ -2,7 +2,7 @@
 
 from apps.wallet.models.books import AccountDay, DayBalance, DayClosing, LedgerCheck
 from apps.wallet.models.charges import Debt, Hold
-from apps.wallet.models.ledger import Account, JournalEntry, Posting, Wallet
+from apps.wallet.models.ledger import Account, EnterpriseAccount, JournalEntry, Posting, Wallet
 from apps.wallet.models.payments import (
     BonusTier,
     BonusUse,
@@ -25,6 +25,7 @@ __all__ = [
     "DayBalance",
     "DayClosing",
     "Debt",
+    "EnterpriseAccount",
     "Hold",
     "JournalEntry",
     "LedgerCheck",

@@ -16,15 +16,32 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.fields import MoneyField
 from apps.common.models import TimeStamped
-from apps.customers.models import Customer
+from apps.customers.models import Customer, Enterprise
 from apps.wallet.enums import AccountKind, JournalKind, channel_label
 
 
 class Wallet(TimeStamped):
-    """A customer's money: what is free (principal, bonus), held for charges, frozen for refunds, and owed to us."""
+    """A customer's money: what is free (principal, bonus), held for charges, frozen for refunds, and owed to us.
+
+    Or an enterprise's account (docs/adr/0010): `principal` is its balance, below zero where it owes, `held_principal`
+    what its members' charges hold; it has no bonus, no debts, and nothing frozen.
+    """
 
     customer = models.OneToOneField(
-        Customer, on_delete=models.PROTECT, related_name="wallet", verbose_name=_("customer")
+        Customer,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="wallet",
+        verbose_name=_("customer"),
+    )
+    enterprise = models.OneToOneField(
+        Enterprise,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="wallet",
+        verbose_name=_("enterprise"),
     )
     principal = MoneyField(_("principal"), default=0)
     bonus = MoneyField(_("bonus"), default=0)
@@ -40,20 +57,43 @@ class Wallet(TimeStamped):
         constraints = [
             models.CheckConstraint(
                 condition=Q(
-                    principal__gte=0,
                     bonus__gte=0,
                     held_principal__gte=0,
                     held_bonus__gte=0,
                     frozen_principal__gte=0,
                     frozen_bonus__gte=0,
                     debt__gte=0,
-                ),
+                )
+                & (Q(principal__gte=0) | Q(enterprise__isnull=False)),
                 name="wallet_not_negative",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(customer__isnull=False, enterprise__isnull=True)
+                | Q(
+                    customer__isnull=True,
+                    enterprise__isnull=False,
+                    bonus=0,
+                    held_bonus=0,
+                    frozen_principal=0,
+                    frozen_bonus=0,
+                    debt=0,
+                ),
+                name="wallet_of_one",
+            ),
         ]
 
     def __str__(self) -> str:
-        return str(self.customer)
+        return str(self.customer or self.enterprise)
+
+    @property
+    def free_account(self) -> AccountKind:
+        """The account of its principal, or of an enterprise's balance."""
+        return AccountKind.ENTERPRISE_BALANCE if self.enterprise_id else AccountKind.CUSTOMER_PRINCIPAL
+
+    @property
+    def held_account(self) -> AccountKind:
+        """The account of what is held of that."""
+        return AccountKind.ENTERPRISE_HELD if self.enterprise_id else AccountKind.HELD_PRINCIPAL
 
     @property
     def available(self) -> Decimal:
@@ -69,6 +109,29 @@ class Wallet(TimeStamped):
     def frozen(self) -> Decimal:
         """What waits for refunds to the payment channels, yuan."""
         return self.frozen_principal + self.frozen_bonus
+
+
+class EnterpriseAccounts(models.Manager):
+    """Wallets of enterprises."""
+
+    def get_queryset(self) -> models.QuerySet:
+        """Only those, with what their names need."""
+        return super().get_queryset().filter(enterprise__isnull=False).select_related("enterprise")
+
+
+class EnterpriseAccount(Wallet):
+    """The account of an enterprise, as its pages show it."""
+
+    objects = EnterpriseAccounts()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("enterprise account")
+        verbose_name_plural = _("enterprise accounts")
+        permissions = [
+            ("transfer_enterpriseaccount", _("Can ask to book top-ups and withdrawals of enterprises")),
+            ("approve_enterpriseaccount", _("Can approve top-ups and withdrawals of enterprises")),
+        ]
 
 
 class Account(models.Model):

@@ -29,6 +29,7 @@ def test_joining_by_code_and_leaving(app_of) -> None:
         "percent_off": "20",
         "applies_to": "service",
         "applies_to_label": "service fee",
+        "paying": None,
     }
     assert app.post("enterprise/join", {"code": code}).json() == joined.json()
     assert app.get("enterprise").json() == joined.json()

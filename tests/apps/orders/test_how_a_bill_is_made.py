@@ -39,8 +39,8 @@ def with_money(principal: str, bonus: str) -> Customer:
     return customer
 
 
-def test_the_page_has_its_three_orders() -> None:
-    assert len(ORDERS) == 3
+def test_the_page_has_its_four_orders() -> None:
+    assert len(ORDERS) == 4
 
 
 @pytest.mark.parametrize("title", ORDERS)
@@ -53,7 +53,13 @@ def test_an_order_is_settled_as_the_page_says(tenant: Any, title: str) -> None:
         factories.a_retail_price(connector.pile.station, prices)
     if "enterprise" in given:
         numbers = {name: Decimal(given["enterprise"][name]) for name in ("percent_off", "station_share")}
-        factories.an_enterprise(customer, **{**given["enterprise"], **numbers})
+        account = dict(given.get("account", {}))
+        transferred = account.pop("transferred", None)
+        if "credit_limit" in account:
+            account["credit_limit"] = Decimal(account["credit_limit"])
+        enterprise = factories.an_enterprise(customer, **{**given["enterprise"], **numbers, **account})
+        if transferred:
+            factories.fund(enterprise, transferred)
     if "coupon" in given:
         numbers = {name: Decimal(given["coupon"][name]) for name in ("spend", "save_amount", "station_share")}
         factories.a_coupon(customer, **{**given["coupon"], **numbers})
@@ -66,6 +72,8 @@ def test_an_order_is_settled_as_the_page_says(tenant: Any, title: str) -> None:
     assert {name: str(getattr(order, name)) for name in given["order"]} == given["order"]
     wallet = Wallet.objects.get(customer=customer)
     assert {name: str(getattr(wallet, name)) for name in given["left"]} == given["left"]
+    for name, amount in given.get("account_left", {}).items():
+        assert str(getattr(Wallet.objects.get(enterprise=order.enterprise), name)) == amount
     booked: defaultdict[str, Decimal] = defaultdict(Decimal)
     legs = Posting.objects.filter(entry__key=f"charge:{order.order_no}")
     for kind, amount in legs.values_list("account__kind", "amount"):

@@ -29,6 +29,7 @@ COLUMNS = {
     "account": "account__kind",
     "channel": "account__channel",
     "customer": "account__wallet__customer_id",
+    "enterprise": "account__wallet__enterprise_id",
     "amount": "amount",
 }
 CHUNK = 5_000
