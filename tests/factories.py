@@ -388,6 +388,13 @@ def a_settled_order(energy: str = "10.0000", **fields: object) -> Order:
     return order
 
 
+def an_enterprise_charge(connector: Connector | None = None, **fields: object) -> Order:
+    """A settled charge of 12.00 yuan that an enterprise (of these fields) paid for its only member."""
+    customer = a_customer("0")
+    a_paying_enterprise(customer, **fields)  # type: ignore[arg-type]
+    return a_settled_order(customer=customer, connector=connector)
+
+
 COMPANY = {"kind": "company", "name": "上海测试出行有限公司", "tax_no": "91350100M000100Y43"}
 
 

@@ -53,7 +53,9 @@ class QuoteOutput(serializers.Serializer[Any]):
     from_enterprise = MoneyOut(source="payment.from_enterprise")
     shortfall = MoneyOut(source="payment.debt", help_text="what the payer lacks for it")
     payer = serializers.ChoiceField(choices=Payer.choices, help_text="whose money it would be")
-    offer = EnterpriseOfferOutput(allow_null=True, help_text="null where the driver has no enterprise that pays")
+    offer = EnterpriseOfferOutput(
+        allow_null=True, help_text="null where the driver has no enterprise that pays"
+    )
     explanation = serializers.ListField(child=serializers.CharField())
 
 

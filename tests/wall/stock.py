@@ -147,6 +147,8 @@ def stock() -> Stock:
     books.close_days(until=business_day(now()) - timedelta(days=9), actor=Actor("staff", "1", SECRET))
     LedgerCheck.objects.create(started_at=now(), finished_at=now(), differences=0, asked_by=SECRET)
     factories.put_online(pile)
+    factories.an_enterprise_charge(first, name=f"{SECRET} 2")
+    factories.put_online(pile)
     invoiced = factories.a_settled_order("1.0000", customer=driver, connector=first)
     invoice = factories.an_invoice(invoiced, name=SECRET)
     InvoicePolicy.objects.update(id=FIRST_ID, note=SECRET)

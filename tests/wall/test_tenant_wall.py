@@ -99,8 +99,10 @@ TENANT_MODELS: dict[str, set[str]] = {
     "customers/card": {"<path:object_id>/state/"},
     "customers/customer": {"<path:object_id>/pin/"},
     "customers/driverappsettings": set(),
-    "customers/enterprise": {"<path:object_id>/add-members/", "<path:object_id>/invitation/"},
-    "customers/enterprisemember": {"<path:object_id>/end/"},
+    "customers/enterprise": {
+        f"<path:object_id>/{page}/" for page in ("add-members", "invitation", "account")
+    },
+    "customers/enterprisemember": {"<path:object_id>/end/", "<path:object_id>/limit/"},
     "customers/miniprogram": {"<path:object_id>/test/"},
     "customers/feedback": {f"<path:object_id>/{page}/" for page in ("answer", "assign", "note", "close")},
     "customers/vehicle": set(),
@@ -124,6 +126,7 @@ TENANT_MODELS: dict[str, set[str]] = {
         f"<path:object_id>/{page}/" for page in ("recompute", "settle", "adjust", "close")
     },
     "orders/billingpolicy": set(),
+    "orders/enterprisecharge": set(),
     "orders/order": {
         *(f"<path:object_id>/{page}/" for page in ("stop", "force-end", "refund")),
         "save-filter/",
@@ -186,6 +189,9 @@ TENANT_MODELS: dict[str, set[str]] = {
     "wallet/channeldifference": {"<path:object_id>/query/", "<path:object_id>/resolve/"},
     "wallet/dayclosing": {"check-and-close/"},
     "wallet/debt": {"<path:object_id>/recover/"},
+    "wallet/enterpriseaccount": {
+        f"<path:object_id>/{page}/" for page in ("statement", "deposit", "withdraw")
+    },
     "wallet/hold": set(),
     "wallet/journalentry": set(),
     "wallet/ledgercheck": {"check-now/"},
@@ -342,6 +348,7 @@ API: dict[str, tuple[str, str]] = {
     "enterprise": (OWN, "enterprise"),
     "enterprise/join": (OWN, "enterprise/join"),
     "enterprise/leave": (OWN, "enterprise/leave"),
+    "enterprise/payer": (OWN, "enterprise/payer"),
     "messages": (OWN, "messages"),
     "messages/unread": (OWN, "messages/unread"),
     "messages/read": (OWN, "messages/read"),

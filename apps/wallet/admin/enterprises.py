@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
@@ -95,7 +95,7 @@ class EnterpriseAccountAdmin(ReadOnlyAdmin):
         return self._transfer(request, form, object_id, enterprise_accounts.request_deposit)
 
     @dialog_button(
-        _("Withdraw"),
+        pgettext_lazy("money", "Withdraw"),
         url="withdraw",
         icon="undo",
         permission="transfer",

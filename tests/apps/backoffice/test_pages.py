@@ -77,6 +77,7 @@ def business(tenant: Any) -> Any:
     factories.an_activity()
     factories.a_feedback(order.customer, station=order.station)
     factories.an_enterprise(order.customer)
+    factories.an_enterprise_charge()
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
     factories.a_price_task(order.station)
@@ -218,6 +219,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "orders.abnormalorder",
         "orders.energyday",
         "orders.energydifference",
+        "orders.enterprisecharge",
         "orders.order",
         "orders.orderrefund",
         "orders.transactionrecord",
@@ -237,6 +239,7 @@ def test_money_and_records_are_read_only_even_for_a_superuser(tenant: Any) -> No
         "wallet.channeldifference",
         "wallet.dayclosing",
         "wallet.debt",
+        "wallet.enterpriseaccount",
         "wallet.hold",
         "wallet.journalentry",
         "wallet.ledgercheck",

@@ -65,6 +65,7 @@ COUNTS = {
     "orders.billingpolicy": 7,
     "orders.energyday": 6,
     "orders.energydifference": 5,
+    "orders.enterprisecharge": 6,
     "orders.order": 6,
     "orders.orderrefund": 8,
     "orders.transactionrecord": 5,
@@ -95,6 +96,7 @@ COUNTS = {
     "wallet.channeldifference": 5,
     "wallet.dayclosing": 9,
     "wallet.debt": 6,
+    "wallet.enterpriseaccount": 5,
     "wallet.hold": 5,
     "wallet.journalentry": 3,
     "wallet.ledgercheck": 5,
@@ -137,6 +139,7 @@ def a_business(tenant: Any, number: int) -> None:
     factories.an_activity()
     factories.a_feedback(order.customer, station=order.station)
     factories.an_enterprise(order.customer)
+    factories.an_enterprise_charge()
     factories.a_coupon(order.customer)
     factories.a_retail_price(order.station, {"flat": ("0.80000", "0.50000")})
     factories.a_price_task(order.station)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
@@ -81,3 +82,45 @@ def test_guessing_codes_ends_after_ten(app_of) -> None:
         assert app_of(factories.a_customer("0")).post("enterprise/join", {"code": code}).status_code == 200
         clock.shift(timedelta(seconds=901))
         assert app.post("enterprise/join", {"code": code}).status_code == 200
+
+
+def test_who_pays_and_what_is_left(app_of) -> None:
+    customer = factories.a_customer("30.00")
+    app = app_of(customer)
+    assert refusal(app.post("enterprise/payer", {"payer": "wallet"})) == (409, "customers.no_member")
+    enterprise = factories.a_paying_enterprise(
+        customer, member_monthly_limit=Decimal("40.00"), pay_hours="00:00-24:00"
+    )
+    enterprise.stations.set([factories.a_station(name="滨江站")])
+    connector = factories.a_connector()
+    paying = app.get("enterprise").json()["membership"]["paying"]
+    assert paying == {
+        "payer": "enterprise",
+        "quota": {"limit": "40.00", "used": "0.00", "left": "40.00"},
+        "hours": "00:00-24:00",
+        "stations": ["滨江站"],
+    }
+    quote = app.post("quotes", {"connector_code": connector.code}).json()
+    assert (quote["payer"], quote["can_pay"], quote["offer"]["available"]) == ("enterprise", False, "0.00")
+    assert quote["offer"]["problem"]
+    start = {"connector_code": connector.code, "payer": "enterprise"}
+    refused = app.post("charges", start, **{"Idempotency-Key": "one-and-only-one"})
+    assert refusal(refused) == (409, "orders.enterprise_elsewhere")
+    enterprise.stations.clear()
+    quote = app.post("quotes", {"connector_code": connector.code}).json()
+    assert (quote["can_pay"], quote["hold_amount"], quote["shortfall"]) == (True, "40.00", "0.00")
+    assert quote["from_enterprise"] == quote["payable"]
+    assert (
+        app.post("quotes", {"connector_code": connector.code, "payer": "wallet"}).json()["hold_amount"]
+        == "30.00"
+    )
+    begun = app.post("charges", start, **{"Idempotency-Key": "another-of-them"})
+    assert (begun.status_code, begun.json()["hold_amount"]) == (201, "40.00")
+    order = app.get(f"orders/{begun.json()['order_no']}").json()
+    assert (order["payer"], order["paid_enterprise"]) == ("enterprise", "0.00")
+    quota = app.get("enterprise").json()["membership"]["paying"]["quota"]
+    assert quota == {"limit": "40.00", "used": "40.00", "left": "0.00"}
+    chosen = app.post("enterprise/payer", {"payer": "wallet"})
+    assert (chosen.status_code, chosen.json()["membership"]["paying"]["payer"]) == (200, "wallet")
+    assert app.post("quotes", {"connector_code": connector.code}).json()["payer"] == "wallet"
+    assert refusal(app.post("enterprise/payer", {"payer": "x"})) == (400, "invalid")
