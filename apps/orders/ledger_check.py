@@ -373,7 +373,7 @@ def totals() -> dict[str, str]:
                 (select coalesce(sum(payable), 0) from orders_order where state = 'completed') as revenue,
                 (select coalesce(sum(principal + bonus), 0) from wallet_wallet
                   where enterprise_id is null) as available,
-                (select coalesce(sum(principal), 0) from wallet_wallet
+                (select coalesce(sum(principal), 0.00) from wallet_wallet
                   where enterprise_id is not null) as enterprises,
                 (select coalesce(sum(held_principal + held_bonus), 0) from wallet_wallet) as held,
                 (select coalesce(sum(debt), 0) from wallet_wallet) as debt"""

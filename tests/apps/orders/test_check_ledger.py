@@ -45,6 +45,8 @@ DAMAGE = {
     "entry without two lines": "insert into wallet_journalentry (key, kind, reference, posted_at, business_day, memo)"
     " values ('x', 'hold', 'x', now(), now(), '')",
     "wallet differs from its accounts": "update wallet_wallet set principal = principal + 0.01",
+    "account of the other kind of owner": "update wallet_account set kind = 'enterprise_held'"
+    " where kind = 'held_principal'",
     "held money differs from open holds": "update wallet_hold set state = 'released' where state = 'open'",
     "open hold without a running order": "update wallet_hold set state = 'open' where state = 'settled'",
     "running order without an open hold": "delete from wallet_hold where state = 'open'",
@@ -60,6 +62,7 @@ DAMAGE = {
     "coupon discount without a coupon": "update orders_order set coupon_id = null where state = 'completed'",
     "coupons claimed differ from the template": "update coupons_coupontemplate set claimed = claimed + 1",
     "order differs from the ledger": "delete from orders_order where state = 'completed'",
+    "order's money is not its payer's": "update orders_order set payer = 'enterprise' where state = 'completed'",
     "settled order without its record": "update orders_transactionrecord set state = 'quarantined'",
     "order closed without a bill has one": AN_APPROVAL.format(
         operation="orders.close_unbilled", payload="{}"
@@ -114,6 +117,7 @@ def test_a_clean_ledger(business, capsys):
         "settled_orders": "1",
         "revenue": "5.20",
         "available": "21.80",
+        "enterprises": "0.00",
         "held": "100.00",
         "debt": "0.00",
     }

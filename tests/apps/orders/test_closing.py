@@ -166,6 +166,7 @@ def test_the_journal_as_csv(history):
         "account": "channel_clearing",
         "channel": "sandbox",
         "customer": "",
+        "enterprise": "",
         "debit": "5.00",
         "credit": "",
     }
