@@ -107,7 +107,8 @@ def test_who_pays_and_what_is_left(app_of) -> None:
     refused = app.post("charges", start, **{"Idempotency-Key": "one-and-only-one"})
     assert refusal(refused) == (409, "orders.enterprise_elsewhere")
     enterprise.stations.clear()
-    quote = app.post("quotes", {"connector_code": connector.code}).json()
+    short = {"connector_code": connector.code, "preset_minutes": 5}
+    quote = app.post("quotes", short).json()
     assert (quote["can_pay"], quote["hold_amount"], quote["shortfall"]) == (True, "40.00", "0.00")
     assert quote["from_enterprise"] == quote["payable"]
     assert (

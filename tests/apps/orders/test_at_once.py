@@ -9,6 +9,7 @@ from django.db import connection
 
 from apps.common.errors import DomainError
 from apps.common.schema import current_schema, run_in_schema
+from apps.customers import enterprises
 from apps.orders import services, settling
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order
@@ -122,4 +123,43 @@ def test_the_first_top_ups_of_a_tenant_at_once():
     ]
     assert at_once(*calls) == ["paid"] * 4
     assert [wallet.wallet_of(customer=customer).principal for customer in customers] == [Decimal("20.00")] * 4
+    assert differences() == []
+
+
+def a_fleet(count, balance, **fields):
+    """So many members of one enterprise that pays, each at a gun of their own: what starts each for 20 yuan."""
+    drivers = [factories.a_customer("0") for _ in range(count)]
+    enterprise = factories.a_paying_enterprise(drivers[0], balance, **fields)
+    phones = [driver.phone for driver in drivers]
+    enterprises.add_members(enterprise=enterprise, phones=phones, actor=factories.SYSTEM)
+    guns = [factories.a_connector() for _ in drivers]
+    calls = [
+        lambda driver=driver, gun=gun: str(
+            factories.a_started_order(customer=driver, connector=gun, preset="20.00").hold_amount
+        )
+        for driver, gun in zip(drivers, guns, strict=True)
+    ]
+    return enterprise, calls
+
+
+def test_members_of_an_enterprise_never_hold_more_than_there_is():
+    enterprise, calls = a_fleet(4, "20.00", account_kind="postpaid", credit_limit=Decimal("30.00"))
+    assert sorted(at_once(*calls)) == ["20.00", "20.00", *["wallet.enterprise_short"] * 2]
+    assert wallet.account_of(enterprise=enterprise).principal == Decimal("-20.00")
+    assert differences() == []
+
+
+def test_members_of_an_enterprise_share_its_limit():
+    _, calls = a_fleet(3, "500.00", monthly_limit=Decimal("50.00"))
+    assert sorted(at_once(*calls)) == ["20.00", "20.00", "orders.enterprise_limit"]
+    assert differences() == []
+
+
+def test_one_record_settled_by_four_workers_is_charged_once_to_the_enterprise():
+    customer = factories.a_customer("0")
+    enterprise = factories.a_paying_enterprise(customer)
+    order = factories.a_charging_order(customer=customer)
+    record = factories.a_record(order, {"flat": "10.0000"})
+    at_once(*[lambda: settling.settle_record(record_id=record.pk)] * 4)
+    assert wallet.account_of(enterprise=enterprise).principal == Decimal("88.00")
     assert differences() == []
