@@ -16,7 +16,7 @@ from apps.piles.models import Alarm, OfflineCard
 from apps.pricing import services as pricing
 from apps.pricing.tariff import ClassPrice, Tariff
 from apps.wallet.models import Debt, Hold
-from apps.wallet.services import wallet_of
+from apps.wallet.services import account_of, wallet_of
 from tests import factories
 
 pytestmark = pytest.mark.usefixtures("tenant")
@@ -149,3 +149,21 @@ def test_a_record_that_does_not_add_up_waits_for_a_person(connector):
     record = upload(connector, total_energy_kwh=Decimal("99.0000"))
     assert (record.state, Order.objects.get().state) == (RecordState.HELD, OrderState.ABNORMAL)
     assert TransactionRecord.objects.count() == 1
+
+
+def test_the_enterprise_pays_where_it_does_and_the_driver_elsewhere(connector):
+    card = a_card()
+    enterprise = factories.a_paying_enterprise(card.customer)
+    upload(connector)
+    order = Order.objects.get()
+    assert (order.payer, order.paid_enterprise) == ("enterprise", Decimal("12.00"))
+    assert account_of(enterprise=enterprise).principal == Decimal("88.00")
+    enterprise.stations.set([factories.a_station()])
+    upload(factories.a_connector())
+    order = Order.objects.latest("id")
+    assert (order.payer, order.paid_principal) == ("wallet", Decimal("12.00"))
+    enterprise.stations.clear()
+    enterprise.monthly_limit = Decimal("12.00")
+    enterprise.save()
+    upload(factories.a_connector())
+    assert Order.objects.latest("id").payer == "wallet"

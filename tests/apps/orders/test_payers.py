@@ -71,7 +71,7 @@ def test_a_prepaid_account_pays_and_the_driver_does_not():
         Decimal("30.00"),
     )
     coupon.refresh_from_db()
-    assert coupon.state == "claimed"
+    assert coupon.state == "available"
 
 
 def test_the_driver_may_pay_instead_and_choose_so_for_good():

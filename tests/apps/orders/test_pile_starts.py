@@ -162,6 +162,20 @@ def test_money_that_is_not_enough_and_debts():
     assert reason(tap(connector, REVERSED)) == "card_unsettled"
 
 
+def test_a_card_of_a_member_is_paid_by_the_enterprise_or_not_at_all():
+    card = a_card()
+    enterprise = factories.a_paying_enterprise(card.customer, "20.00")
+    answer = tap(factories.a_connector())
+    assert (answer.accepted, answer.balance) == (True, Decimal("20.00"))
+    assert Order.objects.get().payer == "enterprise"
+    Order.objects.update(card_no="0")
+    assert reason(tap(factories.a_connector())) == "balance_low"
+    enterprise.monthly_limit = Decimal("20.00")
+    enterprise.save()
+    factories.fund(enterprise, "50.00")
+    assert reason(tap(factories.a_connector())) == "balance_low"
+
+
 def test_places_where_nobody_charges():
     a_card()
     connector = factories.a_connector()
