@@ -42,13 +42,7 @@ FEATURES = (
     Feature(
         "enterprises",
         pgettext_lazy("feature", "enterprises"),
-        (
-            "customers.*_enterprise",
-            "customers.*_enterprisemember",
-            "customers.set_enterprise_account",
-            "wallet.*_enterpriseaccount",
-            "orders.*_enterprisecharge",
-        ),
+        ("customers.*_enterprise", "customers.*_enterprisemember", "customers.set_enterprise_account"),
     ),
     Feature(
         "cards",

@@ -554,6 +554,7 @@ def filled_in(model: str, mine: Station) -> dict[str, object]:
     commands |= {"work": "allowed", "max_power_percent": 100, "kw": "100"}
     commands |= {"electricity": "0.01", "service": "0.01"}
     commands |= {"name": "x", "amount": "0.01", "transfer_no": "x", "transfer_to": "x"}
+    commands |= {"account_kind": "prepaid", "number": "x"}
     to = "13900001111" if model == "notifications/smsaccount" else "nobody@alpha.test"
     commands |= {
         "to": to,

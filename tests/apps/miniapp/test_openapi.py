@@ -110,6 +110,7 @@ def test_the_operations(document: dict[str, Any]) -> None:
         "post coupons",
         "post enterprise/join",
         "post enterprise/leave",
+        "post enterprise/payer",
         "post feedback",
         "post feedback/photos",
         "post feedback/{feedback_no}",

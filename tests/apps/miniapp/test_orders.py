@@ -37,6 +37,8 @@ def test_a_bill_with_lines_and_explanation(app_of) -> None:
         "connector_code": order.connector.code,
         "energy_kwh": "13.3333",
         "payable": "14.04",
+        "payer": "wallet",
+        "payer_label": "own wallet",
         "debt": "0.00",
         "owed": "0.00",
         "preset_amount": "50.00",
@@ -57,6 +59,7 @@ def test_a_bill_with_lines_and_explanation(app_of) -> None:
         "service_payable": "5.02",
         "paid_principal": "14.04",
         "paid_bonus": "0.00",
+        "paid_enterprise": "0.00",
         "lines": [
             {
                 "rate_class": "flat",
