@@ -122,8 +122,9 @@ def approve(*, refund_no: str, reviewer: Actor, reason: str = "", at: datetime |
         order.save(update_fields=["refunded_electricity", "refunded_service", "updated_at"])
         _close(refund, OrderRefundState.DONE, reviewer, reason, moment)
         note(order, "refunded", reviewer, moment, refund_no=refund_no, amount=str(refund.amount))
-        words = {"amount": f"{refund.amount:.2f}", "order": order.order_no}
-        inbox.post(inbox.News(order.customer_id, InboxKind.ORDER_REFUNDED, refund_no, words), at=moment)
+        if order.payer == Payer.WALLET:  # a driver is told of money of their own
+            words = {"amount": f"{refund.amount:.2f}", "order": order.order_no}
+            inbox.post(inbox.News(order.customer_id, InboxKind.ORDER_REFUNDED, refund_no, words), at=moment)
         order_no = order.order_no
         transaction.on_commit(lambda: order_refunded.send_robust(sender=None, order_no=order_no))
     log.info("order_refunded", order_no=order.order_no, refund_no=refund_no, amount=str(refund.amount))

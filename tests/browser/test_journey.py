@@ -226,7 +226,7 @@ def test_a_refund_is_reviewed_and_paid(browser: Browser, base: str) -> None:
         page.goto(first_link(page, "/admin/orders/orderrefund/?state__exact=applied"))
         page.locator("a[hx-get$='/approve/']").click()
         page.locator("#dialog").get_by_role("button", name="批准").click()
-        page.get_by_text("款项已退回钱包。").wait_for()
+        page.get_by_text("款项已退回付款方。").wait_for()
         assert "退款去向" in words(page)
         assert watch.faults == []
 

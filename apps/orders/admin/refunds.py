@@ -79,10 +79,10 @@ class RefundButton(BackofficeAdmin):
         icon="undo",
         permissions=["refund"],
         dialog={
-            "title": _("Refund this charge to the wallet"),
+            "title": _("Refund this charge"),
             "description": _(
                 "What is still owed for it is called off first; the rest goes back to principal and bonus in the "
-                "shares that paid. A coupon that was used is not given back. A second person approves it."
+                "shares that paid, or to the enterprise that paid. A coupon that was used is not given back. A second person approves it."
             ),
             "form_class": ApplyForm,
             "form_submit_text": _("Apply for the refund"),
@@ -221,7 +221,7 @@ class OrderRefundAdmin(ReviewAdmin):
         permissions=["review"],
         dialog={
             "title": _("Approve this refund"),
-            "description": _("The money goes back to the driver's wallet at once. It cannot be undone."),
+            "description": _("The money goes back to who paid at once. It cannot be undone."),
             "form_class": NoteForm,
             "form_submit_text": _("Approve"),
         },
@@ -230,7 +230,7 @@ class OrderRefundAdmin(ReviewAdmin):
         """Give the money back."""
         reason = form.cleaned_data["reason"]
         return self.decide(
-            request, object_id, refunds.approve, "approved", reason, _("The money is back in the wallet.")
+            request, object_id, refunds.approve, "approved", reason, _("The money is back with who paid.")
         )
 
     @action(

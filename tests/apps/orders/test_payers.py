@@ -244,6 +244,7 @@ def test_a_refund_goes_back_to_the_enterprise_while_others_charge():
     member = EnterpriseMember.objects.select_related("enterprise").get(phone=customer.phone)
     assert payers.quota_of(member=member, customer=customer, at=now()).used == Decimal("8.00")
     assert wallet_of(customer=customer).principal == 0
+    assert not customer.inbox.filter(kind="order_refunded").exists()
 
 
 def test_the_driver_gets_no_invoice_for_what_the_enterprise_paid():
