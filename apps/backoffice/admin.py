@@ -569,6 +569,8 @@ DEEDS = {
     "given": gettext_lazy("given to customers"),
     "members_added": gettext_lazy("members added"),
     "ended": gettext_lazy("ended"),
+    "account_set": gettext_lazy("account and limits set"),
+    "limit_set": gettext_lazy("limit set"),
     "frames_kept": gettext_lazy("keeping of frames changed"),
     "frames_exported": gettext_lazy("frames exported"),
     "rolled": gettext_lazy("summed up again"),
