@@ -65,7 +65,7 @@ COUNTS = {
     "orders.billingpolicy": 7,
     "orders.energyday": 6,
     "orders.energydifference": 5,
-    "orders.enterprisecharge": 6,
+    "orders.enterprisecharge": 5,
     "orders.order": 6,
     "orders.orderrefund": 8,
     "orders.transactionrecord": 5,
