@@ -82,7 +82,8 @@ class RefundButton(BackofficeAdmin):
             "title": _("Refund this charge"),
             "description": _(
                 "What is still owed for it is called off first; the rest goes back to principal and bonus in the "
-                "shares that paid, or to the enterprise that paid. A coupon that was used is not given back. A second person approves it."
+                "shares that paid, or to the enterprise that paid. A coupon that was used is not given back. A second "
+                "person approves it."
             ),
             "form_class": ApplyForm,
             "form_submit_text": _("Apply for the refund"),
