@@ -24,7 +24,10 @@ def change(*, customer: Customer, nickname: str, language: str, elder_mode: bool
 
 
 def avatar_ticket(*, customer: Customer, media_type: str, size: int) -> UploadTicket:
-    """Let a driver upload a picture (at most 5 MB). Raises FileEmpty, FileTooLarge, FileTypeRefused."""
+    """Let a driver upload a picture (at most 5 MB).
+
+    Raises FileEmpty, FileTooLarge, FileTypeRefused, TooManyUploads.
+    """
     return services.issue_ticket(
         kind=AVATAR, media_type=media_type, size=size, name="avatar", owner=_owner(customer)
     )

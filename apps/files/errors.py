@@ -36,6 +36,12 @@ class TicketInvalid(DomainError):
     status = 403
 
 
+class TooManyUploads(DomainError):
+    code = "files.too_many_uploads"
+    message = _("Too many files were uploaded within a day. Try again tomorrow.")
+    status = 429
+
+
 class UploadMissing(DomainError):
     code = "files.upload_missing"
     message = _("The file has not arrived. Upload it again.")

@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
 
+import structlog
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.signing import BadSignature, TimestampSigner
 from django.db import models
+from redis.exceptions import RedisError
 
+from apps.common import limits
 from apps.common.ids import Actor
+from apps.common.limits import Window
 from apps.common.schema import current_schema
 from apps.common.time import now
 from apps.files import content, kinds, oss
@@ -31,12 +35,17 @@ from apps.files.errors import (
     FileTooLarge,
     FileTypeRefused,
     TicketInvalid,
+    TooManyUploads,
     UploadMissing,
 )
 from apps.files.models import StoredFile
 
+log = structlog.get_logger(__name__)
+
 TICKET_S = 600
 """How long a ticket is good (integrations 3: ten minutes at most)."""
+UPLOADS_A_DAY = 100
+"""Tickets for one owner within 24 hours."""
 
 _CHUNK = 1 << 20
 _IN_MEMORY = 5 << 20
@@ -67,12 +76,13 @@ def store(*, kind: kinds.Kind, file: IO[bytes], name: str, owner: Actor, media_t
 def issue_ticket(*, kind: kinds.Kind, media_type: str, size: int, name: str, owner: Actor) -> UploadTicket:
     """Let a client upload one file of that type and at most `size` bytes by itself.
 
-    Nothing is kept before `confirm_upload`. Raises FileEmpty, FileTooLarge, FileTypeRefused.
+    Nothing is kept before `confirm_upload`. Raises FileEmpty, FileTooLarge, FileTypeRefused, TooManyUploads.
     """
     if media_type not in kind.types:
         raise FileTypeRefused(allowed=_allowed(kind))
     _check_size(kind, size)
     moment = now()
+    _count_upload(owner, moment)
     number = uuid.uuid4()
     row = StoredFile.objects.create(
         number=number,
@@ -182,6 +192,18 @@ def _check_size(kind: kinds.Kind, size: int, *, limit: int | None = None) -> Non
         raise FileEmpty
     if size > most:
         raise FileTooLarge(limit_mb=f"{most / kinds.MB:.1f}".removesuffix(".0"))
+
+
+def _count_upload(owner: Actor, at: datetime) -> None:
+    """One owner fills no disk. Without Redis nobody is counted, and nobody is sent away."""
+    window = Window("uploads", f"{owner.kind} {owner.id}", 24 * 3600, UPLOADS_A_DAY)
+    try:
+        refusal = limits.take([window], at=at)
+    except RedisError as error:
+        log.warning("upload_not_counted", error=str(error))
+        return
+    if refusal is not None:
+        raise TooManyUploads(retry_after_s=refusal.retry_after_s)
 
 
 def _allowed(kind: kinds.Kind) -> str:

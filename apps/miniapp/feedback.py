@@ -163,7 +163,7 @@ class FeedbackPhotosView(DriverView):
             "fields": {"token": "t_alpha/0b5c0f5e-8f0c-4d57-9d5c-1b7f4d0a8c11:1vOa2b:3Jw"},
             "expires_at": "2026-11-20T13:10:00+08:00",
         },
-        errors=[400, 401, 403],
+        errors=[400, 401, 403, 429],
         operation_id="feedback_photo",
         tags=["feedback"],
     )

@@ -60,7 +60,7 @@ PHOTO = kinds.register(kinds.Kind("feedback-photo", content.PICTURES, 5 * kinds.
 
 
 def photo_ticket(*, media_type: str, size: int, name: str, owner: Actor) -> UploadTicket:
-    """Let a driver upload a photo. Raises FileEmpty, FileTooLarge, FileTypeRefused."""
+    """Let a driver upload a photo. Raises FileEmpty, FileTooLarge, FileTypeRefused, TooManyUploads."""
     return files.issue_ticket(kind=PHOTO, media_type=media_type, size=size, name=name, owner=owner)
 
 
@@ -86,15 +86,14 @@ def write(
     found = Feedback.objects.filter(customer=customer, request_key=request_key).first()
     if found is not None:
         return found
+    _check_day(customer, moment)  # also before photos are kept that nobody would find
     stored = _confirmed(photos, actor)
     with transaction.atomic():
         Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         found = Feedback.objects.filter(customer=customer, request_key=request_key).first()
         if found is not None:
             return found
-        written = Feedback.objects.filter(customer=customer, created_at__gt=moment - timedelta(days=1))
-        if written.count() >= MOST_A_DAY:
-            raise TooManyFeedbacks(limit=MOST_A_DAY)
+        _check_day(customer, moment)
         feedback = Feedback(
             feedback_no=dated_number("B", at=at),
             customer=customer,
@@ -130,13 +129,13 @@ def reply(
     feedback = feedback_of(customer=customer, feedback_no=feedback_no)
     if feedback.entries.filter(request_key=request_key).exists():
         return feedback
+    _check_entries(feedback)
     stored = _confirmed(photos, actor)
     with transaction.atomic():
         feedback = Feedback.objects.select_for_update().get(pk=feedback.pk)
         if feedback.entries.filter(request_key=request_key).exists():
             return feedback
-        if feedback.entries.count() >= MOST_ENTRIES:
-            raise TooManyEntries
+        _check_entries(feedback)
         feedback.state, feedback.closed_at = FeedbackState.OPEN, None
         feedback.save()
         _add(feedback, EntryKind.ASKED, actor, at or now(), text, photos=stored, request_key=request_key)
@@ -214,6 +213,17 @@ def _lock_open(feedback: Feedback) -> Feedback:
     if locked.state == FeedbackState.CLOSED:
         raise FeedbackClosed
     return locked
+
+
+def _check_day(customer: Customer, moment: datetime) -> None:
+    written = Feedback.objects.filter(customer=customer, created_at__gt=moment - timedelta(days=1))
+    if written.count() >= MOST_A_DAY:
+        raise TooManyFeedbacks(limit=MOST_A_DAY)
+
+
+def _check_entries(feedback: Feedback) -> None:
+    if feedback.entries.count() >= MOST_ENTRIES:
+        raise TooManyEntries
 
 
 def _confirmed(photos: Sequence[UUID], owner: Actor) -> list[StoredFile]:

@@ -19,6 +19,9 @@ from apps.common.time import now
 from apps.customers.feedback import errors, personal, services
 from apps.customers.feedback.models import Feedback
 from apps.files import links
+from apps.files.enums import FileState
+from apps.files.models import StoredFile
+from apps.files.services import UPLOADS_A_DAY
 from apps.sites.services import give_stations
 from tests import factories
 from tests.apps.miniapp.conftest import refusal
@@ -158,6 +161,28 @@ def test_ten_a_day(tenant: Any) -> None:
     with pytest.raises(errors.TooManyFeedbacks):
         factories.a_feedback(customer)
     factories.a_feedback(customer, at=now() + timedelta(days=1, minutes=1))
+
+
+def test_photos_that_nobody_would_find_are_not_kept(tenant: Any, app_of: Any) -> None:
+    customer = factories.a_customer("0")
+    app = app_of(customer)
+    for _ in range(services.MOST_A_DAY):
+        factories.a_feedback(customer)
+    photo = upload(app)
+    assert refusal(write(app, photos=[photo])) == (429, "feedback.too_many")
+    assert StoredFile.objects.get(number=photo).state == FileState.PENDING
+
+
+def test_a_driver_fills_no_disk(tenant: Any, app_of: Any) -> None:
+    customer = factories.a_customer("0")
+    owner = Actor("customer", str(customer.pk))
+    words = {"media_type": "image/jpeg", "size": 10}
+    for _ in range(UPLOADS_A_DAY):
+        services.photo_ticket(name="x", owner=owner, **words)
+    refused = app_of(customer).post("feedback/photos", words)
+    assert refusal(refused) == (429, "files.too_many_uploads")
+    assert int(refused.headers["Retry-After"]) > 3600
+    assert app_of(factories.a_customer("0")).post("feedback/photos", words).status_code == 201
 
 
 def test_a_conversation_has_an_end(tenant: Any) -> None:
