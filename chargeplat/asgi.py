@@ -5,18 +5,18 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
-from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
-from apps.common.http import refuse_unknown_charsets  # noqa: E402 - needs the app registry
+from apps.common.http import OneThreadHandler, refuse_unknown_charsets  # noqa: E402 - needs the app registry
 from chargeplat.sockets import websocket_urlpatterns  # noqa: E402 - needs the app registry
 from ykc_server.consumer import PileConsumer  # noqa: E402 - needs the app registry
 
 application = ProtocolTypeRouter(
     {
-        "http": refuse_unknown_charsets(django_application),
+        "http": refuse_unknown_charsets(OneThreadHandler()),
         # Drivers' sockets authenticate by token, so no Origin check applies to them; the back office's check their own.
         "websocket": URLRouter(websocket_urlpatterns),
         "ykc": PileConsumer.as_asgi(),

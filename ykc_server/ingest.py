@@ -453,7 +453,7 @@ def status_query(schema: str) -> bytes:
 class StatusWriter:
     """Writes the last status of every gun that reported since the last flush: once, however often it reported."""
 
-    EVERY_S = 0.25
+    EVERY_S = 0.15
     ROWS = 2_000
 
     def __init__(self, gateway: Gateway) -> None:

@@ -21,6 +21,7 @@ from apps.miniapp.api import (
     EnergyIn,
     EnergyOut,
     MoneyOut,
+    Output,
     TenthsOut,
     body,
     described,
@@ -112,7 +113,7 @@ class StartInput(ChargeInput):
     )
 
 
-class ProgressOutput(serializers.Serializer[Any]):
+class ProgressOutput(Output):
     """A charge at one moment; the WebSocket sends the same. Drop what has a lower sequence than you have."""
 
     order_no = serializers.CharField()
@@ -290,8 +291,7 @@ class TicketView(DriverView):
 
 def picture(order: Order) -> dict[str, Any]:
     """Return the live picture of an order as REST and WebSocket show it."""
-    shown: dict[str, Any] = ProgressOutput(progress(order=order)).data
-    return shown
+    return ProgressOutput.of(progress(order=order))
 
 
 def _picture(view: DriverView, order_no: str) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.common.time import now
-from apps.miniapp.api import LARGEST_ID, LARGEST_PAGE, PAGE, PublicView, described, query
+from apps.miniapp.api import LARGEST_ID, LARGEST_PAGE, PAGE, Output, PublicView, described, query
 from apps.miniapp.stations import FACILITIES, STATION, StationOutput, add_prices_and_guns, facility_column
 from apps.piles.enums import PileKind
 from apps.piles.selectors import gun_counts, with_guns
-from apps.pricing.selectors import retail_prices
 from apps.sites.enums import ParkingKind
 from apps.sites.models import LARGEST_ORDER, Station
 from apps.sites.selectors import Box, cities, clusters, open_at, recommended, stations_near, with_distance
@@ -28,6 +27,11 @@ EARTH_HALF_M = 20_040_000
 MOST_ON_MAP = 100
 """Stations on a map one by one; of more, the map shows how many there are in each square."""
 WITHOUT_PARKING_FEE = (ParkingKind.FREE, ParkingKind.FREE_FOR_A_TIME)
+LISTED = (
+    *("station_no", "name", "state", "address", "latitude", "longitude", "opening_hours", "parking_note"),
+    *("parking_kind", "tags", "list_order"),
+)
+"""Columns that a list reads: a station has five times as many."""
 BY_DISTANCE, RECOMMENDED = "distance", "recommended"
 _PLACE = re.compile(
     r"d(?P<chord>[0-9]{1,8}(?:\.[0-9]{1,20})?(?:e-[0-9]{1,2})?)_(?P<near>[0-9]{1,19})"
@@ -121,7 +125,7 @@ class NearStationOutput(StationOutput):
     distance_m = serializers.IntegerField(allow_null=True, help_text="null without a point")
 
 
-class StationsOutput(serializers.Serializer[Any]):
+class StationsOutput(Output):
     items = NearStationOutput(many=True)
     next_cursor = serializers.CharField(allow_null=True)
 
@@ -178,14 +182,13 @@ class StationsView(PublicView):
         """`price_now` is the station's; a pile may have a price of its own."""
         data = query(request, StationsInput)
         at, limit = now(), data["limit"]
-        found = list(_sorted(data, narrowed(data, at))[: limit + 1])
+        found = list(_sorted(data, narrowed(data, at).only(*LISTED))[: limit + 1])
         shown: list[Any] = found[:limit]
-        retail = retail_prices(station_ids=[one.pk for one in shown], at=at)
         next_cursor = _place(shown[-1], data["sort"]) if len(found) > limit else None
-        add_prices_and_guns(shown, retail, at)
+        add_prices_and_guns(shown, at)
         for station in shown:
             station.distance_m = round(station.distance_m) if "latitude" in data else None
-        return Response(StationsOutput({"items": shown, "next_cursor": next_cursor}).data)
+        return Response(StationsOutput.of({"items": shown, "next_cursor": next_cursor}))
 
 
 class CitiesView(PublicView):

@@ -4,8 +4,10 @@ A socket opens with a ticket in its URL, or else with {"token": …} as its firs
 and again after every change, as REST shows it; which is newer, `sequence` tells. Nobody's socket is closed without a
 word: 4401 is a ticket or token that is not good here, 4404 an order that is not this driver's.
 
-The order is read in a thread of a pool of its own, with the tenant's schema entered there: the schema belongs to the
-thread's connection, and the common thread of channels would make all sockets wait for each other.
+Orders are read in threads of a pool of their own, with the tenant's schema entered there: the schema belongs to the
+thread's connection, and the common thread of channels would make all sockets wait for each other. A gateway wakes the
+watchers of many orders at once: what is asked for while a tenant's pictures are being read is read together afterwards,
+with two queries for all of it.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -28,16 +31,20 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from apps.common.errors import DomainError, NotFound
 from apps.common.schema import run_in_schema
-from apps.miniapp.authentication import read_ticket, read_token, session_of
+from apps.customers import sessions
+from apps.miniapp.authentication import InvalidToken, read_ticket, read_token, session_of
 from apps.miniapp.charging import picture
+from apps.orders.errors import OrderNotFound
 from apps.orders.live import group_of
-from apps.orders.selectors import order_of
+from apps.orders.selectors import order_of, orders_by_number
 from apps.tenancy.selectors import API_PREFIX, tenant_for
 
 NOT_SIGNED_IN = 4401
 NO_SUCH_ORDER = 4404
 FIRST_MESSAGE_S = 10
 LONGEST_MESSAGE = 4000
+AT_ONCE = 200
+"""Pictures that are read together at most."""
 
 T = TypeVar("T")
 Who = tuple[uuid.UUID, int]
@@ -80,7 +87,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):
     async def live_update(self, _event: dict[str, Any]) -> None:
         """Something changed: look, and tell if it is news. Who was blocked or signed out meanwhile is sent away."""
         try:
-            await self._show(await self._in_thread(self._picture))
+            await self._show(await self._picture())
         except NotFound:
             await self.close(NO_SUCH_ORDER)
         except (AuthenticationFailed, DomainError):
@@ -95,12 +102,13 @@ class ProgressConsumer(AsyncWebsocketConsumer):
 
     async def _open(self, admit: Callable[[str, str, str], tuple[str, Who]], proof: str) -> None:
         try:
-            self.schema, self.who = await self._in_thread(admit, proof, self.host, self.order_no)
-            transaction_no = await self._in_thread(self._transaction_no)
+            public = settings.PUBLIC_SCHEMA_NAME
+            self.schema, self.who = await _in_thread(public, admit, proof, self.host, self.order_no)
+            transaction_no = await _in_thread(self.schema, self._transaction_no)
             self.group = group_of(self.schema, transaction_no)
             # First the group, then the picture: a change between the two is seen twice rather than never.
             await self.channel_layer.group_add(self.group, self.channel_name)
-            await self._show(await self._in_thread(self._picture))
+            await self._show(await self._picture())
         except NotFound:
             await self.close(NO_SUCH_ORDER)
         except (AuthenticationFailed, DomainError):
@@ -111,21 +119,90 @@ class ProgressConsumer(AsyncWebsocketConsumer):
             self.sequence = shown["sequence"]
             await self.send(json.dumps(shown, ensure_ascii=False))
 
-    async def _in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        schema = self.schema or settings.PUBLIC_SCHEMA_NAME
-        call = database_sync_to_async(run_in_schema, thread_sensitive=False, executor=_pool)
-        result: T = await call(schema, function, *args)
-        return result
-
-    def _order(self) -> Any:
-        return order_of(customer=session_of(*self.who).customer, order_no=self.order_no)
-
     def _transaction_no(self) -> str:
-        return str(self._order().transaction_no)
+        order = order_of(customer=session_of(*self.who).customer, order_no=self.order_no)
+        return str(order.transaction_no)
 
-    def _picture(self) -> dict[str, Any]:
-        with translation.override(self.language):
-            return picture(self._order())
+    async def _picture(self) -> dict[str, Any]:
+        return await _picture_for(self.schema, Wish(self.who, self.order_no, self.language))
+
+
+# --- Many pictures at once --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A picture that somebody waits for."""
+
+    who: Who
+    order_no: str
+    language: str
+
+
+_Waiting = list[tuple[Wish, "asyncio.Future[dict[str, Any]]"]]
+_waiting: dict[tuple[asyncio.AbstractEventLoop, str], _Waiting] = {}
+"""What is asked for of each schema while it is being read from; the loop is always the same one, but for tests."""
+_readers: set[asyncio.Task[None]] = set()
+"""A task that nobody holds may be collected before it is done."""
+
+
+async def _picture_for(schema: str, wish: Wish) -> dict[str, Any]:
+    """Return a picture. Raises OrderNotFound; InvalidToken for a session that is over or a customer who is blocked."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[dict[str, Any]] = loop.create_future()
+    if (loop, schema) in _waiting:
+        _waiting[loop, schema].append((wish, done))
+    else:
+        _waiting[loop, schema] = [(wish, done)]
+        reading = loop.create_task(_read_all(loop, schema))
+        _readers.add(reading)
+        reading.add_done_callback(_readers.discard)
+    return await done
+
+
+async def _read_all(loop: asyncio.AbstractEventLoop, schema: str) -> None:
+    """Read until nobody waits for a picture of this schema."""
+    while wanted := _waiting[loop, schema]:
+        now_read = wanted[:AT_ONCE]
+        _waiting[loop, schema] = wanted[AT_ONCE:]
+        try:
+            found: Sequence[dict[str, Any] | Exception] = await _in_thread(
+                schema, _pictures, [wish for wish, _ in now_read]
+            )
+        except Exception as error:  # noqa: BLE001 - those who wait have to hear of it, whatever it is
+            found = [error] * len(now_read)
+        for (_, done), one in zip(now_read, found, strict=True):
+            if done.done():
+                continue  # who asked has gone
+            if isinstance(one, Exception):
+                done.set_exception(one)
+            else:
+                done.set_result(one)
+    del _waiting[loop, schema]
+
+
+def _pictures(wishes: Sequence[Wish]) -> list[dict[str, Any] | Exception]:
+    """Read the pictures that are wished for, each as its driver may see it, or why not."""
+    living = sessions.of_numbers({wish.who[0] for wish in wishes})
+    orders = orders_by_number(order_nos={wish.order_no for wish in wishes})
+    found: list[dict[str, Any] | Exception] = []
+    for wish in wishes:
+        number, customer_id = wish.who
+        session, order = living.get(number), orders.get(wish.order_no)
+        if session is None or session.customer_id != customer_id:
+            found.append(InvalidToken())
+        elif order is None or order.customer_id != customer_id:
+            found.append(OrderNotFound())
+        else:
+            with translation.override(wish.language):
+                found.append(picture(order))
+    return found
+
+
+async def _in_thread(schema: str, function: Callable[..., T], *args: Any) -> T:
+    call = database_sync_to_async(run_in_schema, thread_sensitive=False, executor=_pool)
+    result: T = await call(schema, function, *args)
+    return result
 
 
 class NoSuchSocket(AsyncWebsocketConsumer):

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from apps.common.errors import NotFound
 from apps.common.time import now
-from apps.miniapp.api import PriceOutput, PublicView, TenthsOut, described, price_fields
+from apps.miniapp.api import LabelOut, Output, PriceOutput, PublicView, TenthsOut, described, price_fields
 from apps.piles.enums import ConnectorState, PileKind, PileState
 from apps.piles.errors import PileNotFound
 from apps.piles.models import Connector
@@ -26,7 +26,7 @@ from apps.pricing.selectors import (
     effective_versions,
     next_change,
     retail_prices,
-    station_versions,
+    station_tariffs,
 )
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff
 from apps.sites import hours
@@ -53,21 +53,21 @@ NOTICE_OF_CHANGE = timedelta(days=7)
 """How long before a change of prices drivers are told."""
 
 
-class GunCountOutput(serializers.Serializer[Any]):
+class GunCountOutput(Output):
     idle = serializers.IntegerField()
     total = serializers.IntegerField()
 
 
-class GunCountsOutput(serializers.Serializer[Any]):
+class GunCountsOutput(Output):
     dc = GunCountOutput()
     ac = GunCountOutput()
 
 
-class StationOutput(serializers.Serializer[Any]):
+class StationOutput(Output):
     station_no = serializers.CharField()
     name = serializers.CharField()
     state = serializers.ChoiceField(choices=StationState.choices)
-    state_label = serializers.CharField(source="get_state_display")
+    state_label = LabelOut(StationState, source="state")
     address = serializers.CharField()
     latitude = serializers.FloatField()
     longitude = serializers.FloatField()
@@ -75,7 +75,7 @@ class StationOutput(serializers.Serializer[Any]):
     is_open_now = serializers.BooleanField(help_text="by its opening hours")
     parking_note = serializers.CharField()
     parking_kind = serializers.ChoiceField(choices=ParkingKind.choices)
-    parking_label = serializers.CharField(source="get_parking_kind_display")
+    parking_label = LabelOut(ParkingKind, source="parking_kind")
     tags = serializers.ListField(child=serializers.CharField(), help_text="the operator's own words")
     price_now = PriceOutput(allow_null=True)
     guns = GunCountsOutput()
@@ -253,7 +253,7 @@ class StationView(PublicView):
         at = now()
         station.picture_links = picture_links([station.pk]).get(station.pk, [])
         retail = retail_prices(station_ids=[station.pk], at=at)
-        (tariff,) = add_prices_and_guns([station], retail, at)
+        (tariff,) = add_prices_and_guns([station], at)
         station.periods = _periods(tariff, at)
         changes_at = next_change(station_id=station.pk, at=at)
         station.prices_change_at = (
@@ -274,7 +274,7 @@ class StationView(PublicView):
             connector_fields(item, station, tariffs.get(item.pile_id), at, codes.get(item.pile_id, ()))
             for item in connectors
         ]
-        return Response(StationDetailOutput(station).data)
+        return Response(StationDetailOutput.of(station))
 
 
 class ConnectorView(PublicView):
@@ -360,21 +360,16 @@ def _next_price(
     starts_at = tariff.next_price_at(at) if tariff is not None else None
     if changes_at is not None and (starts_at is None or changes_at <= starts_at):
         starts_at = changes_at
-        version = station_versions(station_ids=[station_id], at=changes_at).get(station_id)
-        retail = retail_prices(station_ids=[station_id], at=changes_at).get(station_id)
-        tariff = None if version is None else _sold(version, retail)
+        tariff = station_tariffs(station_ids=[station_id], at=changes_at).get(station_id)
     if tariff is None or starts_at is None:
         return None
     return {**price_fields(tariff.class_at(starts_at), tariff.price_at(starts_at)), "starts_at": starts_at}
 
 
-def add_prices_and_guns(
-    stations: Sequence[Any], retail: Mapping[int, Mapping[RateClass, ClassPrice]], at: datetime
-) -> list[Tariff | None]:
+def add_prices_and_guns(stations: Sequence[Any], at: datetime) -> list[Tariff | None]:
     """Set `price_now` and `guns` of stations in two queries; return the tariffs that their drivers pay."""
     ids = [station.pk for station in stations]
-    versions = station_versions(station_ids=ids, at=at)
-    tariffs = {pk: _sold(version, retail.get(pk)) for pk, version in versions.items()}
+    tariffs = station_tariffs(station_ids=ids, at=at)
     counts = gun_counts(station_ids=ids)
     for station in stations:
         count = counts[station.pk]

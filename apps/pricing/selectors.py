@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
 
 from django.db import connection
 from django.db.models import Q, Subquery
@@ -97,6 +99,47 @@ def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVe
     """Return the version in force for one pile at `at`, or None."""
     found = effective_prices(pile_id=pile_id, station_id=station_id, at=at)
     return found[0] if found else None
+
+
+def station_tariffs(*, station_ids: Sequence[int], at: datetime) -> dict[int, Tariff]:
+    """Return {station id: what drivers pay there at `at`}, for lists of stations, in one query.
+
+    Infrastructure prices and the station's retail prices together; stations without a price are left out. Every
+    search for stations needs it, so it is plain SQL, as `effective_prices`.
+    """
+    columns = [f"{name.value}_{part}" for name in RateClass for part in ("electricity", "service")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT station.id, version.slots, retail.prices, {", ".join(f"version.{name}" for name in columns)}
+              FROM unnest(string_to_array(%s, ',')::bigint[]) AS station (id)
+             CROSS JOIN LATERAL (
+                   SELECT version_id FROM pricing_priceassignment
+                    WHERE station_id = station.id AND starts_at <= %s AND (ends_at IS NULL OR ends_at > %s)
+                    ORDER BY is_temporary DESC, starts_at DESC, id DESC LIMIT 1) assignment
+              JOIN pricing_priceversion version ON version.id = assignment.version_id
+              LEFT JOIN LATERAL (
+                   SELECT prices::text AS prices FROM pricing_retailprice
+                    WHERE station_id = station.id AND starts_at <= %s
+                    ORDER BY starts_at DESC, id DESC LIMIT 1) retail ON TRUE
+            """,  # noqa: S608 - names of our own columns
+            [",".join(map(str, set(station_ids))), at, at, at],
+        )
+        rows = cursor.fetchall()
+    return {row[0]: _sold(row[1], row[2] or "{}", row[3:]) for row in rows}
+
+
+@lru_cache(maxsize=1024)
+def _sold(slots: str, retail: str, prices: tuple[Decimal | None, ...]) -> Tariff:
+    """Make the tariff of a version's columns, in the order of the classes, and of retail prices; once for all alike."""
+    pairs = zip(RateClass, prices[::2], prices[1::2], strict=True)
+    own = {
+        name: ClassPrice(electricity, service)
+        for name, electricity, service in pairs
+        if electricity is not None and service is not None
+    }
+    tariff = Tariff(own, tuple(RateClass.from_code(int(code)) for code in slots))
+    return tariff.sold_at(prices_from_json(json.loads(retail)))
 
 
 def retail_prices(*, station_ids: Sequence[int], at: datetime) -> dict[int, dict[RateClass, ClassPrice]]:

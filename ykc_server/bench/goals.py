@@ -44,6 +44,8 @@ GOALS = {
     "pages_orders": Goal(3.0, "x", "list of orders with each filter, the slowest, the same"),
     "pages_report": Goal(3.0, "x", "finance report of a month, the slowest grouping, the same"),
     "pages_wall": Goal(3.0, "x", "gun wall, the same"),
+    "near": Goal(5.0, "x bare", "stations near a point, 20,000 stations, p95, against a bare view of the same bytes"),
+    "live": Goal(300.0, "ms", "0x13 written to its picture at the phone, p95, 1,000 watched charges"),
     "settlements": Goal(0.3, "x", "settlements/s of 4 processes, against pgbench, as many row writes", True),
     "reconcile": Goal(10.0, "s", "a channel's bill of 10,000 rows: read, stored, matched, fee booked"),
 }  # fmt: skip

@@ -87,11 +87,11 @@ def charging_exchanges(code: str) -> list[Exchange]:
     return exchanges
 
 
-def battery(code: str, kind: int, sequence: bytes) -> bytes:
-    """0x23 or 0x25 of a pile's gun."""
+def battery(code: str, kind: int, sequence: bytes, *, number: str = "") -> bytes:
+    """0x23 or 0x25 of a pile's gun, in the charge of a transaction number (default: `transaction_no`)."""
     size = {0x23: 20, 0x25: 7}[kind]
-    number = bytes.fromhex(transaction_no(code))
-    return seal(sequence + bytes((0, kind)) + number + bytes.fromhex(code) + GUN + bytes(size))
+    charge = bytes.fromhex(number or transaction_no(code))
+    return seal(sequence + bytes((0, kind)) + charge + bytes.fromhex(code) + GUN + bytes(size))
 
 
 def transaction_no(code: str) -> str:
@@ -99,10 +99,10 @@ def transaction_no(code: str) -> str:
     return f"{code}012611010000000001"[:32].ljust(32, "0")
 
 
-def realtime(code: str, *, charging: bool, energy: int = 0) -> Realtime:
-    """0x13 of a pile's gun, plugged in; `energy` in 0.0001 kWh."""
+def realtime(code: str, *, charging: bool, energy: int = 0, number: str = "") -> Realtime:
+    """0x13 of a pile's gun, plugged in; `energy` in 0.0001 kWh, `number` of its charge (default: `transaction_no`)."""
     return Realtime(
-        transaction_no=bytes.fromhex(transaction_no(code)) if charging else bytes(16),
+        transaction_no=bytes.fromhex(number or transaction_no(code)) if charging else bytes(16),
         pile_no=bytes.fromhex(code),
         gun_no=GUN,
         status=3 if charging else 2,

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,8 +52,15 @@ class Measured:
 
 
 @contextmanager
-def server(command: list[str], port: int, *, core: int | None, log: Path) -> Iterator[Measured]:
-    """Run a server that prints a line with "ready" or listens on `port`, pinned to `core`. Raises NotReady."""
+def server(
+    command: list[str],
+    port: int,
+    *,
+    core: int | None,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Measured]:
+    """Run a server until it listens on `port`, pinned to `core`; `environment` is added to ours. Raises NotReady."""
     die = die_with_parent(signal.SIGKILL)
 
     def in_child() -> None:
@@ -64,6 +71,7 @@ def server(command: list[str], port: int, *, core: int | None, log: Path) -> Ite
     with open(log, "ab") as out:
         process = subprocess.Popen(
             [sys.executable, *command], cwd=BASE_DIR, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            env={**os.environ, **(environment or {})},
             preexec_fn=in_child,  # noqa: PLW1509 - nothing else runs in this process yet
         )  # fmt: skip
     try:

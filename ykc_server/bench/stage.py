@@ -84,6 +84,12 @@ class Stage:
         command = ["manage.py", "run_ykc_server", "--host", "127.0.0.1", "--port", str(port)]
         return server(command, port, core=self.server_core, log=self.state / "gateway.log")
 
+    def web(self, *, core: int | None) -> AbstractContextManager[Measured]:
+        """Start a web process, as in operation."""
+        port = free_port()
+        command = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "chargeplat.asgi:application"]
+        return server(command, port, core=core, log=self.state / "web.log", environment={"DB_POOL": "true"})
+
     def helper(self, module: str, *arguments: str) -> AbstractContextManager[Measured]:
         """Start one of the servers of this package on the servers' core; its first argument is its port."""
         port = free_port()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import statistics
 import time
 import uuid
@@ -26,7 +25,7 @@ from ykc_server.bench.business import HOST
 from ykc_server.bench.goals import Result, percentile, ratio
 from ykc_server.bench.load import PileClient
 from ykc_server.bench.pace import CALM_S, Pace
-from ykc_server.bench.processes import Measured, free_port, server
+from ykc_server.bench.processes import Measured
 from ykc_server.bench.rigged import CHANNEL
 from ykc_server.bench.stage import Stage, undisturbed
 from ykc_server.protocol.messages import RemoteStart, RemoteStartAck, RemoteStop
@@ -110,32 +109,27 @@ class Calls:
 async def from_api(stage: Stage) -> list[Result]:
     """Milliseconds from the API call until the pile has 0x34, one call after another."""
     codes = stage.piles(API_PILES)
-    port = free_port()
-    web = ["-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "chargeplat.asgi:application"]
-    os.environ["DB_POOL"] = "true"
-    with server(web, port, core=None, log=stage.state / "web.log") as daphne:
-        del os.environ["DB_POOL"]
-        with stage.gateway() as gateway:
-            fleet = stage.fleet(gateway)
-            await fleet.dial(codes)
-            await fleet.log_in()
-            calls = Calls(stage, daphne)
-            play = Pace(fleet, charging=0)
-            play.on_other = calls.frame
-            play.report(0)
-            play.start()
-            await gateway.quiet(below_s=CALM_S)
-            delays = []
-            used = daphne.cpu_s()
-            count = stage.some(API_CALLS)
-            for index in range(count + WARM_UP):
-                delay_ms = await calls.call(codes[index % len(codes)], stage.tokens[index % DRIVERS])
-                if index >= WARM_UP:  # the first ones load code
-                    delays.append(delay_ms)
-            web_ms = (daphne.cpu_s() - used) * 1e3 / (count + WARM_UP)
-            await play.stop()
-            await gateway.quiet()
-            fleet.close()
+    with stage.web(core=None) as daphne, stage.gateway() as gateway:
+        fleet = stage.fleet(gateway)
+        await fleet.dial(codes)
+        await fleet.log_in()
+        calls = Calls(stage, daphne)
+        play = Pace(fleet, charging=0)
+        play.on_other = calls.frame
+        play.report(0)
+        play.start()
+        await gateway.quiet(below_s=CALM_S)
+        delays = []
+        used = daphne.cpu_s()
+        count = stage.some(API_CALLS)
+        for index in range(count + WARM_UP):
+            delay_ms = await calls.call(codes[index % len(codes)], stage.tokens[index % DRIVERS])
+            if index >= WARM_UP:  # the first ones load code
+                delays.append(delay_ms)
+        web_ms = (daphne.cpu_s() - used) * 1e3 / (count + WARM_UP)
+        await play.stop()
+        await gateway.quiet()
+        fleet.close()
     p99 = percentile(delays, 0.99)
     note = f"p99 {p99:.1f} ms, web {web_ms:.1f} ms CPU each"
     return [Result("start", statistics.median(delays), sorted(delays), note=note)]

@@ -1,10 +1,14 @@
 import asyncio
 import json
+import threading
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.http import HttpResponse
 from django.test import RequestFactory
+from django.urls import path
 
-from apps.common.http import refuse_unknown_charsets, server_error
+from apps.common.http import OneThreadHandler, refuse_unknown_charsets, server_error
 
 
 def ask(content_type: str | None) -> list[dict]:
@@ -34,6 +38,49 @@ def test_a_charset_that_is_no_text_encoding_is_refused(charset):
 )
 def test_other_requests_pass(kind):
     assert ask(kind) == [{"type": "passed on"}]
+
+
+threads: list[int] = []
+
+
+def noted(get_response):
+    """Middleware that could be asynchronous, too, as many of Django's."""
+
+    def middleware(request):
+        threads.append(threading.get_ident())
+        response = get_response(request)
+        threads.append(threading.get_ident())
+        return response
+
+    return middleware
+
+
+def view(_request):
+    threads.append(threading.get_ident())
+    return HttpResponse("seen")
+
+
+urlpatterns = [path("seen", view)]
+
+
+def test_middleware_and_view_of_a_request_share_one_thread(settings):
+    settings.ROOT_URLCONF = __name__
+    clickjacking = "django.middleware.clickjacking.XFrameOptionsMiddleware"
+    settings.MIDDLEWARE = [f"{__name__}.noted", clickjacking, f"{__name__}.noted", clickjacking]
+    threads.clear()
+
+    async def story() -> list[dict]:
+        scope = {"type": "http", "method": "GET", "path": "/seen", "headers": [(b"host", b"localhost")]}
+        asked = ApplicationCommunicator(OneThreadHandler(), scope)
+        await asked.send_input({"type": "http.request", "body": b""})
+        return [await asked.receive_output(10), await asked.receive_output(10)]
+
+    start, body = asyncio.run(story())
+    assert (start["status"], body["body"]) == (200, b"seen")
+    assert dict(start["headers"])[b"X-Frame-Options"] == b"DENY"
+    assert len(threads) == 5
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
 
 
 def test_a_defect_answers_the_api_in_its_error_shape():

@@ -19,8 +19,9 @@ from django_tenants.utils import schema_context
 from apps.customers import sessions
 from apps.customers.models import Customer, CustomerState
 from apps.miniapp import progress
-from apps.miniapp.authentication import ProgressTicket, ticket_for, token_for
+from apps.miniapp.authentication import InvalidToken, ProgressTicket, ticket_for, token_for
 from apps.orders import settling
+from apps.orders.errors import OrderNotFound
 from apps.orders.live import push
 from apps.orders.models import Order
 from apps.piles.models import ConnectorStatus
@@ -126,6 +127,36 @@ def test_the_picture_comes_at_once_and_after_each_change(committed, order: Order
             assert (last["energy_kwh"], last["amount"], last["settled"]) == ("10.0000", "12.00", True)
 
     run(story)
+
+
+def test_many_watchers_are_shown_their_own_with_few_queries(committed, django_assert_max_num_queries) -> None:
+    first, second, third = (factories.a_charging_order() for _ in range(3))
+    opened = {order: sessions.open_session(customer=order.customer) for order in (first, second, third)}
+    who = {order: (session.number, order.customer_id) for order, session in opened.items()}
+    sessions.end(opened[third])
+
+    async def story() -> list[Any]:
+        def ask(order: Order, of: Order, language: str) -> Awaitable[dict[str, Any]]:
+            return progress._picture_for(
+                committed.schema_name, progress.Wish(who[order], of.order_no, language)
+            )
+
+        wishes = [ask(first, first, "en"), ask(second, second, "zh-hans"), ask(third, third, "en")]
+        wishes += [ask(first, second, "en"), ask(first, first, "zh-hans")]
+        return await asyncio.gather(*wishes, return_exceptions=True)
+
+    own, chinese, over, foreign, again = asyncio.run(story())
+    assert (own["order_no"], own["state_label"]) == (first.order_no, "charging")
+    assert (chinese["order_no"], chinese["state_label"]) == (second.order_no, "充电中")
+    assert isinstance(over, InvalidToken)
+    assert isinstance(foreign, OrderNotFound)
+    assert again == own | {"state_label": "充电中"}
+    with django_assert_max_num_queries(2):
+        wishes = [progress.Wish(who[order], order.order_no, "en") for order in (first, second)] * 5
+        assert [shown["order_no"] for shown in progress._pictures(wishes)] == [
+            first.order_no,
+            second.order_no,
+        ] * 5
 
 
 def test_rest_and_socket_show_the_same(committed, order: Order, tenant_client) -> None:

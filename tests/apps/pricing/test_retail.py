@@ -12,8 +12,8 @@ from apps.backoffice.errors import ObjectChanged, SamePerson
 from apps.backoffice.models import Approval, AuditEntry
 from apps.common.ids import SYSTEM, Actor
 from apps.common.time import SHANGHAI, now
-from apps.pricing.models import RetailPrice
-from apps.pricing.selectors import effective_prices, retail_prices
+from apps.pricing.models import PriceAssignment, RetailPrice
+from apps.pricing.selectors import effective_prices, retail_prices, station_tariffs, station_versions
 from apps.pricing.services import set_retail_price
 from apps.pricing.tariff import LARGEST_BALANCE, ClassPrice, RateClass, Tariff, pile_balance
 from tests import factories
@@ -80,6 +80,39 @@ def test_the_latest_start_counts_and_empty_prices_end_it(tenant, django_assert_n
     assert tariff == version.to_tariff()
     assert sold.prices[PEAK] == ClassPrice(Decimal(9), Decimal(1))
     assert sold.prices[FLAT] == tariff.prices[FLAT]
+
+
+def test_a_list_shows_what_one_station_shows(tenant, django_assert_num_queries):
+    noon = datetime(2026, 11, 10, 12, 0, tzinfo=SHANGHAI)
+    plain, retail, planned, bare = (factories.a_station() for _ in range(4))
+    for station in (plain, retail, planned):
+        factories.a_price(station=station)
+    own = PriceAssignment.objects.filter(station__in=(plain, retail))
+    own.update(starts_at=noon - timedelta(days=2))
+    PriceAssignment.objects.filter(station=planned).update(starts_at=noon + timedelta(days=1))
+    for ends_at, price in ((noon + timedelta(hours=1), "0.5"), (noon, "0.6")):
+        PriceAssignment.objects.create(
+            version=factories.a_price(two(price, "2")),
+            station=plain,
+            starts_at=noon - timedelta(hours=1),
+            ends_at=ends_at,
+            is_temporary=True,
+        )
+    prices = {PEAK: ClassPrice(Decimal("1.23456"), Decimal("0.10000"))}
+    set_retail_price(station=retail, prices=prices, starts_at=noon - timedelta(hours=1), actor=SYSTEM)
+    ids = [station.pk for station in (plain, retail, planned, bare)]
+    for at in (noon - timedelta(hours=2), noon, noon + timedelta(hours=2), noon + timedelta(days=2)):
+        with django_assert_num_queries(1):
+            found = station_tariffs(station_ids=ids, at=at)
+        versions = station_versions(station_ids=ids, at=at)
+        assert plain.pk in versions
+        assert bare.pk not in versions
+        sold = retail_prices(station_ids=ids, at=at)
+        assert found == {pk: one.to_tariff().sold_at(sold.get(pk, {})) for pk, one in versions.items()}
+        assert (planned.pk in found) == (at > noon + timedelta(days=1))
+    assert station_tariffs(station_ids=[], at=noon) == {}
+    assert station_tariffs(station_ids=ids, at=noon)[plain.pk].prices[FLAT].electricity == Decimal("0.50000")
+    assert station_tariffs(station_ids=ids, at=noon)[retail.pk].prices[PEAK] == prices[PEAK]
 
 
 def test_retail_prices_never_change(tenant):

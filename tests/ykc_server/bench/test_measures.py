@@ -129,5 +129,5 @@ def test_every_measure_runs_with_a_few_piles(tmp_path: Path, chop: bool) -> None
     found = json.loads(figures.read_text())
     assert found["errors"] == {"wrong": 0, "missing": 0}, done.stdout
     assert {result["name"] for result in found["results"]} == set(GOALS)
-    assert len(MEASURES) == 16
+    assert len(MEASURES) == 18
     assert done.returncode in ({0} if chop else {0, 1})

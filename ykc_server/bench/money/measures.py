@@ -50,6 +50,14 @@ async def office(stage: Stage) -> list[Result]:
     return results
 
 
+async def near(stage: Stage) -> list[Result]:
+    """Stations near a point, p95, against a bare view."""
+    figures = await asyncio.to_thread(
+        book_pages.in_own_process, stage.note, rounds=stage.rounds, share=stage.share, what="near"
+    )
+    return [ratio("near", [(ours, bare) for ours, bare in figures["near"]])]
+
+
 async def settlements(stage: Stage) -> list[Result]:
     """Settlements per second against transactions of pgbench per second, in turns."""
     return await asyncio.to_thread(_settlements, stage)

@@ -1,7 +1,7 @@
 """Pages over five million entries (or orders) against the same pages over few, opened in turns.
 
 python -m ykc_server.bench.money.pages WHAT ROUNDS [SHARE] prints one JSON object: page → [[ms of many, ms of few], …].
-WHAT is `books`, or `office` for the pages over five million orders.
+WHAT is `books`, or `office` for the pages over five million orders, or `near` for stations near a point.
 Runs in a process of its own, because settings are read once: its state directory is that of the grown books.
 """
 
@@ -28,11 +28,15 @@ def measure(
     what: str, say: Callable[[str], object], *, rounds: int, share: float
 ) -> dict[str, list[list[float]]]:
     """Open every page of both tenants `rounds` times `OPENED`; return the medians of each round, milliseconds."""
+    from ykc_server.bench.driver import near
     from ykc_server.bench.money import journal
     from ykc_server.bench.office import grow
     from ykc_server.bench.office.pages import OfficeVisits
 
     visits: dict[str, Visits]
+    if what == "near":
+        call_command("migrate_tenants", verbosity=0)
+        return near.measure(say, rounds=rounds, share=share)
     if what == "office":
         call_command("migrate_tenants", verbosity=0)
         grow.prepare(say, share=share)

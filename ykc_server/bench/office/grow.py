@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, models, transaction
+from django.db.models.expressions import DatabaseDefault
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -249,19 +250,21 @@ def _day(cursor: Any, day: date, count: int, values: dict[str, Any]) -> None:
         cursor.execute(statement, values)
 
 
-def _insert(own: dict[str, str], source: str) -> str:
-    """An INSERT of orders: `own` columns by expression, all others by the model's default."""
-    sample = Order(created_at=None)
-    columns = dict(own)
-    for field in Order._meta.concrete_fields:
-        if field.column not in own and not field.primary_key:
+def insert(sample: models.Model, own: dict[str, str], source: str) -> str:
+    """An INSERT of rows: `own` columns by expression, all others as they are in `sample`, a row that is not saved."""
+    columns, table = dict(own), sample._meta.db_table
+    for field in sample._meta.concrete_fields:
+        is_left = field.primary_key or isinstance(getattr(sample, field.attname), DatabaseDefault)
+        if field.column not in own and not is_left:
             columns[field.column] = _literal(field, sample)
-    return (
-        f"INSERT INTO orders_order ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {source}"  # noqa: S608
-    )
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {source}"  # noqa: S608
 
 
-def _literal(field: models.Field, sample: Order) -> str:
+def _insert(own: dict[str, str], source: str) -> str:
+    return insert(Order(created_at=None), own, source)
+
+
+def _literal(field: models.Field, sample: models.Model) -> str:
     value = getattr(sample, field.attname)
     if value is None:
         return f"NULL::{field.db_type(connection)}"

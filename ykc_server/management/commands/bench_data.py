@@ -17,6 +17,7 @@ from apps.common.time import business_day, now
 from apps.reports import rollups
 from apps.tenancy.models import Tenant
 from chargeplat import embedded
+from ykc_server.bench.driver import grow as stations
 from ykc_server.bench.money import journal
 from ykc_server.bench.office import grow
 
@@ -26,7 +27,8 @@ STATE = "bench-books"
 class Command(BaseCommand):
     help = (
         "Grow, once, a database below the state directory in which one tenant has 5,000,000 journal entries and one "
-        "has 5,000, all balanced and their days closed; one has 5,000,000 orders at 10,000 guns and one a few hundred. "
+        "has 5,000, all balanced and their days closed; one has 5,000,000 orders at 10,000 guns and one a few hundred; "
+        "one has 20,000 stations. "
         "It is kept; a second run only brings it up to date. Exit code 1: check_ledger or roll_up finds a difference "
         "(--check)."
     )
@@ -38,8 +40,8 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--only",
-            choices=["books", "office"],
-            help="only the journal's tenants, or only those of the pages",
+            choices=["books", "office", "near"],
+            help="only the journal's tenants, or only those of the pages, or only that of the stations",
         )
         parser.add_argument(
             "--check", action="store_true", help="prove with check_ledger that the books are right"
@@ -63,14 +65,16 @@ class Command(BaseCommand):
             services.ensure_database()
             only = options["only"]
             call_command("migrate_tenants", verbosity=0)
-            if only != "office":
+            if only in (None, "books"):
                 journal.prepare(say, share=options["share"])
-            if only != "books":
+            if only in (None, "office"):
                 grow.prepare(say, share=options["share"])
+            if only in (None, "near"):
+                stations.prepare(say, share=options["share"])
             say("ready")
             if options["check"]:
-                self.check_books(journal.ENTRIES if only != "office" else (), say)
-                self.check_rollups(grow.SIZES if only != "books" else (), say)
+                self.check_books(journal.ENTRIES if only in (None, "books") else (), say)
+                self.check_rollups(grow.SIZES if only in (None, "office") else (), say)
         finally:
             services.stop(patience_s=60)
 

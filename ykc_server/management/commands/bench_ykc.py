@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand
 from chargeplat import embedded
 from ykc_server.bench import codec, idle, pace, speed, starts, storage
 from ykc_server.bench.business import make_business
+from ykc_server.bench.driver import live
 from ykc_server.bench.goals import GOALS, Result
 from ykc_server.bench.load import Errors
 from ykc_server.bench.money import measures
@@ -40,6 +41,8 @@ MEASURES: dict[str, tuple[int, Callable[[Stage], Awaitable[list[Result]]]]] = {
     "codec": (0, codec.codec),
     "books": (0, measures.pages),
     "pages": (0, measures.office),
+    "near": (0, measures.near),
+    "live": (live.PILES, live.live),
     "settlements": (measures.PILES, measures.settlements),
     "reconcile": (0, measures.reconcile),
 }
@@ -122,7 +125,10 @@ async def measure(stage: Stage, wanted: list[str]) -> list[Result]:
     stage.codes, stage.tokens = await asyncio.to_thread(
         make_business,
         piles=max(count, 2),
-        drivers=starts.DRIVERS if {"start", "settlements"} & set(wanted) else 1,
+        drivers=max(
+            starts.DRIVERS if {"start", "settlements"} & set(wanted) else 1,
+            stage.some(live.PILES) if "live" in wanted else 1,
+        ),
     )
     results = []
     if {"heartbeat", "charging"} <= set(wanted):

@@ -1,0 +1,1 @@
+"""What a driver waits for: the stations around a place, and the next picture of a charge."""
