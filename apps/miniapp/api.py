@@ -349,14 +349,11 @@ def price_text(price: Decimal) -> str:
     return f"{whole}.{places.rstrip('0'):0<2}"
 
 
+# What is shown often and much of: each field is read as it is, from a mapping or from an attribute. DRF looks at each
+# value of each row whether it may be called and whether it may be missing, which takes longer than to show it, and
+# copies all fields for every answer. Here nothing may be missing, nothing is called, and one serializer, which keeps
+# nothing of what it shows, is used for all answers. (A docstring would be in the description of each subclass.)
 class Output(serializers.Serializer[Any]):
-    """What is shown often and much of: each field is read as it is, from a mapping or from an attribute.
-
-    DRF looks at each value of each row whether it may be called and whether it may be missing, which takes longer
-    than to show it, and copies all fields for every answer. Here nothing may be missing, nothing is called, and one
-    serializer, which keeps nothing of what it shows, is used for all answers.
-    """
-
     @classmethod
     def of(cls, instance: Any) -> dict[str, Any]:
         """Return what is shown of an instance."""
@@ -387,7 +384,7 @@ class LabelOut(serializers.Field[Any, Any, str, Any]):
     """What a value of `choices` is called, in the reader's language."""
 
     def __init__(self, choices: type[models.TextChoices] | type[models.IntegerChoices], **more: Any) -> None:
-        super().__init__(read_only=True, **more)
+        super().__init__(**more)
         self._labels = dict(choices.choices)
 
     def to_representation(self, value: Any) -> str:

@@ -126,7 +126,7 @@ def _statements(count: int) -> list[tuple[str, dict[str, Any]]]:
             insert(
                 PriceAssignment(),
                 {
-                    "version_id": f"(%(versions)s::bigint[])[1 + {number} %% cardinality(%(versions)s::bigint[])]",
+                    "version_id": f"(%(versions)s::bigint[])[1 + {number} / 7 %% cardinality(%(versions)s::bigint[])]",
                     "station_id": "station.id",
                     **dict.fromkeys(("starts_at", "begun_at", "created_at", "updated_at"), "%(since)s"),
                 },
@@ -140,7 +140,7 @@ def _statements(count: int) -> list[tuple[str, dict[str, Any]]]:
                     "starts_at": "%(since)s",
                     "created_at": "%(since)s",
                 },
-                f"sites_station station WHERE {number} %% 3 = 0",
+                f"sites_station station WHERE {number} / 7 %% 3 = 0",
             ),
             insert(
                 Pile(is_online=True),
