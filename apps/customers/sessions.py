@@ -60,7 +60,7 @@ def of_number(number: uuid.UUID) -> DriverSession:
 
     Raises SessionOver, CustomerBlocked.
     """
-    found = DriverSession.objects.select_related("customer").filter(number=number).first()
+    found = next(iter(DriverSession.objects.select_related("customer").filter(number=number)), None)
     moment = now()
     if found is None or not _lives(found):
         raise SessionOver

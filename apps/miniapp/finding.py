@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -28,10 +29,20 @@ MOST_ON_MAP = 100
 """Stations on a map one by one; of more, the map shows how many there are in each square."""
 WITHOUT_PARKING_FEE = (ParkingKind.FREE, ParkingKind.FREE_FOR_A_TIME)
 LISTED = (
-    *("station_no", "name", "state", "address", "latitude", "longitude", "opening_hours", "parking_note"),
+    *(
+        "pk",
+        "station_no",
+        "name",
+        "state",
+        "address",
+        "latitude",
+        "longitude",
+        "opening_hours",
+        "parking_note",
+    ),
     *("parking_kind", "tags", "list_order"),
 )
-"""Columns that a list reads: a station has five times as many."""
+"""Columns that a list reads, as rows without a model: a station has five times as many."""
 BY_DISTANCE, RECOMMENDED = "distance", "recommended"
 _PLACE = re.compile(
     r"d(?P<chord>[0-9]{1,8}(?:\.[0-9]{1,20})?(?:e-[0-9]{1,2})?)_(?P<near>[0-9]{1,19})"
@@ -182,8 +193,9 @@ class StationsView(PublicView):
         """`price_now` is the station's; a pile may have a price of its own."""
         data = query(request, StationsInput)
         at, limit = now(), data["limit"]
-        found = list(_sorted(data, narrowed(data, at).only(*LISTED))[: limit + 1])
-        shown: list[Any] = found[:limit]
+        rows: Any = _sorted(data, narrowed(data, at).values(*LISTED))
+        found = [SimpleNamespace(**row) for row in rows]
+        shown = found[:limit]
         next_cursor = _place(shown[-1], data["sort"]) if len(found) > limit else None
         add_prices_and_guns(shown, at)
         for station in shown:
@@ -271,7 +283,7 @@ def narrowed(data: Mapping[str, Any], at: datetime) -> QuerySet[Station]:
     return open_at(stations, at) if data["open_now"] else stations
 
 
-def _sorted(data: Mapping[str, Any], stations: QuerySet[Station]) -> QuerySet[Station]:
+def _sorted(data: Mapping[str, Any], stations: Any) -> Any:
     """The page's stations and one more; with their distance where a point is known."""
     after, more = data.get("after"), data["limit"] + 1
     if "latitude" not in data:

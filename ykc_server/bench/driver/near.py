@@ -38,12 +38,12 @@ class Phone:
     """One connection that is kept; one request at a time."""
 
     def __init__(self, process: Measured, headers: dict[str, str]) -> None:
-        self._port = process.port
+        self.process = process
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
     async def open(self) -> None:
         """Connect."""
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.process.port)
 
     def close(self) -> None:
         """Hang up."""
@@ -130,6 +130,7 @@ async def _measure(
         figures = []
         for turn in range(rounds):
             taken: tuple[list[float], list[float]] = ([], [])
+            used = [phone.process.cpu_s() for phone in (ours, bare)]
             for number, path in enumerate(paths):
                 our_ms, body = await ours.get(path)
                 bare_ms, same = await bare.get(f"/{number}")
@@ -139,9 +140,13 @@ async def _measure(
                 taken[1].append(bare_ms)
             figures.append([percentile(values, 0.95) for values in taken])
             p50 = [percentile(values, 0.5) for values in taken]
+            cpu = [
+                (phone.process.cpu_s() - before) * 1e3 / len(paths)
+                for phone, before in zip((ours, bare), used, strict=True)
+            ]
             say(
                 f"near {turn + 1}: p95 {figures[-1][0]:.1f} ms, bare {figures[-1][1]:.2f} ms; "
-                f"p50 {p50[0]:.1f} and {p50[1]:.2f} ms"
+                f"p50 {p50[0]:.1f} and {p50[1]:.2f} ms, CPU {cpu[0]:.1f} and {cpu[1]:.2f} ms each"
             )
         ours.close()
         bare.close()
