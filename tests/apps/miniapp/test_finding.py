@@ -228,7 +228,7 @@ def test_the_number_of_queries_does_not_grow(anybody, django_assert_num_queries,
     for _ in range(count):
         factories.a_pile(station=factories.a_station(city="南京市"), guns=2)
     anybody.get("stations")
-    with django_assert_num_queries(8):  # three choose the tenant, one reads the hours
+    with django_assert_num_queries(7):  # three choose the tenant, one reads the hours
         assert len(names(anybody.get("stations", open_now="true", idle="true"))) == count
     with django_assert_num_queries(5):
         assert len(anybody.get("map", **BOX).json()["stations"]) == count
