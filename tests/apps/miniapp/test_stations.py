@@ -83,7 +83,7 @@ def test_the_number_of_queries_does_not_grow(anybody, django_assert_num_queries,
     for _ in range(count):
         factories.a_pile(station=factories.a_station(), guns=2)
     anybody.get("stations", **HERE)
-    with django_assert_num_queries(7):  # three choose the tenant
+    with django_assert_num_queries(6):  # three choose the tenant
         assert len(names(anybody.get("stations", **HERE))) == count
 
 

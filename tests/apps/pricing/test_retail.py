@@ -87,12 +87,13 @@ def test_a_list_shows_what_one_station_shows(tenant, django_assert_num_queries):
     plain, retail, planned, bare = (factories.a_station() for _ in range(4))
     for station in (plain, retail, planned):
         factories.a_price(station=station)
+    usual = factories.TARIFF
     own = PriceAssignment.objects.filter(station__in=(plain, retail))
     own.update(starts_at=noon - timedelta(days=2))
     PriceAssignment.objects.filter(station=planned).update(starts_at=noon + timedelta(days=1))
     for ends_at, price in ((noon + timedelta(hours=1), "0.5"), (noon, "0.6")):
         PriceAssignment.objects.create(
-            version=factories.a_price(two(price, "2")),
+            version=factories.a_price(usual.sold_at({FLAT: ClassPrice(Decimal(price), Decimal(0))})),
             station=plain,
             starts_at=noon - timedelta(hours=1),
             ends_at=ends_at,
