@@ -73,7 +73,9 @@ def test_middleware_and_view_of_a_request_share_one_thread(settings):
         scope = {"type": "http", "method": "GET", "path": "/seen", "headers": [(b"host", b"localhost")]}
         asked = ApplicationCommunicator(OneThreadHandler(), scope)
         await asked.send_input({"type": "http.request", "body": b""})
-        return [await asked.receive_output(10), await asked.receive_output(10)]
+        sent = [await asked.receive_output(10), await asked.receive_output(10)]
+        await asked.wait(10)  # it closes what it opened
+        return sent
 
     start, body = asyncio.run(story())
     assert (start["status"], body["body"]) == (200, b"seen")
