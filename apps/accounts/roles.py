@@ -152,6 +152,7 @@ ROLES = (
             "pricing.view_retailprice",
             "orders.view_*",
             "!orders.view_energy*",
+            "orders.start_order",
             "orders.stop_order",
             "orders.apply_orderrefund",
             "customers.*",

@@ -138,14 +138,14 @@ TENANT_MODELS: dict[str, set[str]] = {
     "piles/alarmrule": set(),
     "piles/commandbatch": {"<path:object_id>/retry/"},
     "piles/connector": {
-        *(f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock")),
+        *(f"<path:object_id>/{page}/" for page in ("refresh", "raise-lock", "lower-lock", "start")),
         "wall/",
     },
     "piles/notificationrule": {"<path:object_id>/test/"},
     "piles/pile": {
         *(
             f"<path:object_id>/{page}/"
-            for page in (*COMMANDS, *CARDS, "ask-cards", "state", "move", "retire")
+            for page in (*COMMANDS, *CARDS, "ask-cards", "state", "move", "retire", "start")
         ),
         *(f"<path:object_id>/{page}/" for page in PILE_TABS),
         "batch/",

@@ -10,4 +10,5 @@ from apps.orders.admin import (  # noqa: F401 - they register themselves
     policy,
     records,
     refunds,
+    starting,
 )

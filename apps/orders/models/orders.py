@@ -158,6 +158,7 @@ class Order(TimeStamped):
         verbose_name_plural = _("charging orders")
         ordering = ["-id"]
         permissions = [
+            ("start_order", _("Can start a charge for a driver")),
             ("stop_order", _("Can stop a charge")),
             ("force_end_order", _("Can end an order whose pile is lost, with a second person")),
         ]
