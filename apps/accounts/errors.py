@@ -23,6 +23,13 @@ class WrongPassword(DomainError):
     message = _("The user name and the password do not fit. Mind capital letters in both.")
 
 
+class PuzzleWrong(DomainError):
+    """Says nothing of the password, which was not looked at."""
+
+    code = "accounts.puzzle_wrong"
+    message = _("Please type the characters of the picture, and your password once more.")
+
+
 class CodeWrong(DomainError):
     """One answer for a wrong, used, outdated or never sent code."""
 

@@ -38,6 +38,12 @@ def wait_s(*guards: Window) -> int:
     return max(limits.locked_for_s(guard, at=at) for guard in guards)
 
 
+def are_many(*guards: Window) -> bool:
+    """Return whether any of these has failed so often that a person has to show that it is one."""
+    most, at = policy.current().puzzle_failures, now()
+    return most > 0 and any(limits.count(guard, at=at) >= most for guard in guards)
+
+
 def is_new(*guards: Window) -> bool:
     """Return whether somebody at these locked doors was not noted within the last minute: no flood fills the log."""
     notes = [Window(f"{guard.name}-noted", guard.subject, 60, 1) for guard in guards]

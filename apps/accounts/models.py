@@ -192,6 +192,13 @@ class SignInPolicy(TimeStamped):
     )
     failures = _number(3, 50, _("failures within an hour that lock"), 10)
     lock_minutes = _number(1, 1440, _("a lock lasts (minutes)"), 15)
+    puzzle_failures = _number(
+        0,
+        50,
+        _("failures within an hour after which a picture has to be read"),
+        3,
+        _("of a user name or an address, before a password is looked at; 0: never"),
+    )
     idle_minutes = _number(5, 10080, _("a session ends after (minutes) without use"), 480)
     note = models.CharField(_("note"), max_length=200, blank=True)
 

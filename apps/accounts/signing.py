@@ -14,9 +14,9 @@ import structlog
 from django.contrib.auth import authenticate, login
 from django.http import HttpRequest
 
-from apps.accounts import factors, locks, passwords, policy, sessions
+from apps.accounts import factors, locks, passwords, policy, puzzle, sessions
 from apps.accounts.enums import Method, Outcome, SecondFactorRule
-from apps.accounts.errors import CodeWrong, Locked, SignInExpired, WrongPassword
+from apps.accounts.errors import CodeWrong, Locked, PuzzleWrong, SignInExpired, WrongPassword
 from apps.accounts.models import LoginIdentity, SignInRecord, User
 from apps.backoffice.people import client_address
 from apps.common.errors import DomainError
@@ -61,10 +61,23 @@ def note(
 # --- The first factor ---
 
 
-def check_password(request: HttpRequest, *, username: str, password: str) -> User:
-    """Return whose name and password these are. Raises Locked, WrongPassword."""
+def asks_puzzle(request: HttpRequest, username: str) -> bool:
+    """Return whether a picture has to be read before this name's password is looked at here."""
+    return locks.are_many(locks.by_name(username), locks.by_address(request))
+
+
+def check_password(
+    request: HttpRequest, *, username: str, password: str, puzzle_token: str = "", answer: str = ""
+) -> User:
+    """Return whose name and password these are. Raises Locked, PuzzleWrong, WrongPassword.
+
+    After some failures the answer to a puzzle is needed; without it nothing is looked at, and no failure counted: a
+    program that cannot read locks nobody out.
+    """
     guards = (locks.by_name(username), locks.by_address(request))
     _check_lock(request, Method.PASSWORD, username, *guards)
+    if locks.are_many(*guards) and not puzzle.is_solved(token=puzzle_token, answer=answer):
+        raise PuzzleWrong
     user = authenticate(request, username=username, password=password)
     if isinstance(user, User) and user.is_staff:
         locks.clear(guards[0])

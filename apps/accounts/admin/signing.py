@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
@@ -21,6 +20,7 @@ from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.sites import platform_site, tenant_site
+from apps.backoffice.time_filter import TimeFilter
 
 TONES = {
     Outcome.SIGNED_IN: "success",
@@ -35,7 +35,7 @@ class SignInRecordAdmin(ReadOnlyAdmin):
 
     list_display = ["at_shown", "who_shown", "outcome_shown", "method", "address", "device_shown"]
     list_select_related = ["user"]
-    list_filter = [("at", RangeDateTimeFilter), "outcome", "method"]
+    list_filter = [("at", TimeFilter), "outcome", "method"]
     search_fields = ["name__startswith", "user__display_name__startswith", "address__startswith"]
     keyset = ("id",)
     fields = [("at_shown", "outcome_shown"), ("who_shown", "name"), ("method", "address"), "agent"]
@@ -83,7 +83,7 @@ class StaffSessionAdmin(ReadOnlyAdmin):
         "device_shown",
     ]
     list_select_related = ["user"]
-    list_filter = [("seen_at", RangeDateTimeFilter), "method", "ended_because"]
+    list_filter = [("seen_at", TimeFilter), "method", "ended_because"]
     search_fields = ["user__username__startswith", "user__display_name__startswith", "address__startswith"]
     ordering = ["-seen_at", "-id"]
     fields = [
@@ -177,7 +177,14 @@ class SignInPolicyAdmin(BackofficeAdmin):
         ),
         (
             _("Signing in"),
-            {"fields": [("failures", "lock_minutes"), ("idle_minutes", "phone_sign_in"), "note"]},
+            {
+                "fields": [
+                    ("failures", "lock_minutes"),
+                    "puzzle_failures",
+                    ("idle_minutes", "phone_sign_in"),
+                    "note",
+                ]
+            },
         ),
     ]
 

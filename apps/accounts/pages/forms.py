@@ -40,6 +40,16 @@ class PasswordForm(forms.Form):
     password = forms.CharField(label=_("Password"), strip=False, max_length=1000, widget=_password())
 
 
+class PuzzleForm(forms.Form):
+    """What a picture shows."""
+
+    answer = forms.CharField(
+        label=_("Characters of the picture"),
+        max_length=20,
+        widget=_text(autocomplete="off", autocapitalize="characters", spellcheck="false"),
+    )
+
+
 class PhoneForm(forms.Form):
     """To which phone a code is sent."""
 

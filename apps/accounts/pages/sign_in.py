@@ -11,12 +11,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from apps.accounts import factors, identities, policy, signing
+from apps.accounts import factors, identities, policy, puzzle, signing
 from apps.accounts.enums import Method
 from apps.accounts.errors import SignInExpired
 from apps.accounts.models import User
 from apps.accounts.pages.common import go_to, page, qr_code, remember_language, safe_next, under_way
-from apps.accounts.pages.forms import CodeForm, NewPasswordForm, PasswordForm, PhoneForm, SecondForm
+from apps.accounts.pages.forms import (
+    CodeForm,
+    NewPasswordForm,
+    PasswordForm,
+    PhoneForm,
+    PuzzleForm,
+    SecondForm,
+)
 from apps.backoffice.people import client_address
 from apps.backoffice.sites import BackofficeSite
 from apps.common.errors import DomainError
@@ -33,10 +40,13 @@ def login(request: HttpRequest, site: BackofficeSite) -> HttpResponse:
     """User name and password, and the other ways to begin."""
     if request.method == "GET" and site.has_permission(request):
         return go_to("index")
-    form = PasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    name = request.POST.get("username", "")
+    another = "another" in request.POST  # picture to read; nothing is sent yet
+    form = PasswordForm(initial={"username": name}) if another else PasswordForm(request.POST or None)
+    if request.method == "POST" and not another and form.is_valid():
+        answered = {"puzzle_token": request.POST.get("puzzle", ""), "answer": request.POST.get("answer", "")}
         try:
-            user = signing.check_password(request, **form.cleaned_data)
+            user = signing.check_password(request, **form.cleaned_data, **answered)
         except DomainError as error:
             form.add_error(None, str(error))
         else:
@@ -47,6 +57,8 @@ def login(request: HttpRequest, site: BackofficeSite) -> HttpResponse:
         "accounts/sign_in.html",
         _("Sign in"),
         form=form,
+        puzzle=puzzle.new() if signing.asks_puzzle(request, name) else None,
+        puzzle_form=PuzzleForm(),
         next=safe_next(request),
         providers=identities.active(),
         by_phone=policy.current().phone_sign_in,

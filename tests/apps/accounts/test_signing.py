@@ -12,8 +12,9 @@ import pytest
 import time_machine
 from django.db import connection
 from django.test import Client
+from django_tenants.utils import schema_context
 
-from apps.accounts import agents, factors, policy, upkeep
+from apps.accounts import agents, factors, policy, puzzle, upkeep
 from apps.accounts.enums import SecondFactorRule
 from apps.accounts.models import SignInPolicy, SignInRecord, StaffSession, User
 from apps.backoffice.models import AuditEntry
@@ -49,6 +50,12 @@ def rule(**fields: Any) -> None:
 
 def enter(client: Client, user: User, password: str = "correct horse", **more: str) -> Any:
     return client.post(LOGIN, {"username": user.username, "password": password, **more})
+
+
+def solved() -> dict[str, str]:
+    """What a person sends who has read a picture."""
+    made = puzzle.new()
+    return {"puzzle": made.token, "answer": made.text}
 
 
 def is_in(client: Client) -> bool:
@@ -118,7 +125,9 @@ def test_ten_failures_lock_the_name_and_the_address_for_a_while(tenant: Any, clo
     user = a_user()
     for number in range(10):
         stranger().post(
-            LOGIN, {"username": user.username, "password": "no"}, REMOTE_ADDR=f"203.0.113.{number}"
+            LOGIN,
+            {"username": user.username, "password": "no", **solved()},
+            REMOTE_ADDR=f"203.0.113.{number}",
         )
     answer = [enter(stranger(), user) for _ in range(3)][-1]
     assert "失败次数过多" in words_of(answer)
@@ -127,7 +136,11 @@ def test_ten_failures_lock_the_name_and_the_address_for_a_while(tenant: Any, clo
     # Somebody else comes in; from an address that failed as often, nobody does.
     assert enter(stranger(), a_user()).status_code == 302
     for number in range(10):
-        stranger().post(LOGIN, {"username": f"guess{number}", "password": "no"}, REMOTE_ADDR="198.51.100.1")
+        stranger().post(
+            LOGIN,
+            {"username": f"guess{number}", "password": "no", **solved()},
+            REMOTE_ADDR="198.51.100.1",
+        )
     locked = stranger().post(
         LOGIN, {"username": a_user().username, "password": "correct horse"}, REMOTE_ADDR="198.51.100.1"
     )
@@ -141,7 +154,9 @@ def test_an_administrator_unlocks(tenant: Any) -> None:
     user = a_user()
     for number in range(10):
         stranger().post(
-            LOGIN, {"username": user.username, "password": "no"}, REMOTE_ADDR=f"203.0.113.{number}"
+            LOGIN,
+            {"username": user.username, "password": "no", **solved()},
+            REMOTE_ADDR=f"203.0.113.{number}",
         )
     client, page = boss(), f"/admin/accounts/user/{user.pk}/"
     assert "已锁定" in client.get(f"{page}change/").content.decode()
@@ -150,6 +165,90 @@ def test_an_administrator_unlocks(tenant: Any) -> None:
     client.post(f"{page}unlock/", {"_form_submitted": "on"})
     assert enter(stranger(), user).status_code == 302
     assert AuditEntry.objects.filter(action="accounts.user_unlocked", object_id=user.pk).count() == 1
+
+
+# --- The picture after some failures ---
+
+
+def fails(user: User, times: int, *, address: str = "203.0.113.1") -> None:
+    for _ in range(times):
+        sent = {"username": user.username, "password": "no", **solved()}
+        stranger().post(LOGIN, sent, REMOTE_ADDR=address)
+
+
+def test_after_three_failures_of_a_name_a_picture_has_to_be_read(tenant: Any, clock: Any) -> None:
+    user = a_user()
+    fails(user, 2)
+    assert "data:image/png" in enter(stranger(), user, "wrong").content.decode(), "the third"
+    asked = enter(stranger(), user)
+    assert asked.status_code == 200
+    assert "请输入图片中的字符" in words_of(asked)
+    assert 'src="data:image/png;base64,' in asked.content.decode()
+    assert 'name="answer"' in asked.content.decode()
+    assert enter(stranger(), user, **solved()).status_code == 302
+    assert enter(stranger(), user).status_code == 302, "whoever came in begins anew"
+
+
+def test_an_address_that_failed_often_is_asked_before_any_name(tenant: Any, clock: Any) -> None:
+    for _ in range(3):
+        fails(a_user(), 1, address="198.51.100.1")
+    page = stranger().get(LOGIN, REMOTE_ADDR="198.51.100.1").content.decode()
+    assert "data:image/png" in page
+    assert "data:image/png" not in stranger().get(LOGIN).content.decode()
+    clock.shift(3601)
+    assert "data:image/png" not in stranger().get(LOGIN, REMOTE_ADDR="198.51.100.1").content.decode()
+
+
+def test_an_answer_is_good_once_and_only_if_it_is_right(tenant: Any, clock: Any) -> None:
+    user, other = a_user(), a_user()
+    fails(user, 3)
+    fails(other, 3, address="203.0.113.2")
+    made = puzzle.new()
+    wrong = {"puzzle": made.token, "answer": "?????"}
+    right = {"puzzle": made.token, "answer": f" {made.text.lower()} "}
+    assert enter(stranger(), user, **wrong).status_code == 200
+    assert enter(stranger(), user, **right).status_code == 200, "a wrong answer uses it up"
+    late = solved()
+    clock.shift(puzzle.GOOD_FOR_S)
+    assert enter(stranger(), user, **late).status_code == 200
+    made = puzzle.new()
+    right = {"puzzle": made.token, "answer": f" {made.text.lower()} "}
+    assert enter(stranger(), user, **right).status_code == 302
+    assert enter(stranger(), other, **right).status_code == 200, "it was used"
+    with schema_context("public"):
+        elsewhere = solved()
+    assert enter(stranger(), other, **elsewhere).status_code == 200, "it was another back office's"
+
+
+def test_without_an_answer_no_password_is_looked_at_and_nobody_locked_out(tenant: Any, clock: Any) -> None:
+    user = a_user()
+    fails(user, 3)
+    before = SignInRecord.objects.count()
+    for _ in range(20):
+        assert enter(stranger(), user, "no").status_code == 200
+    assert SignInRecord.objects.count() == before
+    assert enter(stranger(), user, **solved()).status_code == 302
+
+
+def test_another_picture_keeps_the_name_and_says_nothing_of_a_missing_password(tenant: Any) -> None:
+    user = a_user()
+    fails(user, 3)
+    answer = stranger().post(LOGIN, {"username": user.username, "another": "1"})
+    html = answer.content.decode()
+    assert f'value="{user.username}"' in html
+    assert "data:image/png" in html
+    assert answer.context_data["form"].errors == {}
+
+
+def test_the_picture_can_be_switched_off_and_never_looks_the_same(tenant: Any) -> None:
+    made = puzzle.new()
+    assert made.picture != made.picture
+    assert made.text not in repr(made)
+    rule(puzzle_failures=0)
+    user = a_user()
+    for _ in range(4):
+        enter(stranger(), user, "no")
+    assert enter(stranger(), user).status_code == 302
 
 
 # --- The policy of passwords ---
@@ -462,7 +561,7 @@ def test_the_policy_has_a_page(tenant: Any) -> None:
     page = f"/admin/accounts/signinpolicy/{row.pk}/change/"
     form = {name: str(getattr(row, name)) for name in (
         "second_factor", "second_factor_minutes", "password_length", "password_kinds", "password_history",
-        "password_days", "failures", "lock_minutes", "idle_minutes",
+        "password_days", "failures", "lock_minutes", "puzzle_failures", "idle_minutes",
     )}  # fmt: skip
     assert client.post(page, {**form, "password_length": "4"}).status_code == 200
     assert client.post(page, {**form, "password_length": "12"}).status_code == 302
