@@ -180,4 +180,5 @@ class DriverAppSettingsAdmin(OneRowAdmin):
             _("What drivers see"),
             {"fields": [("shows_coupons", "shows_enterprises"), "shows_vehicles"]},
         ),
+        (_("Sign-in"), {"fields": ["refuses_virtual_operators"]}),
     ]

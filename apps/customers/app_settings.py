@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from apps.customers.errors import VirtualOperator
 from apps.customers.models import DriverAppSettings, MiniProgram, SignInMethod
 from apps.tenancy import features
 
 LANGUAGES = ("zh-hans", "en")
+VIRTUAL_OPERATORS = ("+86162", "+86165", "+86167", "+86170", "+86171")
+"""How numbers of resellers (虚拟运营商) begin: cheap by the hundred, so abuse comes from them."""
 
 
 def current() -> DriverAppSettings:
     """Return the tenant's settings."""
     return DriverAppSettings.objects.first() or DriverAppSettings()
+
+
+def check_number(phone: str) -> None:
+    """Raise VirtualOperator for a number (E.164) of a kind that the tenant does not take.
+
+    Whether somebody has the number does not matter, so the answer tells nothing of it.
+    """
+    if phone.startswith(VIRTUAL_OPERATORS) and current().refuses_virtual_operators:
+        raise VirtualOperator
 
 
 def languages(settings: DriverAppSettings) -> list[str]:

@@ -28,6 +28,14 @@ class CaptchaNeeded(DomainError):
     status = 403
 
 
+class VirtualOperator(DomainError):
+    code = "customers.virtual_operator"
+    message = _(
+        "Numbers of virtual operators (162, 165, 167, 170, 171) are not accepted here. Please use another one."
+    )
+    status = 403
+
+
 class SignInOff(DomainError):
     code = "customers.sign_in_off"
     message = _("Signing in with %(provider)s is not set up here.")

@@ -331,6 +331,15 @@ class DriverAppSettings(TimeStamped):
     shows_coupons = models.BooleanField(_("coupons"), default=True)
     shows_enterprises = models.BooleanField(_("enterprise charging"), default=True)
     shows_vehicles = models.BooleanField(_("vehicles"), default=True)
+    refuses_virtual_operators = models.BooleanField(
+        _("refuse numbers of virtual operators"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Numbers that begin with 162, 165, 167, 170 or 171 get no code and are bound to no account. "
+            "Who is signed in stays so."
+        ),
+    )
 
     class Meta:
         verbose_name = _("mini-program settings")

@@ -8,6 +8,7 @@ from apps.common import limits
 from apps.common.limits import Window
 from apps.common.phones import normalize_phone
 from apps.common.time import now
+from apps.customers import app_settings
 from apps.customers.captcha import captcha
 from apps.customers.errors import CaptchaNeeded, CodeWrong, CustomerBlocked, TooManyFailures
 from apps.customers.models import Customer, CustomerState
@@ -27,9 +28,10 @@ def request_code(*, phone: str, address: str, captcha_answer: str = "") -> None:
     """Send a sign-in code to a phone, known or not; an earlier code is void.
 
     At most one in 60 s, 5 an hour and 10 in 24 h to a phone, 20 an hour from an IP address, and the tenant's budget of
-    24 h. Raises PhoneInvalid, CaptchaNeeded, TooManyCodes, and MessageNotSent, which counts as sent.
+    24 h. Raises PhoneInvalid, VirtualOperator, CaptchaNeeded, TooManyCodes, and MessageNotSent, which counts as sent.
     """
     phone = normalize_phone(phone)
+    app_settings.check_number(phone)
     at = now()
     provider = captcha()
     if provider is not None:

@@ -15,7 +15,7 @@ from apps.backoffice.audit import record
 from apps.common.ids import Actor
 from apps.common.phones import normalize_phone
 from apps.common.time import now
-from apps.customers import alipay, services, sessions, wechat
+from apps.customers import alipay, app_settings, services, sessions, wechat
 from apps.customers.errors import PhoneSame, PhoneTaken, ProviderRefused
 from apps.customers.mini_programs import of_provider
 from apps.customers.models import (
@@ -84,8 +84,9 @@ def bind(*, account: Account, phone: str) -> Customer:
     """Return the customer of a phone number (E.164) that was proved together with an account, made if there is none.
 
     The account is that customer's from now on, also where it was another's: both were proved by whoever holds them
-    now. Raises CustomerBlocked.
+    now. Raises VirtualOperator, CustomerBlocked.
     """
+    app_settings.check_number(phone)
     moment = now()
     with transaction.atomic():
         customer, is_new = Customer.objects.get_or_create(phone=phone)
@@ -115,11 +116,13 @@ def send_present_code(*, customer: Customer, address: str) -> None:
 def send_new_code(*, customer: Customer, phone: str, address: str) -> None:
     """Send a code to the number that a driver wants to have.
 
-    The answer does not tell whether somebody has it. Raises PhoneInvalid, PhoneSame, TooManyCodes, MessageNotSent.
+    The answer does not tell whether somebody has it. Raises PhoneInvalid, PhoneSame, VirtualOperator, TooManyCodes,
+    MessageNotSent.
     """
     number = normalize_phone(phone)
     if number == customer.phone:
         raise PhoneSame
+    app_settings.check_number(number)
     codes.send(purpose=NEW_PHONE, phone=number, address=address)
 
 

@@ -11,14 +11,17 @@ from django_tenants.utils import schema_context
 
 from apps.common import limits
 from apps.common.phones import PhoneInvalid, normalize_phone
+from apps.customers import signing
 from apps.customers.errors import (
     CaptchaNeeded,
     CodeWrong,
     CustomerBlocked,
     TooManyFailures,
+    VirtualOperator,
 )
-from apps.customers.models import Customer, CustomerState
+from apps.customers.models import Customer, CustomerState, DriverAppSettings
 from apps.customers.services import request_code, sign_in
+from apps.customers.signing import Account
 from apps.notifications.errors import TooManyCodes
 from tests.apps.notifications.test_services import an_sms_account
 
@@ -51,6 +54,29 @@ def refused_for_s(phone: str = PHONE, address: str = ADDRESS) -> int:
     with pytest.raises(TooManyCodes) as caught:
         request_code(phone=phone, address=address)
     return caught.value.data["retry_after_s"]
+
+
+@pytest.mark.parametrize("prefix", ["162", "165", "167", "170", "171"])
+def test_numbers_of_virtual_operators_are_refused_where_the_tenant_says_so(
+    tenant, sms_log: Path, prefix: str
+) -> None:
+    phone = f"{prefix}12345678"
+    known = Customer.objects.create(phone=f"+86{phone}")
+    account = Account("wechat", "wx1", "o1")
+    assert signing.bind(account=account, phone=known.phone) == known
+    request_code(phone=phone, address=ADDRESS)
+    assert len(codes(sms_log)) == 1
+    DriverAppSettings.objects.update(refuses_virtual_operators=True)
+    with pytest.raises(VirtualOperator):
+        request_code(phone=phone, address=ADDRESS)
+    with pytest.raises(VirtualOperator):
+        signing.bind(account=Account("wechat", "wx1", "o2"), phone=known.phone)
+    with pytest.raises(VirtualOperator):
+        signing.send_new_code(customer=Customer.objects.create(phone=PHONE), phone=phone, address=ADDRESS)
+    assert len(codes(sms_log)) == 1
+    assert signing.customer_of(account) == known, "who was bound before stays so"
+    request_code(phone="13900000009", address=ADDRESS)
+    assert len(codes(sms_log)) == 2
 
 
 @pytest.mark.parametrize("text", ["13800000001", "138 0000 0001", "+86 138-0000-0001", "008613800000001"])
