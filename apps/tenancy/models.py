@@ -81,18 +81,6 @@ class Tenant(TenantMixin, TimeStamped):
         help_text=_("such as #0e9f6e"),
     )
     logo_digest = models.CharField(_("logo"), max_length=16, blank=True, editable=False)
-    wechat_app_id = models.CharField(
-        _("app id of the WeChat mini-program"),
-        max_length=32,
-        blank=True,
-        validators=[RegexValidator(r"^wx[0-9a-f]{16}$", _("wx and 16 digits or letters a to f are needed."))],
-    )
-    alipay_app_id = models.CharField(
-        _("app id of the Alipay mini-program"),
-        max_length=32,
-        blank=True,
-        validators=[RegexValidator(r"^20[0-9]{14}$", _("16 digits that begin with 20 are needed."))],
-    )
     hold_maximum = models.DecimalField(
         _("largest hold of one charge (yuan)"), max_digits=14, decimal_places=2, null=True, blank=True
     )

@@ -118,8 +118,6 @@ class TenantForm(forms.ModelForm):
             "contact_phone",
             "contact_email",
             "colour",
-            "wechat_app_id",
-            "alipay_app_id",
             "hold_maximum",
             "qr_prefix",
             "second_login",
@@ -184,7 +182,6 @@ class TenantAdmin(DeedAdmin):
             _("Look"),
             {"classes": ["tab"], "fields": [("logo_shown", "colour"), ("new_logo", "no_logo")]},
         ),
-        (_("Mini-programs"), {"classes": ["tab"], "fields": [("wechat_app_id", "alipay_app_id")]}),
         (
             _("Charging and piles"),
             {
