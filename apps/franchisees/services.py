@@ -1,4 +1,7 @@
-"""Every write to franchisees. Locks: the franchisee, then the station."""
+"""Every write to franchisees. Locks: the franchisee, then the station.
+
+`address` is that of whoever does it, for the audit log.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,9 @@ from apps.franchisees.selectors import held_on
 from apps.sites.models import Station
 
 
-def create_franchisee(*, name: str, company: str, actor: Actor, **details: str) -> Franchisee:
+def create_franchisee(
+    *, name: str, company: str, actor: Actor, address: str | None = None, **details: str
+) -> Franchisee:
     """Enter a franchisee; `details` are credit_code, contact, phone and note."""
     with transaction.atomic():
         franchisee = Franchisee.objects.create(name=name, company=company, **details)
@@ -49,6 +54,7 @@ def create_franchisee(*, name: str, company: str, actor: Actor, **details: str) 
             "franchisees.franchisee_added",
             franchisee,
             changes={"name": [None, name], "company": [None, company]},
+            address=address,
         )
     return franchisee
 
@@ -65,6 +71,7 @@ def sign_contract(
     service_share: Decimal,
     electricity_share: Decimal,
     actor: Actor,
+    address: str | None = None,
     note: str = "",
     file: IO[bytes] | None = None,
     file_name: str = "",
@@ -102,7 +109,7 @@ def sign_contract(
                 "service_share": [None, service_share],
                 "electricity_share": [None, electricity_share],
             }
-            record(actor, "franchisees.franchisee_contract_signed", row, changes=changes)
+            record(actor, "franchisees.franchisee_contract_signed", row, changes=changes, address=address)
             return contract
     except BaseException:
         if stored is not None:
@@ -111,7 +118,12 @@ def sign_contract(
 
 
 def end_contract(
-    *, contract: FranchiseeContract, ends_on: date, reason: str, actor: Actor
+    *,
+    contract: FranchiseeContract,
+    ends_on: date,
+    reason: str,
+    actor: Actor,
+    address: str | None = None,
 ) -> FranchiseeContract:
     """Let a contract end earlier. What happened while it ran stays as it is. Raises NotLonger, DaysReversed."""
     with transaction.atomic():
@@ -124,7 +136,14 @@ def end_contract(
         before, row.ends_on = row.ends_on, ends_on
         row.save(update_fields=["ends_on", "updated_at"])
         changes = {"contract": [row.number, row.number], "ends_on": [before, ends_on]}
-        record(actor, "franchisees.franchisee_contract_ended", franchisee, changes=changes, reason=reason)
+        record(
+            actor,
+            "franchisees.franchisee_contract_ended",
+            franchisee,
+            changes=changes,
+            reason=reason,
+            address=address,
+        )
     return row
 
 
@@ -143,6 +162,7 @@ def assign_station(
     franchisee: Franchisee,
     station: Station,
     actor: Actor,
+    address: str | None = None,
     starts_on: date | None = None,
     ends_on: date | None = None,
 ) -> FranchiseeStation:
@@ -162,11 +182,13 @@ def assign_station(
             franchisee=row, station=station, starts_on=first, ends_on=ends_on, given_by=str(actor)[:100]
         )
         changes = {"station": [None, str(station)], "starts_on": [None, first], "ends_on": [None, ends_on]}
-        record(actor, "franchisees.franchisee_station_given", row, changes=changes)
+        record(actor, "franchisees.franchisee_station_given", row, changes=changes, address=address)
     return held
 
 
-def take_station_back(*, held: FranchiseeStation, ends_on: date, reason: str, actor: Actor) -> None:
+def take_station_back(
+    *, held: FranchiseeStation, ends_on: date, reason: str, actor: Actor, address: str | None = None
+) -> None:
     """Let a station belong to its franchisee until `ends_on` (its last day, not behind the present one).
 
     A last day before the first one takes the row away: it was never the franchisee's. Raises StationNotHeld.
@@ -184,7 +206,14 @@ def take_station_back(*, held: FranchiseeStation, ends_on: date, reason: str, ac
             row.ends_on = ends_on
             row.save(update_fields=["ends_on", "updated_at"])
         changes = {"station": [str(row.station), None], "ends_on": [before, ends_on]}
-        record(actor, "franchisees.franchisee_station_taken", franchisee, changes=changes, reason=reason)
+        record(
+            actor,
+            "franchisees.franchisee_station_taken",
+            franchisee,
+            changes=changes,
+            reason=reason,
+            address=address,
+        )
 
 
 def _check_free(station: Station, first: date, last: date | None) -> None:
@@ -225,6 +254,7 @@ def open_account(
     username: str,
     password: str,
     actor: Actor,
+    address: str | None = None,
     display_name: str = "",
     phone: str = "",
 ) -> User:
@@ -257,11 +287,13 @@ def open_account(
         user.groups.add(group)
         FranchiseeAccount.objects.create(franchisee=row, user=user)
         changes = {"account": [None, username], "role": [None, group.name]}
-        record(actor, "franchisees.franchisee_account_opened", row, changes=changes)
+        record(actor, "franchisees.franchisee_account_opened", row, changes=changes, address=address)
     return user
 
 
-def switch_account(*, account: FranchiseeAccount, active: bool, reason: str, actor: Actor) -> None:
+def switch_account(
+    *, account: FranchiseeAccount, active: bool, reason: str, actor: Actor, address: str | None = None
+) -> None:
     """Let somebody of a franchisee in again, or close their account and end their sessions.
 
     Raises FranchiseeEnded, LimitReached.
@@ -276,7 +308,14 @@ def switch_account(*, account: FranchiseeAccount, active: bool, reason: str, act
         _set_active(user, active)
         changes = {"account": [user.username, user.username], "is_active": [not active, active]}
         deed = "account_reopened" if active else "account_closed"
-        record(actor, f"franchisees.franchisee_{deed}", franchisee, changes=changes, reason=reason)
+        record(
+            actor,
+            f"franchisees.franchisee_{deed}",
+            franchisee,
+            changes=changes,
+            reason=reason,
+            address=address,
+        )
 
 
 def _set_active(user: User, active: bool) -> None:
@@ -289,7 +328,7 @@ def _set_active(user: User, active: bool) -> None:
 # --- The end ----------------------------------------------------------------------------------------------
 
 
-def end_franchisee(*, franchisee: Franchisee, reason: str, actor: Actor) -> None:
+def end_franchisee(*, franchisee: Franchisee, reason: str, actor: Actor, address: str | None = None) -> None:
     """End the work with a franchisee today: its stations are its own until today, its accounts are closed at once.
 
     Contracts, orders and reports stay. Raises FranchiseeEnded.
@@ -313,10 +352,12 @@ def end_franchisee(*, franchisee: Franchisee, reason: str, actor: Actor) -> None
             "stations": [stations, []],
             "accounts": [[user.username for user in accounts], []],
         }
-        record(actor, "franchisees.franchisee_ended", row, changes=changes, reason=reason)
+        record(actor, "franchisees.franchisee_ended", row, changes=changes, reason=reason, address=address)
 
 
-def resume_franchisee(*, franchisee: Franchisee, reason: str, actor: Actor) -> None:
+def resume_franchisee(
+    *, franchisee: Franchisee, reason: str, actor: Actor, address: str | None = None
+) -> None:
     """Work together again: stations are given and accounts opened anew, one by one. Raises NotEnded."""
     with transaction.atomic():
         row = _lock(franchisee, ended_too=True)
@@ -325,7 +366,7 @@ def resume_franchisee(*, franchisee: Franchisee, reason: str, actor: Actor) -> N
         row.state = FranchiseeState.ACTIVE
         row.save(update_fields=["state", "updated_at"])
         changes = {"state": [FranchiseeState.ENDED, FranchiseeState.ACTIVE]}
-        record(actor, "franchisees.franchisee_resumed", row, changes=changes, reason=reason)
+        record(actor, "franchisees.franchisee_resumed", row, changes=changes, reason=reason, address=address)
 
 
 def _lock(franchisee: Franchisee, *, ended_too: bool = False) -> Franchisee:

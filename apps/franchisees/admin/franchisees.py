@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.dialogs import ReasonForm, dialog_button
-from apps.backoffice.people import staff_actor
+from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.common.time import business_day, now
@@ -169,7 +169,12 @@ class FranchiseeAdmin(BackofficeAdmin):
     ) -> HttpResponse:
         franchisee = self.row(request, object_id)
         try:
-            service(franchisee=franchisee, reason=form.cleaned_data["reason"], actor=staff_actor(request))
+            service(
+                franchisee=franchisee,
+                reason=form.cleaned_data["reason"],
+                actor=staff_actor(request),
+                address=client_address(request),
+            )
         except DomainError as error:
             messages.error(request, str(error))
             return self.back_to(request, franchisee)

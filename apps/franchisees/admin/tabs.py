@@ -26,7 +26,7 @@ from apps.accounts.forms import in_one_form
 from apps.accounts.models import User
 from apps.backoffice import pages, scope, shown
 from apps.backoffice.object_pages import ObjectPage
-from apps.backoffice.people import staff_actor
+from apps.backoffice.people import client_address, staff_actor
 from apps.common.errors import DomainError
 from apps.common.phones import masked_phone
 from apps.common.time import business_day, now
@@ -38,6 +38,11 @@ from apps.sites.models import Station
 
 Doing = Callable[[forms.Form], str]
 """Does what a valid form says, and returns what is told."""
+
+
+def by(request: HttpRequest) -> dict[str, Any]:
+    """Return who asks, and from where, as the services take it."""
+    return {"actor": staff_actor(request), "address": client_address(request)}
 
 
 def _day() -> forms.Widget:
@@ -258,7 +263,7 @@ class ContractsPage(FranchiseePage):
         file = words.pop("file")
         services.sign_contract(
             franchisee=franchisee,
-            actor=staff_actor(self.request),
+            **by(self.request),
             file=file or None,
             file_name=file.name if file else "",
             **words,
@@ -268,7 +273,7 @@ class ContractsPage(FranchiseePage):
     def change(self, franchisee: Franchisee, form: forms.Form) -> str:
         """End it earlier."""
         contract: FranchiseeContract = self.row_of(franchisee.contracts)
-        services.end_contract(contract=contract, actor=staff_actor(self.request), **form.cleaned_data)
+        services.end_contract(contract=contract, **by(self.request), **form.cleaned_data)
         return _("The contract ends earlier.")
 
 
@@ -305,13 +310,13 @@ class StationsPage(FranchiseePage):
 
     def add(self, franchisee: Franchisee, form: forms.Form) -> str:
         """Give it."""
-        services.assign_station(franchisee=franchisee, actor=staff_actor(self.request), **form.cleaned_data)
+        services.assign_station(franchisee=franchisee, **by(self.request), **form.cleaned_data)
         return _("The station is the franchisee's.")
 
     def change(self, franchisee: Franchisee, form: forms.Form) -> str:
         """Take it back."""
         held: FranchiseeStation = self.row_of(franchisee.stations)
-        services.take_station_back(held=held, actor=staff_actor(self.request), **form.cleaned_data)
+        services.take_station_back(held=held, **by(self.request), **form.cleaned_data)
         return _("The station is taken back.")
 
 
@@ -350,7 +355,7 @@ class AccountsPage(FranchiseePage):
     def add(self, franchisee: Franchisee, form: forms.Form) -> str:
         """Open it. Nobody gives more than they have. Raises what `services.open_account` does, and RoleTooLarge."""
         services.check_may_open(self.request.user)  # type: ignore[arg-type]
-        services.open_account(franchisee=franchisee, actor=staff_actor(self.request), **form.cleaned_data)
+        services.open_account(franchisee=franchisee, **by(self.request), **form.cleaned_data)
         return _("The account is open.")
 
     def change(self, franchisee: Franchisee, form: forms.Form) -> str:
@@ -363,7 +368,7 @@ class AccountsPage(FranchiseePage):
             account=account,
             active=active,
             reason=form.cleaned_data["reason"],
-            actor=staff_actor(self.request),
+            **by(self.request),
         )
         return _("The account is open again.") if active else _("The account is closed.")
 

@@ -12,7 +12,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from apps.backoffice import pages, shown
+from apps.backoffice import pages, scope, shown
 from apps.backoffice.object_pages import ObjectPage
 from apps.common.errors import DomainError
 from apps.common.time import now
@@ -73,7 +73,7 @@ class AlarmsPage(ObjectPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The newest ones; the list has them all."""
-        alarms = Alarm.objects.filter(pile_code=self.object.pile_code)
+        alarms = scope.narrow(Alarm.objects.filter(pile_code=self.object.pile_code), self.request.user)
         found = alarms.order_by(F("closed_at").desc(nulls_first=True), "-id")[:ROWS]
         everything = f"{reverse('admin:piles_alarm_changelist')}?open=all&q={self.object.pile_code}"
         return super().get_context_data(rows=found, everything=everything, **kwargs)

@@ -12,8 +12,11 @@ from django.test import Client
 from apps.accounts.enums import Scope
 from apps.accounts.models import User
 from apps.backoffice.models import AuditEntry
-from apps.common.time import business_day, now
+from apps.common.time import business_day, day_bounds, now
 from apps.franchisees.models import Franchisee, FranchiseeContract, FranchiseeStation
+from apps.piles.enums import AlarmKind
+from apps.piles.models import Alarm
+from apps.piles.services import raise_alarm
 from apps.sites.services import give_stations
 from tests import factories
 from tests.staff import a_user, boss, signed_in
@@ -189,6 +192,70 @@ def test_the_end_and_the_way_back() -> None:
         action__in=["franchisees.franchisee_ended", "franchisees.franchisee_resumed"]
     )
     assert set(log.values_list("reason", flat=True)) == {"合作结束"}
+
+
+def test_the_operation_log_says_from_where() -> None:
+    client, station = boss(), factories.a_station()
+    asked = {"REMOTE_ADDR": "203.0.113.7"}
+    client.post(f"{LIST}add/", {"name": "绿能", "company": "绿能有限公司", "note": ""}, **asked)
+    franchisee = Franchisee.objects.get()
+    today = business_day(now())
+    until = {"ends_on": today.isoformat(), "reason": "到期"}
+    contract = {
+        "number": "JM-1",
+        "starts_on": today.isoformat(),
+        "service_share": 70,
+        "electricity_share": 100,
+    }
+    contract |= {"ends_on": (today + timedelta(days=9)).isoformat(), "note": ""}
+    account = {"username": "jia", "password": "correct horse 1"}
+    client.post(page(franchisee, "contracts"), contract, **asked)
+    client.post(page(franchisee, "contracts"), {"contract": franchisee.contracts.get().pk, **until}, **asked)
+    client.post(
+        page(franchisee, "stations"), {"station": station.pk, "starts_on": today.isoformat()}, **asked
+    )
+    client.post(page(franchisee, "stations"), {"held": franchisee.stations.get().pk, **until}, **asked)
+    client.post(page(franchisee, "accounts"), account, **asked)
+    key = franchisee.accounts.get().pk
+    for deed in ("close", "open"):
+        client.post(page(franchisee, "accounts"), {"account": key, deed: "", "reason": "x"}, **asked)
+    for deed in ("end", "resume"):
+        client.post(f"{LIST}{franchisee.pk}/{deed}/", {"_form_submitted": "on", "reason": "x"}, **asked)
+    entries = AuditEntry.objects.filter(action__startswith="franchisees.franchisee_")
+    assert dict(entries.values_list("action", "address")) == {
+        f"franchisees.franchisee_{deed}": "203.0.113.7"
+        for deed in (
+            *("added", "contract_signed", "contract_ended", "station_given", "station_taken"),
+            *("account_opened", "account_closed", "account_reopened", "ended", "resumed"),
+        )
+    }
+
+
+def test_alarms_that_were_over_before_a_station_came_are_not_shown() -> None:
+    station = factories.a_station()
+    pile = factories.a_pile(station=station)
+    client = signed_in(
+        User.objects.get(pk=factories.a_franchisees_account(factories.a_franchisee(station)).pk)
+    )
+    start = day_bounds(business_day(now()) - timedelta(days=1))[0]
+    raised = start - timedelta(days=3)
+    rows = {}
+    for kind, closed_at in (
+        ("pile_fault", start - timedelta(seconds=1)),
+        ("start_failures", start),
+        ("missing_record", None),
+    ):
+        raise_alarm(kind=AlarmKind(kind), pile_code=pile.pile_code)
+        rows[kind] = Alarm.objects.get(kind=kind)
+        Alarm.objects.filter(kind=kind).update(created_at=raised, closed_at=closed_at)
+    expected = {"pile_fault": 404, "start_failures": 200, "missing_record": 200}
+    for kind, status in expected.items():
+        assert client.get(f"/admin/piles/alarm/{rows[kind].pk}/change/").status_code == status, kind
+    listed = client.get("/admin/piles/alarm/", {"open": "all"}).context_data["cl"].result_list
+    assert {row.kind for row in listed} == {"start_failures", "missing_record"}
+    tab = client.get(f"/admin/piles/pile/{pile.pk}/alarms/").context_data["rows"]
+    assert {row.kind for row in tab} == {"start_failures", "missing_record"}
+    assert len(boss().get(f"/admin/piles/pile/{pile.pk}/alarms/").context_data["rows"]) == 3
 
 
 @pytest.mark.parametrize("tab", ["contracts", "stations", "accounts"])

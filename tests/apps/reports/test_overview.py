@@ -13,8 +13,10 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import User
 from apps.backoffice.todo import Place
 from apps.common.time import SHANGHAI, now
+from apps.franchisees.models import FranchiseeStation
 from apps.orders.models import Order
 from apps.orders.settling import settle_record
 from apps.piles.enums import AlarmKind, ConnectorState, PileState
@@ -316,6 +318,53 @@ def test_guns_online_are_compared_with_a_day_ago(tenant: Any) -> None:
     place = Place(frozenset({here.station_id, there.station_id}))
     tile = dashboard.guns(AT, place, {ConnectorState.IDLE: 4}, is_everywhere=True)["online"]
     assert (tile["value"], tile["change"], tile["note"]) == ("100.0", "+50.0 个百分点", "4 把枪中 4 把在线")
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+def test_a_franchisee_is_told_nothing_of_the_days_before_a_station_was_its_own(
+    tenant: Any, time_machine: Any, rolled: bool
+) -> None:
+    mine, other = factories.a_station(), factories.a_station()
+    gun = factories.a_connector(station=mine)
+    for days, energy in ((0, "1.0000"), (1, "2.0000"), (2, "4.0000"), (3, "8.0000"), (9, "16.0000")):
+        put_online(gun.pile)
+        settled_at(AT - days * DAY - timedelta(hours=1), energy, connector=gun)
+    put_online(gun.pile)
+    moved = factories.a_connector(station=other)
+    settled_at(AT - DAY, "32.0000", connector=moved)
+    put_online(moved.pile)
+    Order.objects.update(charging_at=AT - 2 * DAY, created_at=F("settled_at"))
+    Pile.objects.filter(pk=moved.pile_id).update(station=mine)
+    time_machine.move_to(AT, tick=False)
+    if rolled:
+        for days in (1, 2, 3, 9):
+            rollups.roll_day(AT.date() - days * DAY, at=AT)
+
+    def told(since: int, key: str = "") -> dict[str, Any]:
+        user = factories.a_franchisees_account(factories.a_franchisee(mine, since=since))
+        client = signed_in(User.objects.get(pk=user.pk))
+        context = client.get("/admin/", {"at": key}).context_data
+        FranchiseeStation.objects.all().delete()
+        return {
+            "days": [
+                str(row["sums"].energy_kwh) for row in context["days"]["rows"] if row["sums"].energy_kwh
+            ],
+            "weeks": [(row["value"], row["before"]) for row in [context["spans"][0]["rows"][0]]],
+            "hours": sum(Decimal(row["energy"]) for row in context["hours"]["rows"]),
+            "yesterday": [figure["change"] for figure in context["figures"][:1]],
+        }
+
+    for key in ("", f"station:{mine.pk}", f"pile:{gun.pile_id}", f"gun:{gun.pk}"):
+        assert told(2, key)["days"] == ["1.0000", "2.0000", "4.0000"], key
+        assert told(0, key)["days"] == ["1.0000"], key
+    whole = told(30)
+    assert whole["days"] == ["1.0000", "2.0000", "4.0000", "8.0000", "16.0000"]
+    assert (whole["weeks"], whole["yesterday"]) == ([("14.0", "16.0")], ["-50.0%"])
+    some = told(2)
+    assert (some["weeks"], some["yesterday"]) == ([("6.0", "0.0")], ["-50.0%"])
+    assert some["hours"] < whole["hours"]
+    assert (told(0)["weeks"], told(0)["yesterday"]) == ([("0.0", "0.0")], [""])
+    assert told(30, f"pile:{moved.pile_id}")["days"] == [], "it stood elsewhere"
 
 
 # --- The tree ---
