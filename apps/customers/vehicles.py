@@ -84,7 +84,7 @@ def make_default(*, customer: Customer, vehicle_id: int) -> Vehicle:
 
 
 def remove(*, customer: Customer, vehicle_id: int) -> None:
-    """Forget a car; the oldest other one becomes the default where it was. Nothing happens when it is gone already."""
+    """Forget a car; the oldest other one becomes the default where it was. Raises VehicleNotFound."""
     with transaction.atomic():
         mine = list(vehicles_of(customer=customer).select_for_update().order_by("pk"))
         gone = next((one for one in mine if one.pk == vehicle_id), None)

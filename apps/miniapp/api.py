@@ -495,6 +495,14 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     pattern=_KEY.pattern,
 )
 
+OPTIONAL_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Makes it safe to ask again: with the same key the answer comes again.",
+    pattern=_KEY.pattern,
+)
+
 _ERRORS = {
     400: ("Bad input", "invalid", "有字段不正确。", {"fields": {"phone": ["该字段不能为空。"]}}),
     401: ("No token, or one that is not good here", "auth.invalid_token", "请重新登录。", {}),

@@ -8,7 +8,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common.errors import NotFound
 from apps.common.time import now
 from apps.coupons import services
 from apps.coupons.enums import CouponBase, CouponKind, CouponState
@@ -33,6 +32,7 @@ from apps.miniapp.api import (
 from apps.miniapp.stations import connector_code
 from apps.piles.selectors import connector_by_code
 from apps.sites.models import Station
+from apps.sites.selectors import station_shown
 
 
 class RuleOutput(serializers.Serializer[Any]):
@@ -162,9 +162,7 @@ class StationOffersView(PublicView):
     )
     def get(self, request: Request, station_no: str) -> Response:
         """For everybody; how many the driver has claimed is known of who is signed in only."""
-        station = Station.objects.filter(station_no=station_no, is_published=True).first()
-        if station is None:
-            raise NotFound
+        station = station_shown(station_no=station_no)
         offers = [
             offer
             for offer in services.claimable()

@@ -25,7 +25,7 @@ from apps.miniapp.api import (
 from apps.miniapp.stations import connector_code
 from apps.orders.selectors import order_of
 from apps.piles.selectors import connector_by_code
-from apps.sites.models import Station
+from apps.sites.selectors import station_shown
 
 MOST_TEXT = 1000
 
@@ -240,20 +240,21 @@ class FeedbacksView(DriverView):
         return Response(_detail(self, made.feedback_no), status=201)
 
     def _about(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return what it is about: an own order, a gun, or a station. Raises what is not found."""
+        """Return what it is about: an own order, else a gun, else a station. Raises for each that is not found."""
+        about: dict[str, Any] = {}
+        if "station_no" in data:
+            about["station"] = station_shown(station_no=data["station_no"])
+        if "connector_code" in data:
+            connector = connector_by_code(code=connector_code(data["connector_code"]))
+            about |= {"connector_code": connector.code, "station": connector.pile.station}
         if "order_no" in data:
             order = order_of(customer=self.customer, order_no=data["order_no"])
-            return {
+            about |= {
                 "order_no": order.order_no,
                 "connector_code": order.connector.code,
                 "station": order.station,
             }
-        if "connector_code" in data:
-            connector = connector_by_code(code=connector_code(data["connector_code"]))
-            return {"connector_code": connector.code, "station": connector.pile.station}
-        if "station_no" in data:
-            return {"station": Station.objects.filter(station_no=data["station_no"]).first()}
-        return {}
+        return about
 
 
 class FeedbackView(DriverView):

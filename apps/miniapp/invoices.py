@@ -24,6 +24,7 @@ from apps.invoices.selectors import (
 from apps.miniapp.api import (
     IDEMPOTENCY_KEY,
     LARGEST_ID,
+    OPTIONAL_KEY,
     DriverView,
     EnergyOut,
     MoneyOut,
@@ -35,6 +36,7 @@ from apps.miniapp.api import (
     page_of,
     query,
 )
+from apps.miniapp.once import once
 
 # --- Titles -----------------------------------------------------------------------------------------------
 
@@ -151,6 +153,7 @@ class TitleView(DriverView):
 class RemoveTitleView(DriverView):
     @described(
         "Forget an invoice title",
+        parameters=[OPTIONAL_KEY],
         output=TitlesOutput,
         example={"items": []},
         errors=[401, 403, 404],
@@ -159,9 +162,13 @@ class RemoveTitleView(DriverView):
     )
     def post(self, request: Request, title_id: str) -> Response:
         """Answers with those that are left."""
-        titles.remove_title(customer=self.customer, title_id=_number(title_id))
-        rows = InvoiceTitle.objects.filter(customer=self.customer)
-        return Response(TitlesOutput({"items": rows}).data)
+
+        def remove() -> dict[str, Any]:
+            titles.remove_title(customer=self.customer, title_id=_number(title_id))
+            rows = InvoiceTitle.objects.filter(customer=self.customer)
+            return dict(TitlesOutput({"items": rows}).data)
+
+        return once(request, self.customer, remove, may_lack_key=True)
 
 
 def _number(text: str) -> int:

@@ -38,13 +38,20 @@ class KeyOfAnother(DomainError):
 
 
 def once(
-    request: Request, customer: Customer, work: Callable[[], dict[str, Any]], *, status: int = 200
+    request: Request,
+    customer: Customer,
+    work: Callable[[], dict[str, Any]],
+    *,
+    status: int = 200,
+    may_lack_key: bool = False,
 ) -> Response:
     """Do `work` and answer what it returns (as JSON); for a key that was used, answer as the first time.
 
     Work that raises was not done and may be tried again with the same key. Raises IdempotencyKeyMissing, KeyInUse,
-    and KeyOfAnother for a key that came with another body.
+    and KeyOfAnother for a key that came with another body. With `may_lack_key` a request without one is just done.
     """
+    if may_lack_key and "Idempotency-Key" not in request.headers:
+        return Response(work(), status=status)
     words = f"{customer.pk}\0{request.path}\0{idempotency_key(request)}"
     mark = f"once:{hashlib.sha256(words.encode()).hexdigest()}"
     asked = json.dumps(request.data, sort_keys=True, default=str)

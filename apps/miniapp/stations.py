@@ -13,7 +13,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.common.errors import NotFound
 from apps.common.time import now
 from apps.miniapp.api import LabelOut, Output, PriceOutput, PublicView, TenthsOut, described, price_fields
 from apps.piles.enums import ConnectorState, PileKind, PileState
@@ -33,6 +32,7 @@ from apps.sites import hours
 from apps.sites.enums import ParkingKind, StationState
 from apps.sites.models import Station
 from apps.sites.pictures import picture_links
+from apps.sites.selectors import station_shown
 
 _SPACING = re.compile(r"[ -]")
 _CODE = re.compile(r"[0-9]{16}", re.ASCII)
@@ -247,9 +247,7 @@ class StationView(PublicView):
     )
     def get(self, request: Request, station_no: str) -> Response:
         """The guns' own prices are those of their piles. Coupons to claim have a path of their own."""
-        station: Any = Station.objects.filter(station_no=station_no, is_published=True).first()
-        if station is None:
-            raise NotFound
+        station: Any = station_shown(station_no=station_no)
         at = now()
         station.picture_links = picture_links([station.pk]).get(station.pk, [])
         retail = retail_prices(station_ids=[station.pk], at=at)

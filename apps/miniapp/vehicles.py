@@ -11,7 +11,8 @@ from rest_framework.response import Response
 
 from apps.common.errors import InvalidInput
 from apps.customers import cards, vehicles
-from apps.miniapp.api import LARGEST_ID, DriverView, body, described
+from apps.miniapp.api import LARGEST_ID, OPTIONAL_KEY, DriverView, body, described
+from apps.miniapp.once import once
 
 
 class VehicleInput(serializers.Serializer[Any]):
@@ -161,6 +162,7 @@ class DefaultVehicleView(DriverView):
 class RemoveVehicleView(DriverView):
     @described(
         "Remove a vehicle",
+        parameters=[OPTIONAL_KEY],
         output=VehiclesOutput,
         example={"items": [VEHICLE]},
         errors=[401, 403, 404],
@@ -169,5 +171,10 @@ class RemoveVehicleView(DriverView):
     )
     def post(self, request: Request, vehicle_id: int) -> Response:
         """Answers with those that are left. Orders keep the plate that they were charged with."""
-        vehicles.remove(customer=self.customer, vehicle_id=min(vehicle_id, LARGEST_ID))
-        return Response(VehiclesOutput({"items": vehicles.vehicles_of(customer=self.customer)}).data)
+
+        def remove() -> dict[str, Any]:
+            vehicles.remove(customer=self.customer, vehicle_id=min(vehicle_id, LARGEST_ID))
+            left = vehicles.vehicles_of(customer=self.customer)
+            return dict(VehiclesOutput({"items": left}).data)
+
+        return once(request, self.customer, remove, may_lack_key=True)

@@ -34,6 +34,7 @@ def data_of(customer: Customer) -> dict[str, list[dict[str, Any]]]:
                 "state",
                 "station__name",
                 "connector__code",
+                "plate",
                 "vin",
                 "card_no",
                 "created_at",

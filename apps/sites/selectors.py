@@ -13,6 +13,7 @@ from django.db.models import Avg, Count, F, Min, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Floor
 
+from apps.common.errors import NotFound
 from apps.sites import hours
 from apps.sites.enums import StationState
 from apps.sites.models import Station
@@ -82,6 +83,14 @@ def stations_near(
     if after is not None:
         found = found.filter(Q(chord_m__gt=after[0]) | Q(chord_m=after[0], id__gt=after[1]))
     return found.order_by(F("chord_m"), "id")[offset : offset + limit]
+
+
+def station_shown(*, station_no: str) -> Station:
+    """Return the station of a number, if drivers see it. Raises NotFound."""
+    found = Station.objects.filter(station_no=station_no, is_published=True).first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 def recommended(

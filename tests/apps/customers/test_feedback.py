@@ -6,6 +6,7 @@ import io
 import itertools
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -226,6 +227,23 @@ def test_assigned_to_who_sees_it(tenant: Any) -> None:
     assert feedback.entries.last().text == "李强: 请跟进"  # type: ignore[union-attr]
     html = signed_in(fit).get(LIST).content.decode()
     assert f"assigned_to__id__exact={fit.pk}" in html
+
+
+def test_what_it_is_about_has_to_be_there(tenant: Any, app_of: Any) -> None:
+    order = factories.a_charging_order()
+    app, hidden = app_of(order.customer), factories.a_station(is_published=False)
+    stranger = app_of(factories.a_customer("0"))
+    wrong = {"station_no": "NONE", "connector_code": "9" * 16, "order_no": "C1"}
+    for name, code in zip(wrong, ("not_found", "piles.not_found", "orders.not_found"), strict=True):
+        assert refusal(write(app, **{name: wrong[name]})) == (404, code)
+        if name != "order_no":  # also beside an order that is there
+            assert refusal(write(app, order_no=order.order_no, **{name: wrong[name]})) == (404, code)
+    assert refusal(write(app, station_no=hidden.station_no)) == (404, "not_found")
+    assert refusal(write(stranger, order_no=order.order_no)) == (404, "orders.not_found")
+    assert refusal(write(app, photos=[str(uuid4())])) == (404, "files.not_found")
+    assert not Feedback.objects.exists()
+    kept = write(app, key="kept", station_no=order.station.station_no)
+    assert (kept.status_code, kept.json()["station_name"]) == (201, order.station.name)
 
 
 def test_who_sees_some_stations_sees_what_is_about_them(tenant: Any, app_of: Any) -> None:

@@ -135,6 +135,7 @@ def a_rich_driver() -> Customer:
 
 def test_a_copy_of_ones_data(app_of: Any, anybody: Caller) -> None:
     customer = a_rich_driver()
+    Order.objects.filter(customer=customer).update(plate="沪A12345")
     stranger = factories.a_customer("77.00", phone="+8613900007777")
     app = app_of(customer)
     assert app.get("me/data-export").json()["state"] == "none"
@@ -158,8 +159,8 @@ def test_a_copy_of_ones_data(app_of: Any, anybody: Caller) -> None:
     assert files["profile.json"][0]["phone"] == PHONE
     assert files["accounts.json"][0]["openid"] == "o1"
     assert [row["plate"] for row in files["vehicles.json"]] == ["沪A12345"]
-    assert [(row["order_no"], row["payable"]) for row in files["orders.json"]] == [
-        (order.order_no, str(order.payable))
+    assert [(row["order_no"], row["payable"], row["plate"]) for row in files["orders.json"]] == [
+        (order.order_no, str(order.payable), "沪A12345")
     ]
     assert files["wallet.json"][0]["principal"] == str(Decimal("100.00") - order.payable)
     assert sum(Decimal(row["change"]) for row in files["wallet-statement.json"]) == Decimal(

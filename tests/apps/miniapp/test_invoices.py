@@ -40,7 +40,9 @@ def test_titles(app_of: Any) -> None:
         ({"email": "nobody"}, "invalid"),
     ):
         assert refusal(app.post("invoice-titles", {**factories.COMPANY, **wrong})) == (400, code)
-    assert app.post(f"invoice-titles/{title['id']}/remove").json() == {"items": []}
+    for _ in range(2):  # the second is the first, asked for again
+        removed = app.post(f"invoice-titles/{title['id']}/remove", **{"idempotency-key": "remove"})
+        assert (removed.status_code, removed.json()) == (200, {"items": []})
     for number in (title["id"], "x", "9" * 30, "0"):
         assert refusal(app.get(f"invoice-titles/{number}")) == (404, "invoices.title_not_found")
 

@@ -41,6 +41,22 @@ def test_a_drivers_cars(app_of) -> None:
     assert refusal(app.post(f"vehicles/{first.json()['id']}/remove")) == (404, "customers.vehicle_not_found")
 
 
+def test_a_removal_asked_for_again_is_answered_again(app_of) -> None:
+    app = app_of(factories.a_customer("0"))
+    first, second = (app.post("vehicles", {"plate": plate}).json() for plate in ("苏A12345", "沪A12345"))
+    path = f"vehicles/{first['id']}/remove"
+    answers = [app.post(path, **{"idempotency-key": "one"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [plates(answer) for answer in answers] == [[("沪A12345", True)]] * 2
+    missing = (404, "customers.vehicle_not_found")
+    assert refusal(app.post(path, **{"idempotency-key": "another"})) == missing
+    elsewhere = app_of(factories.a_customer("0"))
+    other = f"vehicles/{second['id']}/remove"
+    for _ in range(2):
+        assert refusal(elsewhere.post(other, **{"idempotency-key": "one"})) == missing
+    assert plates(app.get("vehicles")) == [("沪A12345", True)]
+
+
 def test_the_same_car_again_is_the_one_that_is_there(app_of) -> None:
     app = app_of(factories.a_customer("0"))
     first, again = (app.post("vehicles", {"plate": "苏A12345"}) for _ in range(2))
