@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -23,6 +23,7 @@ from apps.backoffice.enums import ApprovalRule, ApprovalState
 from apps.backoffice.models import Approval, ApprovalPolicy
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 
 TONES = {
@@ -104,7 +105,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         ("state", ChoicesDropdownFilter),
         OperationFilter,
         WhoseFilter,
-        ("requested_at", RangeDateTimeFilter),
+        ("requested_at", TimeFilter),
     ]
     search_fields = ["object_name", "requested_by_name", "decided_by_name", "reason"]
     search_help_text = _("Object, person or reason")

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy
-from unfold.contrib.filters.admin import DropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from apps.backoffice import diff, shown
@@ -19,6 +19,7 @@ from apps.backoffice.admin import ReadOnlyAdmin, action_words
 from apps.backoffice.models import AuditEntry
 from apps.backoffice.people import KINDS
 from apps.backoffice.sites import platform_site, tenant_site
+from apps.backoffice.time_filter import TimeFilter
 
 
 def values_of(column: str) -> list[str]:
@@ -91,7 +92,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     list_display = ["at_shown", "actor_name", "action_shown", "object_shown", "changes_shown", "address"]
     show_full_result_count = False
-    list_filter = [("at", RangeDateTimeFilter), ActionFilter, ObjectKindFilter, ActorFilter]
+    list_filter = [("at", TimeFilter), ActionFilter, ObjectKindFilter, ActorFilter]
     search_fields = ["actor_name", "object_name", "object_id"]
     date_hierarchy = "at"
     export = [

@@ -1,4 +1,4 @@
-"""The filter by a span of time, in the time zone of the page."""
+"""The filter by a span of time, in the time zone of the page. The theme's own asks the database without a zone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.timezone import make_aware
-from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.contrib.filters.admin import RangeDateTimeFilter  # noqa: TID251 - its one user
 from unfold.utils import parse_datetime_str
 
-_ENDS = (("from", "gte", "00:00:00"), ("to", "lte", "23:59:59"))
+_ENDS = (("from", "gte", "00:00:00"), ("to", "lte", "23:59:59.999999"))
 
 
 class TimeFilter(RangeDateTimeFilter):

@@ -19,7 +19,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -34,6 +34,7 @@ from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.coupons import services
@@ -325,7 +326,7 @@ class CouponAdmin(ReadOnlyAdmin):
     list_filter = [
         ("state", ChoicesDropdownFilter),
         ("template", RelatedDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     search_fields = ["order_no"]
     search_help_text = _("Order number, or a whole phone number")

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import (
@@ -29,6 +29,7 @@ from apps.backoffice.one_row import OneRowAdmin
 from apps.backoffice.people import staff_actor
 from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import business_day, now
 from apps.customers.admin import by_phone
@@ -91,7 +92,7 @@ class InvoiceApplicationAdmin(ReviewAdmin):
         ("state", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         ("title_kind", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
         ("issued_on", RangeDateFilter),
     ]
     list_before_template = "backoffice/invoice_chips.html"

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.contrib.forms.widgets import WysiwygWidget
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -26,6 +25,7 @@ from apps.backoffice.dialogs import NoteForm, ReasonForm, dialog_button
 from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common import richtext
 from apps.common.errors import DomainError
 from apps.common.time import now
@@ -85,7 +85,7 @@ class ActivityAdmin(BackofficeAdmin):
         "coupons_shown",
         "published_shown",
     ]
-    list_filter = [StateFilter, "is_banner", ("starts_at", RangeDateTimeFilter)]
+    list_filter = [StateFilter, "is_banner", ("starts_at", TimeFilter)]
     search_fields = ["title", "summary"]
     search_help_text = _("Headline or summary")
     autocomplete_fields = ["coupon_templates"]

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -23,6 +23,7 @@ from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.notifications import services
 from apps.notifications.channels.base import NotConfigured, SendError
 from apps.notifications.enums import MessageState, RobotKind
@@ -402,7 +403,7 @@ class MessageAdmin(ReadOnlyAdmin):
     list_filter = [
         ("state", ChoicesDropdownFilter),
         ("medium", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     list_select_related = ["robot"]
     search_fields = ["name", "subject", "source"]

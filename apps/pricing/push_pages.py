@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.pricing.enums import PushState
 from apps.pricing.models import PriceAssignment, PricePush
 from apps.pricing.services import FIVE_CLASSES
@@ -49,7 +50,7 @@ class PriceAssignmentAdmin(ReadOnlyAdmin):
     list_filter = [
         ("station", RelatedDropdownFilter),
         ("version__template", RelatedDropdownFilter),
-        ("starts_at", RangeDateTimeFilter),
+        ("starts_at", TimeFilter),
     ]
     search_fields = ["station__name", "pile__pile_code"]
     search_help_text = _("Station name or pile code")

@@ -19,7 +19,7 @@ from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -36,6 +36,7 @@ from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.piles.models import Pile
@@ -160,7 +161,7 @@ class PriceTaskAdmin(ReadOnlyAdmin):
         ("days", ChoicesDropdownFilter),
         ("version__template", RelatedDropdownFilter),
         ("stations", RelatedDropdownFilter),
-        ("starts_at", RangeDateTimeFilter),
+        ("starts_at", TimeFilter),
     ]
     search_fields = ["name", "stations__name", "piles__pile_code"]
     search_help_text = _("Name of the task, station name or pile code")

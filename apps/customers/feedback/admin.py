@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -24,6 +24,7 @@ from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.dialogs import NoteForm, dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.customers.admin import by_phone
 from apps.customers.feedback import services
@@ -82,7 +83,7 @@ class FeedbackAdmin(ReadOnlyAdmin):
         ("kind", ChoicesDropdownFilter),
         ("station", RelatedDropdownFilter),
         ("assigned_to", RelatedDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     list_before_template = "backoffice/feedback_chips.html"
     search_fields = ["feedback_no"]

@@ -16,7 +16,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -29,6 +29,7 @@ from apps.backoffice.enums import ApprovalState
 from apps.backoffice.models import Approval
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.orders import abnormal
@@ -137,7 +138,7 @@ class AbnormalOrderAdmin(ReadOnlyAdmin):
         WhyFilter,
         AgeFilter,
         ("station", RelatedDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     search_fields = ["order_no"]
     search_help_text = OrderAdmin.search_help_text

@@ -17,7 +17,6 @@ from django.utils.translation import gettext_lazy, pgettext
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     RangeDateFilter,
-    RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import action, display
@@ -30,6 +29,7 @@ from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter, day_label, of_tab, tabs
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import business_day, now
 from apps.orders.energy_reconcile import reconcile_energy, resolve_energy
@@ -270,7 +270,7 @@ class EnergyDifferenceAdmin(DifferenceAdmin):
         ("kind", ChoicesDropdownFilter),
         ("energy_day__day", RangeDateFilter),
         ("energy_day__pile__station", RelatedDropdownFilter),
-        ("resolved_at", RangeDateTimeFilter),
+        ("resolved_at", TimeFilter),
     ]
     search_fields = ["transaction_no", "energy_day__pile__pile_code__startswith"]
     search_help_text = gettext_lazy("Transaction number or pile code")

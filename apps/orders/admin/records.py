@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -20,6 +20,7 @@ from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.dialogs import ReasonForm
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.orders import quarantine
 from apps.orders.admin.rows import ORDER_TONES, RECORD_TONES, record_row
@@ -78,7 +79,7 @@ class TransactionRecordAdmin(ReadOnlyAdmin):
     list_filter = [
         ("state", ChoicesDropdownFilter),
         ReasonFilter,
-        ("received_at", RangeDateTimeFilter),
+        ("received_at", TimeFilter),
     ]
     list_before_template = "backoffice/record_chips.html"
     search_fields = ["transaction_no"]

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -26,6 +26,7 @@ from apps.backoffice.dialogs import NoteForm, ReasonForm
 from apps.backoffice.people import ActorKindFilter, staff_actor
 from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.customers.admin import by_phone
 from apps.orders import refunds
@@ -141,7 +142,7 @@ class OrderRefundAdmin(ReviewAdmin):
     list_select_related = ["order__customer", "order__station"]
     list_filter = [
         ("state", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
         ("order__station", RelatedDropdownFilter),
         ("applied_by_kind", ActorKindFilter),
     ]

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -24,6 +24,7 @@ from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.piles.alarms import services, words
 from apps.piles.enums import AlarmLevel, AlarmState
@@ -150,7 +151,7 @@ class AlarmAdmin(ReadOnlyAdmin):
         ("level", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         StationFilter,
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     search_fields = ["pile_code", "subject"]
     search_help_text = _("Pile code or subject")

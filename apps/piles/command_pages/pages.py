@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import Case, IntegerField, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -19,6 +19,7 @@ from apps.backoffice.admin import BackofficeAdmin, ReadOnlyAdmin
 from apps.backoffice.dialogs import dialog_button
 from apps.backoffice.people import KINDS, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.piles import bulk
 from apps.piles.command_pages.dialogs import ASCII, HarmlessForm
@@ -71,7 +72,7 @@ class CommandBatchAdmin(Commanding, ReadOnlyAdmin):
     """Bulk commands: how far each has come, and what became of it at each pile."""
 
     list_display = ["created_shown", "kind", "scope", "progress_shown", "actor_name", "reason"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
+    list_filter = [("kind", ChoicesDropdownFilter), ("created_at", TimeFilter)]
     search_fields = ["scope", "reason", "actor_name"]
     change_form_template = "backoffice/command_batch.html"
     actions_detail = ["retry_failed"]
@@ -199,7 +200,7 @@ class PileCommandAdmin(ReadOnlyAdmin):
     list_filter = [
         ("kind", ChoicesDropdownFilter),
         ("state", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     search_fields = ["pile__pile_code"]
     search_help_text = _("Pile code")

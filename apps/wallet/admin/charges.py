@@ -11,12 +11,13 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from apps.backoffice import shown
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.money import ZERO
 from apps.common.time import now
@@ -43,7 +44,7 @@ class HoldAdmin(OfCustomer):
         "created_shown",
         "closed_shown",
     ]
-    list_filter = [("state", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter)]
+    list_filter = [("state", ChoicesDropdownFilter), ("created_at", TimeFilter)]
     search_fields = ["order_no"]
     fields = [
         ("order_no", "customer_shown"),
@@ -117,7 +118,7 @@ class DebtAdmin(OfCustomer):
         "created_shown",
         "closed_shown",
     ]
-    list_filter = [DebtStateFilter, DebtAgeFilter, ("created_at", RangeDateTimeFilter)]
+    list_filter = [DebtStateFilter, DebtAgeFilter, ("created_at", TimeFilter)]
     list_before_template = "backoffice/refund_chips.html"
     search_fields = ["order_no"]
     actions_detail = ["recover_now"]

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RangeNumericFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeNumericFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -20,6 +20,7 @@ from apps.backoffice.dialogs import ConfirmForm, ReasonForm
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.wallet import notices, recharges, wrong_amounts
 from apps.wallet.admin.common import OfCustomer
@@ -100,8 +101,8 @@ class RechargeAdmin(OfCustomer):
         ("channel", ChoicesDropdownFilter),
         HasProblem,
         ("amount", RangeNumericFilter),
-        ("created_at", RangeDateTimeFilter),
-        ("paid_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
+        ("paid_at", TimeFilter),
     ]
     search_fields = ["recharge_no", "channel_trade_no"]
     search_help_text = _("Recharge number, channel's trade number, nickname, or a whole phone number")
@@ -291,7 +292,7 @@ class PaymentNoticeAdmin(ReadOnlyAdmin):
         ("state", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         ("channel", ChoicesDropdownFilter),
-        ("received_at", RangeDateTimeFilter),
+        ("received_at", TimeFilter),
     ]
     search_fields = ["number", "event_id"]
     search_help_text = _("Recharge number or the provider's event")

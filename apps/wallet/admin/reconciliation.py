@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy, pgettext
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     RangeDateFilter,
-    RangeDateTimeFilter,
     RelatedDropdownFilter,
 )
 from unfold.decorators import action, display
@@ -30,6 +29,7 @@ from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.differences import DifferenceState
 from apps.common.errors import DomainError
 from apps.common.time import business_day, now
@@ -306,7 +306,7 @@ class ChannelDifferenceAdmin(DifferenceAdmin):
         ("trade_kind", ChoicesDropdownFilter),
         ("channel_day__merchant", RelatedDropdownFilter),
         ("channel_day__day", RangeDateFilter),
-        ("resolved_at", RangeDateTimeFilter),
+        ("resolved_at", TimeFilter),
     ]
     search_fields = ["out_no", "channel_no"]
     search_help_text = gettext_lazy("Our number, or the channel's")

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import BaseDialogForm
@@ -27,6 +27,7 @@ from apps.backoffice.one_row import OneRowAdmin
 from apps.backoffice.people import ActorKindFilter, staff_actor
 from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
+from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import now
 from apps.customers.admin import by_phone
@@ -183,8 +184,8 @@ class WalletRefundAdmin(OfCustomer, ReviewAdmin):
     list_filter = [
         ("state", ChoicesDropdownFilter),
         ReviewFilter,
-        ("created_at", RangeDateTimeFilter),
-        ("closed_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
+        ("closed_at", TimeFilter),
         ("applied_by_kind", ActorKindFilter),
     ]
     list_before_template = "backoffice/refund_chips.html"
@@ -402,7 +403,7 @@ class WalletRefundPartAdmin(OfCustomer):
         UnclearFilter,
         "manual",
         "recharge__channel",
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", TimeFilter),
     ]
     list_before_template = "backoffice/refund_chips.html"
     search_fields = ["out_refund_no"]
