@@ -113,7 +113,7 @@ class StartPage(ObjectPage):
         if not form.is_valid():
             return self.render_to_response(self.get_context_data(form=form, **kwargs))
         customer: Any = form.customer
-        if request.POST.get("confirmed") != str(customer.pk):
+        if request.POST.get("confirmed") != str(customer.pk) or not request.POST.get("request_key"):
             whole = request.user.has_perm("customers.view_phone")  # type: ignore[union-attr]
             return self.render_to_response(
                 self.get_context_data(
