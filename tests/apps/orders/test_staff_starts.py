@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +13,12 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.backoffice.models import AuditEntry
-from apps.common.time import SHANGHAI
+from apps.common.time import business_day, day_bounds, now
 from apps.customers.models import Customer, CustomerState
 from apps.orders.models import Order
 from apps.piles.enums import CommandKind, PileState
 from apps.piles.models import Connector, Pile, PileCommand
+from apps.sites import hours
 from apps.sites.models import Station
 from tests import factories
 from tests.staff import a_user, boss, signed_in
@@ -142,15 +143,16 @@ def test_outside_the_opening_hours_the_order_keeps_the_reason(
     driver: Customer, gun: Connector, time_machine: Any
 ) -> None:
     Station.objects.filter(pk=gun.pile.station_id).update(opening_hours="08:00-20:00")
-    time_machine.move_to(datetime(2026, 11, 20, 23, 0, tzinfo=SHANGHAI))
+    tomorrow = day_bounds(business_day(now()) + timedelta(days=1))[0]
+    time_machine.move_to(tomorrow.replace(hour=23))
     factories.put_online(gun.pile)
     client = signed_in(a_user(*MAY))
-    assert "08:00-20:00" in client.get(page(gun)).content.decode()
+    assert hours.words("08:00-20:00") in client.get(page(gun)).content.decode()
     client.post(page(gun), confirmation(client, page(gun), asked(gun)))
     event = Order.objects.get().events.get(kind="started_outside_hours")
     assert event.data["reason"] == "车主手机没电"
-    time_machine.move_to(datetime(2026, 11, 21, 9, 0, tzinfo=SHANGHAI))
-    assert "08:00-20:00" not in client.get(page(gun)).content.decode()
+    time_machine.move_to(tomorrow.replace(hour=9))
+    assert hours.words("08:00-20:00") not in client.get(page(gun)).content.decode()
 
 
 @pytest.mark.parametrize("missing", ["orders.start_order", "piles.view_connector"])
