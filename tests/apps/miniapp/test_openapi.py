@@ -184,7 +184,7 @@ def test_starts_and_top_ups_ask_for_a_key(document: dict[str, Any]) -> None:
         name
         for name, operation in operations(document)
         for parameter in operation.get("parameters", [])
-        if parameter["name"] == "Idempotency-Key" and parameter["required"]
+        if parameter["name"] == "Idempotency-Key" and parameter.get("required")
     }
     assert with_key == {
         "post /api/v1/auth/alipay",
