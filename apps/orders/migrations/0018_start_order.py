@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0015_list_by_time'),
+        ('orders', '0017_paid_by_enterprise'),
     ]
 
     operations = [
