@@ -1,9 +1,13 @@
 /** Who is signed in. */
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
-import { get, post } from '@/api/client'
-import { session } from '@/api/session'
-import type { Agreement, Me } from '@/api/types'
+import { ApiError, get, newKey, post, type Body } from '@/api/client'
+import { session, type Pair } from '@/api/session'
+import type { Me } from '@/api/types'
+import type { Provider } from '@/utils/provider'
+
+/** A version of an agreement. */
+export type Version = Pick<NonNullable<Body<'/api/v1/me/consents', 'post'>>['agreements'][number], 'kind' | 'version'>
 
 export const useDriver = defineStore('driver', () => {
   const signedIn = ref(Boolean(session.token))
@@ -15,15 +19,35 @@ export const useDriver = defineStore('driver', () => {
     me.value = null
   })
 
-  async function signIn(number: string, code: string): Promise<void> {
-    const answer = await post('/api/v1/auth/login', { body: { phone: number, code } })
-    session.begin(answer)
+  async function begin(tokens: Pair): Promise<void> {
+    session.begin(tokens)
     signedIn.value = true
     await load()
   }
 
+  async function signIn(number: string, code: string): Promise<void> {
+    await begin(await post('/api/v1/auth/login', { body: { phone: number, code } }))
+  }
+
+  /** With the platform's account. Returns a ticket where a phone number has to be bound to it first, else "". */
+  async function enter(provider: Provider, code: string): Promise<string> {
+    const path = provider === 'wechat' ? '/api/v1/auth/wechat' : '/api/v1/auth/alipay'
+    try {
+      await begin(await post(path, { key: newKey(), body: { code } }))
+      return ''
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'customers.phone_needed') return String(error.data.bind_ticket)
+      throw error
+    }
+  }
+
+  /** Bind a number to the account of a ticket, and sign in. */
+  async function bind(ticket: string, proof: object, key: string): Promise<void> {
+    await begin(await post('/api/v1/auth/bind-phone', { key, body: { ticket, ...proof } }))
+  }
+
   /** Tell the server what the driver agreed to. */
-  async function agree(agreements: Agreement[]): Promise<void> {
+  async function agree(agreements: Version[]): Promise<void> {
     if (!agreements.length) return
     await post('/api/v1/me/consents', {
       body: { agreements: agreements.map(({ kind, version }) => ({ kind, version })) },
@@ -46,5 +70,5 @@ export const useDriver = defineStore('driver', () => {
     session.end()
   }
 
-  return { signedIn, me, phone, signIn, agree, load, signOut }
+  return { signedIn, me, phone, signIn, enter, bind, agree, load, signOut }
 })
