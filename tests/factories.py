@@ -18,7 +18,7 @@ from apps.common.ids import SYSTEM, Actor
 from apps.common.time import business_day, now
 from apps.coupons import services as coupons
 from apps.coupons.models import Coupon, CouponTemplate
-from apps.customers import agreements, enterprises
+from apps.customers import agreements, enterprises, sessions
 from apps.customers.feedback import services as feedback
 from apps.customers.feedback.models import Feedback
 from apps.customers.models import Agreement, Customer, Enterprise
@@ -138,11 +138,12 @@ def a_connector(**fields: object) -> Connector:
 
 
 def a_customer(balance: str = "100.00", **fields: object) -> Customer:
-    """A customer with a topped-up wallet."""
+    """A customer who has agreed to what is published, with a topped-up wallet."""
     number = next(_numbers)
     customer = Customer.objects.create(
         **{"phone": f"+86138{number:08d}", "nickname": f"车主{number}", **fields}
     )
+    agrees(customer)
     if Decimal(balance):
         top_up(customer, balance)
     return customer
@@ -224,6 +225,14 @@ def fund(enterprise: Enterprise, amount: str, number: str = "") -> None:
         reason="对公转账",
     )
     approvals.approve(asked.pk, Actor("staff", "2", "复核员"))
+
+
+def agrees(customer: Customer) -> None:
+    """Let a customer agree to all that is published, as their app does."""
+    versions = [(one.kind, one.version or 0) for one in agreements.current()]
+    if versions:
+        session = sessions.open_session(customer=customer)
+        agreements.agree(session=session, versions=versions, address="", agent="")
 
 
 def an_agreement(kind: str = "privacy", **words: str) -> Agreement:

@@ -11,12 +11,24 @@ from dataclasses import dataclass
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from apps.common.time import now
-from apps.customers.errors import AgreementOutdated, AgreementPublished, AgreementUnknown, DraftExists
+from apps.customers.errors import (
+    AgreementOutdated,
+    AgreementPublished,
+    AgreementUnknown,
+    ConsentNeeded,
+    DraftExists,
+)
 from apps.customers.models import Agreement, AgreementKind, Consent, Customer, DriverSession
 
 log = structlog.get_logger(__name__)
+
+TO_CHARGE = (AgreementKind.TERMS, AgreementKind.PRIVACY)
+TO_TOP_UP = (*TO_CHARGE, AgreementKind.RECHARGE)
+"""What a driver has agreed to before money is taken: prepaid consumption wants the agreement before the top-up
+(Supreme Court, 法释〔2025〕4号)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +70,21 @@ def standing_of(customer: Customer) -> list[Standing]:
     return [Standing(one, latest.get(one.kind)) for one in current()]
 
 
-def is_asked(customer: Customer) -> bool:
-    """Return whether some agreement has a version that the driver has not agreed to. One query."""
+def open_to(customer: Customer) -> QuerySet[Agreement]:
+    """Return the agreements whose newest version the driver has not agreed to, as one query."""
     newest = Agreement.objects.filter(version__isnull=False).order_by("kind", "-version").distinct("kind")
     agreed = Consent.objects.filter(customer=customer).values("agreement")
-    return Agreement.objects.filter(pk__in=newest.values("pk")).exclude(pk__in=agreed).exists()
+    return Agreement.objects.filter(pk__in=newest.values("pk")).exclude(pk__in=agreed)
+
+
+def check(customer: Customer, kinds: Sequence[str]) -> None:
+    """Raise ConsentNeeded when a driver has not agreed to the newest version of one of `kinds` that is published."""
+    missing = list(open_to(customer).filter(kind__in=kinds).order_by("id"))
+    if missing:
+        raise ConsentNeeded(
+            titles="、".join(one.title for one in missing),
+            agreements=[{"kind": one.kind, "version": one.version, "title": one.title} for one in missing],
+        )
 
 
 def agree(

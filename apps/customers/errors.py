@@ -113,6 +113,17 @@ class AgreementOutdated(DomainError):
     status = 409
 
 
+class ConsentNeeded(DomainError):
+    """A driver has not agreed to the newest version of something that has to be agreed to first.
+
+    `agreements` names them: kind, version, title. To go on, agree to them and ask again with the same key.
+    """
+
+    code = "customers.consent_needed"
+    message = _("Please read and agree first: %(titles)s")
+    status = 409
+
+
 class AgreementPublished(DomainError):
     code = "customers.agreement_published"
     message = _("A published version never changes. Write a new version instead.")

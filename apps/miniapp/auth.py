@@ -205,6 +205,6 @@ class MeView(DriverView):
             {
                 **CustomerOutput(self.customer).data,
                 "live_order_no": live.values_list("order_no", flat=True).first(),
-                "consent_needed": agreements.is_asked(self.customer),
+                "consent_needed": agreements.open_to(self.customer).exists(),
             }
         )

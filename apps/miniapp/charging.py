@@ -216,6 +216,7 @@ class ChargesView(DriverView):
         With `further_connectors` one car charges over several guns of one charger: one order, one hold, one bill.
         A chosen coupon is reserved until the bill; without a choice the best one is taken then. Where the driver's
         enterprise pays, its money is held, within its limits, and no coupon is taken.
+        `customers.consent_needed`: `data.agreements` are to be agreed to (/me/consents); then ask again, same key.
         """
         key = idempotency_key(request)
         data = body(request, StartInput)

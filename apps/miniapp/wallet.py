@@ -224,7 +224,8 @@ class RechargesView(DriverView):
         """The money is there when the channel says that it was paid; ask for the top-up to see.
 
         Who pays is known from the sign-in with the app that is paid in. After a 503 send the same request with the
-        same key again: it is the same top-up, and cannot be paid twice.
+        same key again: it is the same top-up, and cannot be paid twice. `customers.consent_needed`: `data.agreements`
+        are to be agreed to (/me/consents) first.
         """
         key = idempotency_key(request)
         data = body(request, RechargeInput)

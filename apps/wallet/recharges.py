@@ -22,6 +22,7 @@ from apps.common.ids import dated_number
 from apps.common.money import to_fen
 from apps.common.schema import current_schema
 from apps.common.time import now
+from apps.customers import agreements
 from apps.customers.models import Customer, CustomerIdentity, IdentityProvider
 from apps.tenancy.selectors import tenant_of_schema
 from apps.wallet import bonus, debts, ledger, signals
@@ -82,8 +83,8 @@ def create_recharge(
     """Make a top-up order, once per `request_key`, with the bonus that is offered now.
 
     Raises AmountNotAllowed outside 1 to 5,000 yuan or with parts of a fen, ChannelNotAvailable, PayerUnknown when the
-    customer has not signed in with the app to be paid in, and KeyReused when the key belongs to a top-up of another
-    amount or channel.
+    customer has not signed in with the app to be paid in, KeyReused when the key belongs to a top-up of another amount
+    or channel, and ConsentNeeded when an agreement is published to which the customer has not agreed.
     """
     if not RECHARGE_MINIMUM <= amount <= RECHARGE_MAXIMUM or amount != amount.quantize(Decimal("0.01")):
         raise AmountNotAllowed(reason=f"{RECHARGE_MINIMUM}–{RECHARGE_MAXIMUM}")
@@ -97,6 +98,7 @@ def create_recharge(
             if (known.amount, known.channel) != (amount, channel):
                 raise KeyReused
             return known
+        agreements.check(customer, agreements.TO_TOP_UP)
         recharge = Recharge(
             wallet=wallet,
             request_key=request_key,

@@ -138,7 +138,15 @@ class App:
         answer = self.post("auth/login", {"phone": phone, "code": self.site.code_for(phone)})
         self.session.headers["Authorization"] = f"Bearer {answer['token']}"
         self.phone = phone
+        self.agree()
         return phone
+
+    def agree(self) -> None:
+        """Agree to what the tenant has published, as the page for signing in does."""
+        asked = [one for one in self.get("me/consents")["items"] if one["is_needed"]]
+        if asked:
+            versions = [{"kind": one["kind"], "version": one["version"]} for one in asked]
+            self.post("me/consents", {"agreements": versions})
 
     def top_up(self, amount: str) -> str:
         """Pay a top-up with WeChat Pay, whose sandbox runs beside the system; returns its number."""

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from apps.customers import agreements
-from apps.customers.models import Agreement, AgreementKind, DriverAppSettings
+from apps.customers.models import (
+    Agreement,
+    AgreementKind,
+    Consent,
+    Customer,
+    DriverAppSettings,
+    SignInMethod,
+)
 
 TEXTS: dict[AgreementKind, tuple[str, str]] = {
     AgreementKind.TERMS: (
@@ -41,3 +50,16 @@ def seed_driver_app() -> None:
         if not Agreement.objects.filter(kind=kind).exists():
             draft = Agreement.objects.create(kind=kind, title=title, body=body)
             agreements.publish(agreement=draft, by="管理员")
+
+
+def agree(customers: Iterable[Customer]) -> None:
+    """Let drivers of the demo agree to all that is published, as they do in the app; again changes nothing."""
+    texts = agreements.current()
+    Consent.objects.bulk_create(
+        [
+            Consent(customer=one, agreement=text, method=SignInMethod.SMS)
+            for one in customers
+            for text in texts
+        ],
+        ignore_conflicts=True,
+    )

@@ -106,6 +106,7 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 _staff("admin", password, name="管理员")
                 _staff("reviewer", password, name="复核员")  # whom four-eyes operations need beside
                 _business(wanted, tenant.created_at, result)
+                driver_app.seed_driver_app()
                 _customers(tenant.created_at)
                 offers(
                     station_no=wanted.stations[-1].station_no,
@@ -114,7 +115,6 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 )
                 paying.seed_merchants(wanted.code)
                 signing.seed_sign_in(wanted.code)
-                driver_app.seed_driver_app()
                 telling.seed_telling(wanted.code)
                 paying.seed_tiers()
                 franchising.seed_franchisee(wanted, password)
@@ -238,6 +238,7 @@ def _customers(opened_at: datetime) -> None:
         if _phone(number) not in known:
             joined = opened_at - timedelta(days=31 + chance.randrange(300))
             Customer.objects.create(phone=_phone(number), nickname=nickname, created_at=joined)
+    driver_app.agree(Customer.objects.filter(phone__startswith=_phone(0)[:-4]))
 
 
 def _phone(driver: int) -> str:

@@ -108,19 +108,19 @@ def test_who_may_write_may_not_publish() -> None:
 def test_a_new_version_asks_again() -> None:
     customer = factories.a_customer("0")
     session = sessions.open_session(customer=customer, method="wechat")
-    assert not agreements.is_asked(customer)
+    assert not agreements.open_to(customer).exists()
     factories.an_agreement()
     factories.an_agreement("terms")
-    assert agreements.is_asked(customer)
+    assert agreements.open_to(customer).exists()
     words = {"session": session, "address": "10.0.0.1", "agent": "WeChat"}
     agreements.agree(versions=[("privacy", 1), ("terms", 1), ("terms", 1)], **words)
-    assert not agreements.is_asked(customer)
+    assert not agreements.open_to(customer).exists()
     first = Consent.objects.get(agreement__kind="privacy")
     assert (first.method, first.address, first.agent) == ("wechat", "10.0.0.1", "WeChat")
     agreements.agree(versions=[("privacy", 1)], **words)
     assert Consent.objects.get(agreement__kind="privacy").agreed_at == first.agreed_at
     factories.an_agreement()
-    assert agreements.is_asked(customer)
+    assert agreements.open_to(customer).exists()
     assert [(one.agreement.kind, one.is_needed) for one in agreements.standing_of(customer)] == [
         ("terms", False),
         ("privacy", True),

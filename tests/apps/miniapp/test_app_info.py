@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
+from apps.common.ids import Actor
+from apps.customers.errors import ConsentNeeded
 from apps.customers.models import Consent, DriverAppSettings, MiniProgram
+from apps.orders.enums import OrderSource
+from apps.orders.models import Order
+from apps.orders.services import start_charge
 from apps.tenancy import hosts
 from apps.tenancy.models import Package
+from apps.wallet.models import Recharge
 from tests import factories
 from tests.apps.miniapp.conftest import Caller, refusal
 
@@ -57,6 +63,48 @@ def test_an_app_as_the_tenant_has_it(anybody: Caller, tenant: Any) -> None:
     ]
     assert [(one["kind"], one["version"]) for one in found["agreements"]] == [("privacy", 1)]
     assert "secret" not in str(found)
+
+
+def test_no_money_is_taken_before_the_driver_has_agreed(app_of: Any) -> None:
+    customer, gun = factories.a_customer(), factories.a_connector()
+    app = app_of(customer)
+
+    def pay(key: str) -> Any:
+        asked = {"amount": "10.00", "channel": "sandbox"}
+        return app.post("wallet/recharges", asked, **{"idempotency-key": key})
+
+    assert pay("before").status_code == 201
+    factories.an_agreement("terms", title="用户协议")
+    factories.an_agreement("recharge", title="充值协议")
+    refused = app.start(gun.code, key="one")
+    assert refusal(refused) == (409, "customers.consent_needed")
+    assert refused.json()["data"]["agreements"] == [{"kind": "terms", "version": 1, "title": "用户协议"}]
+    assert "用户协议" in refused.json()["message"]
+    assert not Order.objects.exists()
+    assert pay("before").status_code == 201  # answered as before
+    assert [one["kind"] for one in pay("after").json()["data"]["agreements"]] == ["terms", "recharge"]
+    assert Recharge.objects.filter(request_key="after").count() == 0
+    app.post("me/consents", {"agreements": [{"kind": "terms", "version": 1}]})
+    started = app.start(gun.code, key="one")
+    assert started.status_code == 201
+    assert [one["kind"] for one in pay("after").json()["data"]["agreements"]] == ["recharge"]
+    app.post("me/consents", {"agreements": [{"kind": "recharge", "version": 1}]})
+    assert pay("after").status_code == 201
+    factories.an_agreement("terms", title="用户协议")
+    # The start that was made is answered again, also after a new version came.
+    assert app.start(gun.code, key="one").json()["order_no"] == started.json()["order_no"]
+
+
+def test_who_starts_at_the_pile_or_by_staff_is_not_asked() -> None:
+    customer, gun = factories.a_customer(), factories.a_connector()
+    factories.an_agreement("terms")
+    with pytest.raises(ConsentNeeded):
+        start_charge(customer=customer, connector_code=gun.code, request_key="app")
+    staff = Actor("staff", "1", "张三")
+    order = start_charge(
+        customer=customer, connector_code=gun.code, request_key="staff", actor=staff, source=OrderSource.STAFF
+    )
+    assert order.customer == customer
 
 
 def test_agreements_are_read_by_everybody(anybody: Caller) -> None:

@@ -32,7 +32,7 @@ from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
 from apps.piles.selectors import piles_to_play
-from apps.reports.demo import paying
+from apps.reports.demo import driver_app, paying
 from apps.tenancy.management.choosing import schema_named
 from apps.wallet import services as wallets
 from apps.wallet.enums import ChannelName
@@ -149,6 +149,7 @@ def _look(random: Random, share: float, arrivals: int, channels: list[str], coun
 
 
 def _arrive(random: Random, customer: Customer, connector: Connector, channels: list[str]) -> None:
+    driver_app.agree([customer])
     try:
         wallet = wallets.wallet_of(customer=customer)
         needs = bool(wallet.debt) or wallet.available < LOW
