@@ -5,7 +5,8 @@ Settings: `slow_refunds` (a refund is under way until POST refunds ends it), `ba
 answers with code 20000, given after the work was done). Control: POST rotate {} → the new public key (and certificate).
 Bills are fetched from /files, without a signature. The QR page of sign-in is /oauth2/publicAppAuthorize.htm.
 Control: POST phone {"app_id", "person", "phone"?} → {"code", and with a phone "phone"}: what `my.getAuthCode` and
-`my.getPhoneNumber` give in the app.
+`my.getPhoneNumber` give in the app. POST template {"app_id", "fields"} → {"template_id"}, POST subscribe {"app_id",
+"open_id", "template_id"}: a template of messages, and a driver's yes to them; what was sent is in `messages`.
 """
 
 from __future__ import annotations
@@ -93,6 +94,9 @@ class Alipay(Provider):
         self.merchants: dict[str, Merchant] = {}
         self.content_keys: dict[str, str] = {}
         self.scans = Scans()
+        self.templates: dict[tuple[str, str], list[str]] = {}
+        self.subscribed: set[tuple[str, str, str]] = set()
+        self.messages: list[dict[str, Any]] = []
         self._bills: dict[str, tuple[datetime, bytes]] = {}
 
     def issue(self, *, certificates: bool = False) -> dict[str, Any]:
@@ -165,6 +169,13 @@ class Alipay(Provider):
                 if "phone" in options:
                     found["phone"] = self.phone(options["app_id"], options["phone"])
             return found
+        if action == "POST template":
+            template_id = secrets.token_hex(16)
+            self.templates[options["app_id"], template_id] = list(options["fields"])
+            return {"template_id": template_id}
+        if action == "POST subscribe":
+            self.subscribed.add((options["app_id"], options["open_id"], options["template_id"]))
+            return {}
         if action != "POST rotate":
             return super().control(action, options)
         self.keys.append(KeyPair.make("Alipay sandbox"))
@@ -258,7 +269,23 @@ class Alipay(Provider):
                 return self._refund_query(self._order(merchant, content), content)
             case "alipay.data.dataservice.bill.downloadurl.query":
                 return self._bill(merchant, content, request)
+            case "alipay.open.app.mini.templatemessage.send":
+                return self._message(merchant, content)
         raise Refusal("40002", "isv.invalid-method", "不存在的方法名")
+
+    def _message(self, merchant: Merchant, content: dict[str, Any]) -> dict[str, Any]:
+        template_id = content.get("user_template_id", "")
+        fields = self.templates.get((merchant.app_id, template_id))
+        if fields is None:
+            raise Refusal("40004", "USER_TEMPLATE_ILLEGAL", "模板非法")
+        to = content.get("to_open_id") or content.get("to_user_id") or ""
+        if (merchant.app_id, to, template_id) not in self.subscribed:
+            raise Refusal("40004", "USER_NOT_SUBSCRIBE", "用户未订阅")
+        data = json.loads(content["data"])
+        if sorted(data) != sorted(fields) or not all(data[name].get("value") for name in fields):
+            raise Refusal("40004", "TEMPLATE_PARAM_ILLEGAL", "模板参数非法")
+        self.messages.append(content)
+        return {}
 
     def _order(self, merchant: Merchant, content: dict[str, Any]) -> Order:
         order = self.orders.get((merchant.seller_id, content.get("out_trade_no", "")))

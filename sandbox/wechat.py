@@ -3,13 +3,18 @@ and the exchange of their codes at api.weixin.qq.com.
 
 All stand below one address. Answers are text/plain with HTTP 200, errors too (`errcode`), as at WeChat.
 Settings: `busy` (so many answers are errcode -1). Control: POST phone {"app_id", "person", "phone"?} → {"code", and
-with a phone "phone_code"}: what a phone with the mini-program on it would get.
+with a phone "phone_code"}: what a phone with the mini-program on it would get. POST template {"app_id", "fields": […]}
+→ {"template_id"}: what the console gives for a template; POST subscribe {"app_id", "openid", "template_id"}: a driver's
+yes to one message of it. Messages that were sent are in `messages`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +23,26 @@ from urllib.parse import parse_qsl
 from sandbox.provider import Provider, Reply, Request, now
 from sandbox.scan import Scans, account, error_page, is_absolute, scan_page, send_back
 
+CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+FIELDS: dict[str, Callable[[str], bool]] = {
+    "thing": lambda value: len(value) <= 20,
+    "number": lambda value: re.fullmatch(r"[0-9]{1,32}(\.[0-9]+)?", value) is not None,
+    "letter": lambda value: re.fullmatch(r"[A-Za-z]{1,32}", value) is not None,
+    "symbol": lambda value: len(value) <= 5,
+    "character_string": lambda value: len(value) <= 32 and not CHINESE.search(value),
+    "time": lambda value: (
+        re.fullmatch(r"([0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日 )?[0-9]{2}:[0-9]{2}", value) is not None
+    ),
+    "date": lambda value: (
+        re.fullmatch(r"[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日( [0-9]{2}:[0-9]{2})?", value) is not None
+    ),
+    "amount": lambda value: re.fullmatch(r"[¥￥]?[0-9]{1,10}(\.[0-9]{1,2})?元?", value) is not None,
+    "phone_number": lambda value: re.fullmatch(r"[0-9+-]{1,17}", value) is not None,
+    "car_number": lambda value: 0 < len(value) <= 8,
+    "name": lambda value: 0 < len(value) <= 10,
+    "phrase": lambda value: 0 < len(value) <= 5,
+}
+"""What each kind of field takes (订阅消息参数值内容限制说明)."""
 TOKEN_LIFE = timedelta(seconds=7200)
 COUNTRY = "86"
 
@@ -44,6 +69,9 @@ class Wechat(Provider):
         self.scans = Scans()
         self.phones = Scans()
         self.tokens: dict[str, ServerToken] = {}
+        self.templates: dict[tuple[str, str], list[str]] = {}
+        self.subscribed: Counter[tuple[str, str, str]] = Counter()
+        self.messages: list[dict[str, Any]] = []
 
     def issue(self) -> dict[str, str]:
         """Make a website application and return what its console would show."""
@@ -60,6 +88,13 @@ class Wechat(Provider):
         return {"app_id": app.app_id, "secret": app.secret}
 
     def control(self, action: str, options: dict[str, Any]) -> Any:
+        if action == "POST template":
+            template_id = secrets.token_urlsafe(32)
+            self.templates[options["app_id"], template_id] = list(options["fields"])
+            return {"template_id": template_id}
+        if action == "POST subscribe":
+            self.subscribed[options["app_id"], options["openid"], options["template_id"]] += 1
+            return {}
         if action != "POST phone":
             return super().control(action, options)
         with self.lock:
@@ -106,6 +141,9 @@ class Wechat(Provider):
             case "POST", "/wxa/business/getuserphonenumber":
                 with self.lock:
                     content = self._phone(request.query.get("access_token", ""), json.loads(request.body))
+            case "POST", "/cgi-bin/message/subscribe/send":
+                with self.lock:
+                    content = self._message(request.query.get("access_token", ""), json.loads(request.body))
             case _:
                 return Reply(404)
         return _answer(content | ({"sandbox_field": 1} if unknown_field else {}))
@@ -189,12 +227,48 @@ class Wechat(Provider):
         self.tokens[text] = ServerToken(app.app_id, now() + TOKEN_LIFE)
         return {"access_token": text, "expires_in": int(TOKEN_LIFE.total_seconds())}
 
-    def _phone(self, text: str, words: dict[str, Any]) -> dict[str, Any]:
+    def _message(self, text: str, words: dict[str, Any]) -> dict[str, Any]:
+        refused, token = self._server(text)
+        if token is None:
+            return refused
+        openid, template_id = str(words.get("touser", "")), str(words.get("template_id", ""))
+        if not re.fullmatch(r"o[0-9A-Za-z_-]{27}", openid):
+            return {"errcode": 40003, "errmsg": "invalid openid"}
+        fields = self.templates.get((token.app_id, template_id))
+        if fields is None:
+            return {"errcode": 40037, "errmsg": "invalid template_id"}
+        if words.get("miniprogram_state", "formal") not in {"formal", "trial", "developer"}:
+            return {"errcode": 47001, "errmsg": "data format error"}
+        if str(words.get("page", "")).startswith("/"):
+            return {"errcode": 41030, "errmsg": "invalid page"}
+        data = words.get("data", {})
+        for name in fields:
+            value = str(data.get(name, {}).get("value", ""))
+            if not value or not FIELDS[name.rstrip("0123456789")](value):
+                return {"errcode": 47003, "errmsg": f"argument invalid! data.{name}.value invalid"}
+        key = (token.app_id, openid, template_id)
+        if self.subscribed[key] < 1:
+            return {"errcode": 43101, "errmsg": "user refuse to accept the msg"}
+        self.subscribed[key] -= 1
+        self.messages.append(words)
+        return {"errcode": 0, "errmsg": "ok"}
+
+    def _server(self, text: str) -> tuple[dict[str, Any], ServerToken | None]:
         token = self.tokens.get(text)
         if token is None:
-            return {"errcode": 40001, "errmsg": "invalid credential, access_token is invalid or not latest"}
+            refused = {
+                "errcode": 40001,
+                "errmsg": "invalid credential, access_token is invalid or not latest",
+            }
+            return refused, None
         if token.until <= now():
-            return {"errcode": 42001, "errmsg": "access_token expired"}
+            return {"errcode": 42001, "errmsg": "access_token expired"}, None
+        return {}, token
+
+    def _phone(self, text: str, words: dict[str, Any]) -> dict[str, Any]:
+        refused, token = self._server(text)
+        if token is None:
+            return refused
         code = self.phones.find(token.app_id, str(words.get("code", "")))
         if code is None:
             return {"errcode": 40029, "errmsg": "invalid code"}

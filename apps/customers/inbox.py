@@ -47,6 +47,15 @@ WORDS: dict[str, tuple[Any, Any]] = {
         _("%(amount)s yuan went back the way they came. When you see them is up to your bank."),
     ),
     InboxKind.COUPON_GIVEN: (_("You have a new coupon"), _("%(name)s is among your coupons.")),
+    InboxKind.INVOICE_ISSUED: (
+        _("Your invoice is ready"),
+        _("The invoice over %(amount)s yuan for %(title)s can be downloaded."),
+    ),
+    InboxKind.INVOICE_REJECTED: (
+        _("Your invoice was not issued"),
+        _("The application over %(amount)s yuan was rejected: %(reason)s"),
+    ),
+    InboxKind.FEEDBACK_ANSWERED: (_("Your feedback was answered"), _("%(text)s")),
 }
 
 
@@ -85,27 +94,22 @@ def post(*news: News, at: datetime | None = None) -> None:
         for one in news
     ]
     InboxMessage.objects.bulk_create(rows, ignore_conflicts=True)
-    if settings.INBOX_MESSENGERS:
-        for one in news:
-            task = partial(enqueue, tasks.tell, one.customer_id, str(one.kind), one.reference)
-            transaction.on_commit(task, robust=True)
+    if settings.INBOX_MESSENGERS and news:
+        named = [(one.customer_id, str(one.kind), one.reference) for one in news]
+        transaction.on_commit(partial(enqueue, tasks.tell, named), robust=True)
 
 
-def tell(*, customer_id: int, kind: str, reference: str) -> None:
-    """Hand a message to every messenger. Nothing happens when it is gone."""
-    message = (
-        InboxMessage.objects.select_related("customer")
-        .filter(customer_id=customer_id, kind=kind, reference=reference)
-        .first()
-    )
-    if message is None:
-        return
-    for path in settings.INBOX_MESSENGERS:
-        try:
-            messenger: Messenger = import_string(path)()
-            messenger.tell(message)
-        except Exception:
-            log.exception("messenger_failed", messenger=path, message_id=message.pk)
+def tell(*, named: Iterable[tuple[int, str, str]]) -> None:
+    """Hand messages (customer, kind, reference) to every messenger. Nothing happens for one that is gone."""
+    messengers: list[Messenger] = [import_string(path)() for path in settings.INBOX_MESSENGERS]
+    for customer_id, kind, reference in named:
+        found = InboxMessage.objects.select_related("customer")
+        message = found.filter(customer_id=customer_id, kind=kind, reference=reference).first()
+        for messenger in messengers if message else ():
+            try:
+                messenger.tell(message)
+            except Exception:
+                log.exception("messenger_failed", messenger=type(messenger).__name__, message_id=message.pk)
 
 
 def title_of(message: InboxMessage) -> str:
@@ -116,6 +120,11 @@ def title_of(message: InboxMessage) -> str:
 def text_of(message: InboxMessage) -> str:
     """Return a message's text in the reader's language."""
     return str(WORDS[message.kind][1]) % message.data
+
+
+def about(message: InboxMessage) -> str:
+    """Return the number of what a message is about: of the order that was refunded, of the feedback, else its own."""
+    return str(message.data.get("order") or message.data.get("feedback") or message.reference)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------

@@ -8,9 +8,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from apps.accounts import providers
 from apps.accounts.errors import ProviderRefused
@@ -18,7 +23,7 @@ from apps.backoffice import shown
 from apps.backoffice.admin import BackofficeAdmin
 from apps.backoffice.dialogs import ConfirmForm, dialog_button
 from apps.backoffice.sites import tenant_site
-from apps.customers import alipay, mini_programs
+from apps.customers import alipay, mini_programs, subscriptions
 from apps.customers.models import IdentityProvider, MiniProgram
 
 APP_ID = {
@@ -29,6 +34,11 @@ APP_ID = {
     IdentityProvider.ALIPAY: (re.compile(r"20[0-9]{14}"), _("16 digits that begin with 20 are needed.")),
 }
 SECRETS = ("secret", "content_key")
+TEMPLATES = {
+    event: [f"{event}_{name}" for name in ("id", *words.values)]
+    for event, words in subscriptions.EVENTS.items()
+}
+"""The form's fields of each message template: its id, and which of its fields shows what."""
 
 
 def _hidden(label: Any, text: Any) -> forms.CharField:
@@ -59,8 +69,16 @@ class MiniProgramForm(forms.ModelForm):
         _("Alipay: the AES key of the app, with which it encrypts phone numbers. Empty: as it is stored."),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for event, (first, *names) in TEMPLATES.items():
+            kept = self.instance.templates.get(event, {})
+            self.initial[first] = kept.get("id", "")
+            for name, value in zip(names, subscriptions.EVENTS[event].values, strict=True):
+                self.initial[name] = kept.get("fields", {}).get(value, "")
+
     def clean(self) -> dict[str, Any]:
-        """Nothing is kept that cannot work: the app id's form, keys that can be read."""
+        """Nothing is kept that cannot work: the app id's form, keys that can be read, fields of templates."""
         words = super().clean() or self.cleaned_data
         for name in SECRETS:
             words[name] = words.get(name) or getattr(self.instance, name)
@@ -73,7 +91,31 @@ class MiniProgramForm(forms.ModelForm):
                 self.add_error("app_id", text)
         if provider == IdentityProvider.ALIPAY:
             self._check_keys(words)
+        if provider in subscriptions.FIELD:
+            self.instance.templates = self._templates(words, IdentityProvider(provider))
         return words
+
+    def _templates(self, words: dict[str, Any], provider: IdentityProvider) -> dict[str, Any]:
+        found = {}
+        for event, (first, *names) in TEMPLATES.items():
+            template_id = (words.get(first) or "").strip()
+            fields = {}
+            for name, value in zip(names, subscriptions.EVENTS[event].values, strict=True):
+                field = (words.get(name) or "").strip()
+                if not field:
+                    continue
+                if not subscriptions.FIELD[provider].fullmatch(field):
+                    self.add_error(name, _("Enter the field as the provider's console names it."))
+                elif field in fields.values():
+                    self.add_error(name, _("Another value is shown there already."))
+                fields[value] = field
+            if template_id and not fields:
+                self.add_error(first, _("Say at least for one field what it shows."))
+            elif fields and not template_id:
+                self.add_error(first, _("Enter the template's id."))
+            if template_id:
+                found[event] = {"id": template_id, "fields": fields}
+        return found
 
     def _check_keys(self, words: dict[str, Any]) -> None:
         probe = MiniProgram(
@@ -99,19 +141,51 @@ class MiniProgramForm(forms.ModelForm):
                 self.add_error(name, text)
 
 
+for _event, (_first, *_names) in TEMPLATES.items():
+    MiniProgramForm.base_fields[_first] = MiniProgramForm.declared_fields[_first] = forms.CharField(
+        label=_("template id"), required=False, max_length=64, widget=UnfoldAdminTextInputWidget()
+    )
+    for _name, _value in zip(_names, subscriptions.EVENTS[_event].values, strict=True):
+        MiniProgramForm.base_fields[_name] = MiniProgramForm.declared_fields[_name] = forms.CharField(
+            label=subscriptions.VALUES[_value],
+            required=False,
+            max_length=24,
+            widget=UnfoldAdminTextInputWidget(),
+        )
+
+
 @admin.register(MiniProgram, site=tenant_site)
 class MiniProgramAdmin(BackofficeAdmin):
     """The tenant's mini-programs."""
 
     form = MiniProgramForm
     list_display = ["provider", "app_id", "active_shown"]
-    fields = ["provider", "app_id", "secret", "public_key", "content_key", "is_active"]
     conditional_fields = {
         "public_key": f"provider == '{IdentityProvider.ALIPAY}'",
         "content_key": f"provider == '{IdentityProvider.ALIPAY}'",
     }
     deletable = True
     actions_detail = ["test_connection"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: MiniProgram | None = None) -> Any:
+        """Credentials, and for who may change them the templates of messages."""
+        first = (None, {"fields": ["provider", "app_id", "secret", "public_key", "content_key", "is_active"]})
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [first]
+        text = _(
+            "Which field of the template shows what, as the provider's console names it (thing1, amount2; Alipay: "
+            "keyword1). Drivers are asked when they start a charge."
+        )
+        return [
+            first,
+            *(
+                (
+                    format_lazy("{} · {}", _("message template"), subscriptions.EVENTS[event].title),
+                    {"fields": [template, *names], "description": text},
+                )
+                for event, (template, *names) in TEMPLATES.items()
+            ),
+        ]
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False

@@ -125,6 +125,8 @@ class MiniProgram(TimeStamped):
         _("provider's public key"), blank=True, help_text=_("Alipay: Alipay's public key. WeChat: empty.")
     )
     content_key = EncryptedTextField(_("key of encrypted contents"), blank=True)
+    templates = models.JSONField(_("message templates"), default=dict, blank=True, editable=False)
+    """By event (subscriptions.EVENTS): {"id": …, "fields": {our value: the template's field}}."""
     is_active = models.BooleanField(_("in use"), default=True)
 
     class Meta:
@@ -617,6 +619,9 @@ class InboxKind(models.TextChoices):
     ORDER_REFUNDED = "order_refunded", _("charge refunded")
     WALLET_REFUNDED = "wallet_refunded", _("balance refunded")
     COUPON_GIVEN = "coupon_given", _("coupon given")
+    INVOICE_ISSUED = "invoice_issued", _("invoice issued")
+    INVOICE_REJECTED = "invoice_rejected", _("invoice rejected")
+    FEEDBACK_ANSWERED = "feedback_answered", _("feedback answered")
 
 
 class InboxMessage(models.Model):

@@ -4,11 +4,11 @@ from celery import shared_task
 
 
 @shared_task(name="customers.tell")
-def tell(customer_id: int, kind: str, reference: str) -> None:
-    """Hand a message of an inbox to the messengers that bring it to the driver's phone."""
+def tell(named: list[tuple[int, str, str]]) -> None:
+    """Hand messages of inboxes to the messengers that bring them to the drivers' phones."""
     from apps.customers import inbox
 
-    inbox.tell(customer_id=customer_id, kind=kind, reference=reference)
+    inbox.tell(named=named)
 
 
 @shared_task(name="customers.purge_inbox")

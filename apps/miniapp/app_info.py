@@ -9,8 +9,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.customers import agreements, app_settings
-from apps.customers.models import HomePage, SignInMethod
+from apps.customers import agreements, app_settings, subscriptions
+from apps.customers.models import HomePage, IdentityProvider, SignInMethod
 from apps.miniapp.agreements import AGREEMENT, AgreementOutput
 from apps.miniapp.api import OpenView, described
 from apps.tenancy.branding import logo_address
@@ -20,6 +20,12 @@ from apps.tenancy.features import tenant_here
 class WayOutput(serializers.Serializer[Any]):
     way = serializers.ChoiceField(choices=SignInMethod.choices)
     app_id = serializers.CharField(help_text="of the mini-program, empty for text messages")
+
+
+class SubscriptionOutput(serializers.Serializer[Any]):
+    provider = serializers.ChoiceField(choices=IdentityProvider.choices)
+    event = serializers.ChoiceField(choices=[(name, one.title) for name, one in subscriptions.EVENTS.items()])
+    template_id = serializers.CharField()
 
 
 class AppOutput(serializers.Serializer[Any]):
@@ -38,6 +44,9 @@ class AppOutput(serializers.Serializer[Any]):
         child=serializers.CharField(), help_text="coupons, enterprises, vehicles"
     )
     agreements = AgreementOutput(many=True)
+    subscriptions = SubscriptionOutput(
+        many=True, help_text="what a mini-program asks for when a charge starts, at most three at once"
+    )
 
 
 class AppView(OpenView):
@@ -58,6 +67,7 @@ class AppView(OpenView):
             "sign_in": [{"way": "sms", "app_id": ""}, {"way": "wechat", "app_id": "wx0123456789abcdef"}],
             "features": ["coupons", "vehicles"],
             "agreements": [AGREEMENT],
+            "subscriptions": [{"provider": "wechat", "event": "charge_ended", "template_id": "zmMAK…"}],
         },
         operation_id="app",
         tags=["app"],
@@ -81,6 +91,7 @@ class AppView(OpenView):
                     "sign_in": app_settings.ways(),
                     "features": app_settings.on(found),
                     "agreements": agreements.current(),
+                    "subscriptions": subscriptions.asked_for(),
                 }
             ).data
         )

@@ -9,6 +9,7 @@ class Medium(models.TextChoices):
     SMS = "sms", _("text message")
     MAIL = "mail", _("e-mail")
     ROBOT = "robot", _("chat robot")
+    APP = "app", _("mini-program message")
 
 
 class MessageState(models.TextChoices):

@@ -133,7 +133,7 @@ class Message(TimeStamped):
 
     @property
     def masked_to(self) -> str:
-        """The address with its middle hidden: +86138****0001, a***@example.com, or a robot's name."""
+        """The address with its middle hidden: +86138****0001, a***@example.com, a robot's name, or a number."""
         if self.medium == Medium.SMS:
             return f"{self.to[:-8]}****{self.to[-4:]}" if len(self.to) > 8 else "****"
         if self.medium == Medium.MAIL:

@@ -8,15 +8,17 @@ dies meanwhile leaves the row to be taken again after LEASE, so a message may co
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
 
 import structlog
+from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from apps.common.queue import enqueue
@@ -64,7 +66,8 @@ def post(
     """Want a message sent, as soon as this transaction commits or not before a time. Returns its row.
 
     Text messages need `to` (E.164), `template` and `params`; mails `to`, `subject`, `text` and may have `files`; robots
-    `robot`, `subject` and `text`. `source` says in a few words who wants it, such as "alarms: night shift"; with
+    `robot`, `subject` and `text`; messages in an app `to`, `template` and `params` as settings.APP_MESSAGE_SENDER reads
+    them. `source` says in a few words who wants it, such as "alarms: night shift"; with
     `limit_per_hour` a message beyond so many of one source to one address is only logged (LIMITED). A `key` that was
     used before returns the message of then and sends nothing.
     """
@@ -196,6 +199,9 @@ def _hand_over(message: Message) -> str:
         files = _attachments(message.files)
         mail.send(to=message.to, subject=message.subject, text=message.text, attachments=files)
         return ""
+    if message.medium == Medium.APP:
+        sender: Callable[..., str] = import_string(settings.APP_MESSAGE_SENDER)
+        return sender(to=message.to, template=message.template, params=message.params)
     if message.robot is None or not message.robot.is_active:
         raise NotConfigured("robot")
     return robots.send_by(message.robot, title=message.subject, text=message.text, number=str(message.pk))

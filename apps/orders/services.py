@@ -20,7 +20,7 @@ from apps.common.ids import SYSTEM, Actor, dated_number, transaction_number
 from apps.common.schema import current_schema
 from apps.common.time import SHANGHAI, now
 from apps.coupons import services as coupons
-from apps.customers import inbox
+from apps.customers import agreements, inbox
 from apps.customers.models import Customer, CustomerState, InboxKind
 from apps.orders import payers, unbilled
 from apps.orders.enums import OrderSource, OrderState, StopReason
@@ -92,14 +92,16 @@ def start_charge(
     settlement; or NO_COUPON. What of `limits` is reached first stops the charge (watchdog.watch_limits); `plate` is for
     parking. `payer` (a Payer) says whose money is held, the driver's or the enterprise's; without it, whose the driver
     chose once (payers.py). Outside the station's opening hours only staff start, with the reason in `outside_hours`.
-    Raises errors of piles, pricing, wallet, coupons and payers, CustomerBlocked, StationClosed, OutsideHours,
-    GunsApart, OneGunOnly, KeyReused.
+    Who starts in the app has agreed to what is published (ConsentNeeded). Raises errors of piles, pricing, wallet,
+    coupons and payers, CustomerBlocked, StationClosed, OutsideHours, GunsApart, OneGunOnly, KeyReused.
     """
     moment = at or now()
     who = actor or Actor("customer", str(customer.pk), customer.masked_phone)
 
     codes = [connector_code, *further_connectors]
     try:
+        if source == OrderSource.APP:
+            agreements.check(customer, agreements.TO_CHARGE)
         order, _ = open_order(
             customer=customer,
             codes=codes,
@@ -496,7 +498,8 @@ def _charging_seen(order: Order, actor: Actor, at: datetime, energy_kwh: str) ->
         order.charging_at = at
         order.waiting_for_plug = False
         move(order, OrderState.CHARGING, "charging_started", actor, at)
-        _tell_driver(order, InboxKind.CHARGE_STARTED)
+        words = {"station": order.station.name, "amount": f"{order.hold_amount:.2f}"}
+        _tell_driver(order, InboxKind.CHARGE_STARTED, **words)
     elif (
         order.state == OrderState.STARTING
     ):  # cancelled while the pile waited for the plug, and plugged in after all
@@ -531,8 +534,9 @@ def fail_start(order: Order, reason: str, actor: Actor, at: datetime) -> None:
     log.info("start_failed", order_no=order.order_no, reason=reason)
 
 
-def _tell_driver(order: Order, kind: InboxKind) -> None:
-    inbox.post(inbox.News(order.customer_id, kind, order.order_no, {"connector": order.connector.code}))
+def _tell_driver(order: Order, kind: InboxKind, **words: str) -> None:
+    words["connector"] = order.connector.code
+    inbox.post(inbox.News(order.customer_id, kind, order.order_no, words))
 
 
 def give_back(order: Order, at: datetime | None) -> None:

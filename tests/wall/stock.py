@@ -187,9 +187,11 @@ def stock() -> Stock:
     StaffSession.objects.create(user=person, session_key="yi", method=Method.PASSWORD)
     SignInPolicy.objects.update(id=FIRST_ID, note=SECRET)
     LoginProvider.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
-    MiniProgram.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x")
+    templates = {"charge_ended": {"id": SECRET, "fields": {"number": "character_string1"}}}
+    MiniProgram.objects.create(provider=Provider.WECHAT, app_id=SECRET, secret="x", templates=templates)
     DriverAppSettings.objects.update(id=FIRST_ID, about=SECRET)
     factories.an_agreement(title=SECRET, body=SECRET)
+    factories.agrees(driver)
     Group.objects.create(name=SECRET)
     audit.record(Actor("staff", "1", SECRET), "sites.opened", station)
     BillingPolicy.objects.update(id=FIRST_ID, note=SECRET)

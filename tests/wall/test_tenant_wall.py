@@ -889,7 +889,7 @@ def test_a_task_works_in_the_schema_it_was_sent_with(beta: Stock) -> None:
         "orders.raise_holds": [beta.recharge_no],
         "orders.store_curve": [beta.settled.order_no],
         "orders.tell_settled": [beta.settled.order_no],
-        "customers.tell": [beta.customer.pk, "charge_started", beta.live.order_no],
+        "customers.tell": [[[beta.customer.pk, "charge_started", beta.live.order_no]]],
         "piles.deliver_batch": [beta.batch.pk],
         "reports.roll_again": ["2026-01-01", "2026-01-02"],
         "tenancy.open_tenant": [0],

@@ -1,0 +1,253 @@
+"""Subscribe messages of WeChat and Alipay: what is sent, to whom, and what is not tried again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from apps.common.time import SHANGHAI
+from apps.customers import inbox, signing, subscriptions
+from apps.customers.models import Customer, InboxKind, InboxMessage, MiniProgram
+from apps.notifications import services as notifications
+from apps.notifications.enums import MessageState
+from apps.notifications.models import Message
+from sandbox.provider import Fault
+from tests import factories
+from tests.apps.customers.apps_of_drivers import Apps, apps, provider_servers  # noqa: F401
+from tests.staff import boss, form_of
+
+PROVIDERS = ["wechat", "alipay"]
+FIELDS = {
+    "wechat": {"number": "character_string1", "station": "thing2", "energy": "number3", "amount": "amount4"},
+    "alipay": {"number": "keyword1", "station": "keyword2", "energy": "keyword3", "amount": "keyword4"},
+}
+PAGE = "/admin/customers/miniprogram/"
+
+
+def template_of(apps: Apps, provider: str, event: str = "charge_ended", **fields: str) -> str:  # noqa: F811
+    """Pick a template in the console, and enter it in the back office."""
+    mini = MiniProgram.objects.get(provider=provider)
+    chosen = fields or FIELDS[provider]
+    words = {"app_id": mini.app_id, "fields": [*chosen.values()]}
+    found = getattr(apps, provider).control("POST template", words)["template_id"]
+    mini.templates[event] = {"id": found, "fields": chosen}
+    mini.save()
+    return str(found)
+
+
+def driver_of(apps: Apps, provider: str) -> tuple[Customer, str]:  # noqa: F811
+    """A driver who signed in with a mini-program; returns the account there, too."""
+    account = signing.account_of(provider=provider, code=apps.code(provider, "张三"))
+    return signing.bind(account=account, phone="+8613900000001"), account.openid
+
+
+def subscribe(apps: Apps, provider: str, openid: str, template_id: str) -> None:  # noqa: F811
+    """The driver's yes."""
+    mini = MiniProgram.objects.get(provider=provider)
+    name = "openid" if provider == "wechat" else "open_id"
+    words = {"app_id": mini.app_id, name: openid, "template_id": template_id}
+    getattr(apps, provider).control("POST subscribe", words)
+
+
+def ended(customer: Customer, reference: str = "C1", **data: str) -> InboxMessage:
+    """Post the news of a bill, as the settlement does."""
+    words = {"station": "滨江公园充电站", "energy": "12.3456", "payable": "15.50", **data}
+    inbox.post(inbox.News(customer.pk, InboxKind.CHARGE_ENDED, reference, words))
+    return InboxMessage.objects.get(customer=customer, reference=reference)
+
+
+def sent_by(apps: Apps, provider: str, openid: str) -> list[Any]:  # noqa: F811
+    """What the provider brought to an account."""
+    found = getattr(apps, provider).messages
+    return [one for one in found if openid in (one.get("touser"), one.get("to_open_id"))]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_bill_is_told_once(apps: Apps, provider: str, django_capture_on_commit_callbacks: Any) -> None:  # noqa: F811
+    template_id = template_of(apps, provider)
+    customer, openid = driver_of(apps, provider)
+    subscribe(apps, provider, openid, template_id)
+    with django_capture_on_commit_callbacks(execute=True):
+        ended(customer)
+        ended(customer)
+    notifications.deliver_due()
+    (message,) = Message.objects.filter(medium="app")
+    assert (message.state, message.tries, message.template) == (MessageState.SENT, 1, "charge_ended")
+    assert openid not in message.to
+    (brought,) = sent_by(apps, provider, openid)
+    assert brought["page"] == "pkg-user/order?no=C1"
+    if provider == "wechat":
+        assert brought["data"] == {
+            "character_string1": {"value": "C1"},
+            "thing2": {"value": "滨江公园充电站"},
+            "number3": {"value": "12.3456"},
+            "amount4": {"value": "15.50元"},
+        }
+        assert (brought["template_id"], brought["miniprogram_state"]) == (template_id, "formal")
+    else:
+        assert '"keyword4": {"value": "15.50"}' in brought["data"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_who_did_not_subscribe_is_not_asked_again(apps: Apps, provider: str) -> None:  # noqa: F811
+    template_of(apps, provider)
+    customer, openid = driver_of(apps, provider)
+    subscriptions.SubscribeMessages().tell(ended(customer))
+    notifications.deliver_due()
+    (message,) = Message.objects.filter(medium="app")
+    assert message.error.partition(":")[0] == ("43101" if provider == "wechat" else "USER_NOT_SUBSCRIBE")
+    assert (message.state, message.tries, message.next_try_at) == (MessageState.FAILED, 1, None)
+    assert sent_by(apps, provider, openid) == []
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_provider_that_is_away_is_tried_again(apps: Apps, provider: str) -> None:  # noqa: F811
+    template_id = template_of(apps, provider)
+    customer, openid = driver_of(apps, provider)
+    subscribe(apps, provider, openid, template_id)
+    only = "subscribe" if provider == "wechat" else "templatemessage"
+    getattr(apps, provider).faults.append(Fault("http_500", 1, only, 0))
+    subscriptions.SubscribeMessages().tell(ended(customer))
+    notifications.deliver_due()
+    (message,) = Message.objects.filter(medium="app")
+    assert (message.state, message.error) == (MessageState.WAITING, "http_502")
+    assert message.next_try_at > timezone.now()
+    Message.objects.update(next_try_at=timezone.now())
+    notifications.deliver_due()
+    message.refresh_from_db()
+    assert (message.state, message.tries) == (MessageState.SENT, 2)
+    assert len(sent_by(apps, provider, openid)) == 1
+
+
+def test_a_token_that_is_no_more_is_fetched_anew(apps: Apps) -> None:  # noqa: F811
+    template_id = template_of(apps, "wechat")
+    customer, openid = driver_of(apps, "wechat")
+    for number in range(2):
+        subscribe(apps, "wechat", openid, template_id)
+        subscriptions.SubscribeMessages().tell(ended(customer, f"C{number}"))
+        notifications.deliver_due()
+        apps.wechat.tokens.clear()
+    assert len(sent_by(apps, "wechat", openid)) == 2
+
+
+def test_nothing_is_wanted_where_nothing_can_be_sent(apps: Apps) -> None:  # noqa: F811
+    template_of(apps, "wechat")
+    elsewhere, _openid = driver_of(apps, "alipay")
+    stranger = factories.a_customer("0")
+    for customer in (elsewhere, stranger):
+        subscriptions.SubscribeMessages().tell(ended(customer))
+    customer, _openid = driver_of(apps, "wechat")
+    inbox.post(inbox.News(customer.pk, InboxKind.COUPON_GIVEN, "7", {"name": "立减"}))
+    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="7"))
+    MiniProgram.objects.update(is_active=False)
+    subscriptions.SubscribeMessages().tell(ended(customer, "C2"))
+    assert not Message.objects.exists()
+
+
+def test_an_account_that_was_deleted_is_left_alone(apps: Apps) -> None:  # noqa: F811
+    template_id = template_of(apps, "wechat")
+    customer, openid = driver_of(apps, "wechat")
+    subscribe(apps, "wechat", openid, template_id)
+    subscriptions.SubscribeMessages().tell(ended(customer))
+    customer.identities.all().delete()
+    notifications.deliver_due()
+    assert Message.objects.get().error.startswith("gone")
+    assert sent_by(apps, "wechat", openid) == []
+
+
+def test_a_template_that_was_taken_away_sends_nothing(apps: Apps) -> None:  # noqa: F811
+    template_of(apps, "wechat")
+    customer, _openid = driver_of(apps, "wechat")
+    subscriptions.SubscribeMessages().tell(ended(customer))
+    MiniProgram.objects.update(templates={})
+    notifications.deliver_due()
+    assert Message.objects.get().error == "template"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("thing1", "站" * 20, "站" * 20),
+        ("thing1", "站" * 21, "站" * 19 + "…"),
+        ("thing1", "", "-"),
+        ("character_string2", "C2611张三20", "C261120"),
+        ("character_string2", "9" * 40, "9" * 32),
+        ("character_string2", "站", "-"),
+        ("number3", "12.3456", "12.3456"),
+        ("number3", "", "0"),
+        ("amount4", "999999.99", "999999.99元"),
+        ("phrase5", "账单已经出来了", "账单已经…"),
+        ("time6", "2026年11月20日 12:00", "2026年11月20日 12:00"),
+        ("name7", "站" * 11, "站" * 9 + "…"),
+    ],
+)
+def test_values_fit_their_fields(field: str, value: str, shown: str) -> None:
+    assert subscriptions.fitted("wechat", field, value) == shown
+
+
+def test_every_value_that_we_have_is_taken(apps: Apps) -> None:  # noqa: F811
+    """The sandbox knows what each kind of field takes; long names and odd hours are no trouble."""
+    fields = {"station": "thing1", "connector": "character_string2", "number": "character_string3"}
+    template_id = template_of(
+        apps, "wechat", "charge_started", **fields, time="time4", amount="amount5", note="phrase6"
+    )
+    customer, openid = driver_of(apps, "wechat")
+    subscribe(apps, "wechat", openid, template_id)
+    words = {"station": "很" * 40, "connector": "3201060000000101", "amount": "50.00"}
+    news = inbox.News(customer.pk, InboxKind.CHARGE_STARTED, "C1", words)
+    inbox.post(news, at=datetime(2026, 1, 2, 0, 5, tzinfo=SHANGHAI))
+    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="C1"))
+    notifications.deliver_due()
+    (brought,) = sent_by(apps, "wechat", openid)
+    assert brought["data"]["time4"]["value"] == "2026年01月02日 00:05"
+    assert brought["page"] == "pages/charge/live?order=C1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "page"),
+    [
+        (InboxKind.ORDER_REFUNDED, {"amount": "5.00", "order": "C1"}, "pkg-wallet/statement"),
+        (InboxKind.WALLET_REFUNDED, {"amount": "80.00"}, "pkg-wallet/statement"),
+    ],
+)
+def test_refunds_are_told(apps: Apps, kind: InboxKind, data: dict[str, str], page: str) -> None:  # noqa: F811
+    template_id = template_of(apps, "wechat", "refunded", number="character_string1", amount="amount2")
+    customer, openid = driver_of(apps, "wechat")
+    subscribe(apps, "wechat", openid, template_id)
+    inbox.post(inbox.News(customer.pk, kind, "RF1", data))
+    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="RF1"))
+    notifications.deliver_due()
+    (brought,) = sent_by(apps, "wechat", openid)
+    assert (brought["page"], brought["data"]["amount2"]["value"]) == (page, f"{data['amount']}元")
+
+
+def test_the_page_takes_templates_and_an_app_learns_which_to_ask_for(apps: Apps) -> None:  # noqa: F811
+    mini = MiniProgram.objects.get(provider="wechat")
+    chief = boss()
+    address = f"{PAGE}{mini.pk}/change/"
+    words = form_of(chief, address)
+    words |= {"charge_ended_id": "T1", "charge_ended_station": "thing1", "charge_ended_amount": "amount2"}
+    words |= {"refunded_id": "T2", "refunded_amount": "amount1"}
+    assert chief.post(address, words).status_code == 302
+    mini.refresh_from_db()
+    assert mini.templates == {
+        "charge_ended": {"id": "T1", "fields": {"station": "thing1", "amount": "amount2"}},
+        "refunded": {"id": "T2", "fields": {"amount": "amount1"}},
+    }
+    assert form_of(chief, address)["charge_ended_station"] == "thing1"
+    assert subscriptions.asked_for() == [
+        {"provider": "wechat", "event": "charge_ended", "template_id": "T1"},
+        {"provider": "wechat", "event": "refunded", "template_id": "T2"},
+    ]
+    for wrong in (
+        {"charge_ended_station": "keyword1"},
+        {"charge_ended_station": "amount2"},
+        {"charge_ended_id": ""},
+        {"charge_started_id": "T3"},
+    ):
+        assert chief.post(address, words | wrong).status_code == 200, wrong
+    mini.refresh_from_db()
+    assert "charge_started" not in mini.templates
