@@ -18,7 +18,8 @@ from apps.backoffice import approvals, scope
 from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
 from apps.common.time import business_day, now
-from apps.customers.models import Customer
+from apps.customers import inbox
+from apps.customers.models import Customer, InboxKind
 from apps.files import content, kinds
 from apps.files import services as files
 from apps.files.models import StoredFile
@@ -245,6 +246,7 @@ def reject(
         application.state = S.REJECTED
         application.decided_by(reviewer, reason, at or now())
         _end(application)
+        _tell(application, InboxKind.INVOICE_REJECTED, reason=reason)
     return application
 
 
@@ -289,6 +291,7 @@ def issue(
             application.issued_by, application.issued_at = str(actor)[:100], moment
             application.file = stored
             _save_number(application, invoice_no)
+            _tell(application, InboxKind.INVOICE_ISSUED, title=application.title)
     except Exception:
         files.discard(stored)
         raise
@@ -324,6 +327,11 @@ def enter_red(*, application_no: str, red_no: str, at: datetime | None = None) -
         application.items.update(is_living=False)
     log.info("invoice_reversed", application_no=application_no, red_no=red_no)
     return application
+
+
+def _tell(application: InvoiceApplication, kind: InboxKind, **words: str) -> None:
+    words["amount"] = f"{application.amount:.2f}"
+    inbox.post(inbox.News(application.customer_id, kind, application.application_no, words))
 
 
 def _current(application_no: str) -> InvoiceApplication:

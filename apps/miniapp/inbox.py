@@ -22,8 +22,9 @@ class MessageOutput(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=InboxKind.choices)
     title = serializers.SerializerMethodField()
     text = serializers.SerializerMethodField()
-    reference = serializers.CharField(
-        help_text="number of what it is about: an order, a refund, or the id of a coupon"
+    reference = serializers.SerializerMethodField(
+        help_text="number of what it is about: an order, a refund of the wallet, an invoice application, a feedback,"
+        " or the id of a coupon"
     )
     created_at = serializers.DateTimeField()
     read_at = serializers.DateTimeField(allow_null=True)
@@ -31,6 +32,10 @@ class MessageOutput(serializers.Serializer[Any]):
     def get_title(self, message: InboxMessage) -> str:
         """In the reader's language."""
         return inbox.title_of(message)
+
+    def get_reference(self, message: InboxMessage) -> str:
+        """What a tap on it opens."""
+        return inbox.about(message)
 
     def get_text(self, message: InboxMessage) -> str:
         """In the reader's language."""

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from apps.backoffice import scope
 from apps.common.ids import Actor, dated_number
 from apps.common.time import now
+from apps.customers import inbox
 from apps.customers.feedback.errors import (
     FeedbackClosed,
     FeedbackNotFound,
@@ -31,7 +32,7 @@ from apps.customers.feedback.models import (
     FeedbackPhoto,
     FeedbackState,
 )
-from apps.customers.models import Customer
+from apps.customers.models import Customer, CustomerState, InboxKind
 from apps.files import content, kinds
 from apps.files import services as files
 from apps.files.models import StoredFile
@@ -42,6 +43,8 @@ MOST_A_DAY = 10
 MOST_ENTRIES = 50
 MOST_PHOTOS = 6
 VIEW = "customers.view_feedback"
+SHOWN_OF_ANSWER = 200
+"""Characters of an answer that its news has; the whole one is in the feedback."""
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +174,7 @@ def answer(*, feedback: Feedback, text: str, actor: Actor, at: datetime | None =
         locked = _lock_open(feedback)
         locked.state, locked.answered_at = FeedbackState.ANSWERED, moment
         locked.save()
-        _add(locked, EntryKind.ANSWERED, actor, moment, text)
+        _tell(locked, _add(locked, EntryKind.ANSWERED, actor, moment, text))
     return locked
 
 
@@ -204,8 +207,16 @@ def close(*, feedback: Feedback, text: str, actor: Actor, at: datetime | None = 
         locked = _lock_open(feedback)
         locked.state, locked.closed_at = FeedbackState.CLOSED, moment
         locked.save()
-        _add(locked, EntryKind.CLOSED, actor, moment, text)
+        _tell(locked, _add(locked, EntryKind.CLOSED, actor, moment, text))
     return locked
+
+
+def _tell(feedback: Feedback, entry: FeedbackEntry) -> None:
+    if feedback.customer.state == CustomerState.DELETED:
+        return
+    words = {"text": entry.text[:SHOWN_OF_ANSWER], "feedback": feedback.feedback_no}
+    news = inbox.News(feedback.customer_id, InboxKind.FEEDBACK_ANSWERED, f"answer {entry.pk}", words)
+    inbox.post(news, at=entry.at)
 
 
 def _lock_open(feedback: Feedback) -> Feedback:
@@ -240,7 +251,7 @@ def _add(
     *,
     photos: Sequence[StoredFile] = (),
     request_key: str = "",
-) -> None:
+) -> FeedbackEntry:
     if any(photo.kind != PHOTO.name for photo in photos):
         raise PhotoUsed
     if FeedbackPhoto.objects.filter(file__in=[photo.pk for photo in photos]).exists():
@@ -256,3 +267,4 @@ def _add(
         request_key=request_key,
     )
     FeedbackPhoto.objects.bulk_create(FeedbackPhoto(entry=entry, file=photo) for photo in photos)
+    return entry

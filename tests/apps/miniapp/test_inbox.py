@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import io
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from apps.common.ids import Actor
-from apps.common.time import now
+from apps.common.time import business_day, now
 from apps.coupons import services as coupons
 from apps.customers import inbox
+from apps.customers.feedback import services as feedback
 from apps.customers.models import InboxKind, InboxMessage
+from apps.invoices import services as invoices
 from apps.orders import refunds, settling, telling
 from apps.orders.services import fail_start
 from tests import factories
@@ -147,9 +150,9 @@ def test_other_ways_to_the_phone_hear_it_too(tenant, settings) -> None:
     settings.INBOX_MESSENGERS = [f"{__name__}.Broken", f"{__name__}.Loud"]
     customer = factories.a_customer("0")
     told(customer)
-    inbox.tell(customer_id=customer.pk, kind="coupon_given", reference="7")
+    inbox.tell(named=[(customer.pk, "coupon_given", "7")])
     assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
-    inbox.tell(customer_id=customer.pk, kind="coupon_given", reference="gone")
+    inbox.tell(named=[(customer.pk, "coupon_given", "gone")])
     assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
 
 
@@ -175,3 +178,48 @@ def test_a_deleted_account_leaves_neither_messages_nor_plates(tenant) -> None:
     _forget(customer)
     order.refresh_from_db()
     assert (order.plate, InboxMessage.objects.filter(customer=customer).exists()) == ("", False)
+
+
+def test_an_invoice_and_an_answer_are_told(app_of) -> None:
+    customer = factories.a_customer("200.00")
+    first, second = (factories.an_invoice(factories.a_settled_order(customer=customer)) for _ in range(2))
+    invoices.reject(application_no=first.application_no, reviewer=STAFF, reason="抬头有误")
+    invoices.approve(application_no=second.application_no, reviewer=STAFF)
+    invoices.issue(
+        application_no=second.application_no,
+        invoice_no="25312000000012345678",
+        issued_on=business_day(now()),
+        file=io.BytesIO(b"%PDF-1.7\n%an invoice\n"),
+        name="i.pdf",
+        actor=STAFF,
+    )
+    written = factories.a_feedback(customer)
+    feedback.answer(feedback=written, text="已派人处理", actor=STAFF)
+    feedback.answer(feedback=written, text="已修好", actor=STAFF)
+    feedback.add_note(feedback=written, text="内部", actor=STAFF)
+    feedback.close(feedback=written, text="谢谢", actor=STAFF)
+    found = app_of(customer).get("messages").json()["items"]
+    news = [one for one in found if one["kind"].startswith(("invoice", "feedback"))]
+    assert [(one["kind"], one["text"], one["reference"]) for one in news] == [
+        ("feedback_answered", "谢谢", written.feedback_no),
+        ("feedback_answered", "已修好", written.feedback_no),
+        ("feedback_answered", "已派人处理", written.feedback_no),
+        (
+            "invoice_issued",
+            f"The invoice over {second.amount} yuan for {second.title} can be downloaded.",
+            second.application_no,
+        ),
+        (
+            "invoice_rejected",
+            f"The application over {first.amount} yuan was rejected: 抬头有误",
+            first.application_no,
+        ),
+    ]
+
+
+def test_the_news_of_a_refund_lead_to_the_order(app_of) -> None:
+    customer = factories.a_customer("0")
+    words = {"amount": "1.50", "order": "C1"}
+    inbox.post(inbox.News(customer.pk, InboxKind.ORDER_REFUNDED, "OR1", words))
+    (told_of,) = app_of(customer).get("messages").json()["items"]
+    assert told_of["reference"] == "C1"
