@@ -115,7 +115,7 @@ class ActivityAdmin(BackofficeAdmin):
             "starts_at",
             "ends_at",
             "coupon_templates",
-            ("is_banner", "position"),
+            ("is_banner", "banner_link", "position"),
             *(["state_shown"] if obj else []),
         ]
 

@@ -14,7 +14,7 @@ from apps.common import richtext
 from apps.common.models import TimeStamped
 from apps.coupons.models import CouponTemplate
 from apps.files.models import StoredFile
-from apps.marketing.enums import ActivityState
+from apps.marketing.enums import ActivityState, BannerLink
 
 
 class Activity(TimeStamped):
@@ -39,6 +39,9 @@ class Activity(TimeStamped):
     )
     is_banner = models.BooleanField(
         _("banner"), default=False, help_text=_("its cover is shown at the top of the app")
+    )
+    banner_link = models.CharField(
+        _("banner leads to"), max_length=16, choices=BannerLink, default=BannerLink.ACTIVITY, blank=True
     )
     position = models.PositiveSmallIntegerField(
         _("position"), default=100, help_text=_("of banners; small numbers come first")

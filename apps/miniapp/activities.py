@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from apps.coupons.selectors import claimed_by
 from apps.coupons.services import claimable
 from apps.files import links
+from apps.marketing.enums import BannerLink
 from apps.marketing.errors import ActivityNotFound
 from apps.marketing.models import Activity
 from apps.marketing.selectors import banners, running, running_activity
@@ -40,8 +41,16 @@ class ActivityOutput(serializers.Serializer[Any]):
         return links.signed_path(activity.cover, thumbnail=True) if activity.cover else ""
 
 
+class BannerOutput(ActivityOutput):
+    link = serializers.ChoiceField(
+        choices=BannerLink.choices,
+        source="banner_link",
+        help_text="a page of the app to open instead of the activity; empty: the activity",
+    )
+
+
 class BannersOutput(serializers.Serializer[Any]):
-    items = ActivityOutput(many=True)
+    items = BannerOutput(many=True)
 
 
 class ActivityDetailOutput(ActivityOutput):
@@ -80,7 +89,7 @@ class BannersView(PublicView):
     @described(
         "Activities for the top of the app",
         output=BannersOutput,
-        example={"items": [ACTIVITY]},
+        example={"items": [{**ACTIVITY, "link": "recharge"}]},
         errors=[401, 403],
         operation_id="activity_banners",
         tags=["activities"],

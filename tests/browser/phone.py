@@ -144,8 +144,8 @@ def sign_in(shown: Phone, app: App, number: str = "") -> None:
     app.phone = f"+86{number}"
 
 
-def top_up(shown: Phone, amount: str) -> None:
-    """Pay a top-up with the channel that only pretends."""
+def top_up(shown: Phone, app: App, amount: str) -> None:
+    """Pay a top-up with the channel that only pretends; the first time what is agreed to is asked."""
     shown.page.get_by_text("钱包", exact=True).locator("visible=true").first.click()
     shown.wait("赠送")
     shown.looks_right()
@@ -154,4 +154,8 @@ def top_up(shown: Phone, amount: str) -> None:
     shown.shown("[role=button]", amount).click()
     shown.looks_right()
     shown.press("充值")
+    if any(one["is_needed"] and one["kind"] == "recharge" for one in app.get("me/consents")["items"]):
+        shown.wait("充值协议")
+        shown.looks_right()
+        shown.press("已阅读并同意")
     shown.wait("充值成功")

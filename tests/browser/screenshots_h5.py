@@ -21,6 +21,7 @@ from tests.e2e.site import App, Site
 DRIVER = "13800000001"
 PAGES = {
     "stations": "pages/index/index",
+    "map": "pages/station/map",
     "scan": "pages/charge/scan",
     "orders": "pages/orders/index",
     "me": "pages/me/index",
@@ -32,6 +33,8 @@ PAGES = {
     "activities": "pkg-promo/activities",
     "invoices": "pkg-invoice/index",
     "invoice-apply": "pkg-invoice/apply",
+    "invoice-titles": "pkg-invoice/titles",
+    "invoice-title": "pkg-invoice/title",
     "feedback": "pkg-feedback/index",
     "feedback-write": "pkg-feedback/write",
     "messages": "pkg-user/messages",
@@ -42,9 +45,16 @@ PAGES = {
     "devices": "pkg-user/devices",
     "account": "pkg-user/account",
     "consent": "pkg-user/consent",
+    "agreement": "pkg-user/agreement?kind=privacy",
     "about": "pkg-user/about",
 }
 """Name of the picture → page; those that need the number of something are below."""
+FOUND = {
+    "activity": ("activities", "id", "pkg-promo/activity?id="),
+    "feedback-detail": ("feedback", "feedback_no", "pkg-feedback/detail?no="),
+    "invoice": ("invoices", "application_no", "pkg-invoice/detail?no="),
+}
+"""Name of the picture → a list of the API, what in its first row is the number, and the page."""
 
 
 def main() -> None:
@@ -88,6 +98,9 @@ def shoot_all(site: Site, out: Path, only: str = "") -> None:
             "order": f"pkg-user/order?no={order}",
             "done": f"pages/charge/done?order={order}",
         }
+        for name, (path, number, page) in FOUND.items():
+            for row in app.get(path)["items"][:1]:
+                pages[name] = f"{page}{row[number]}"
         for name, path in pages.items():
             shoot(shown, name, path)
         faults = shown.watch.faults

@@ -7,7 +7,9 @@ or critical finding of axe that is not the framework's own.
 
 from __future__ import annotations
 
+import io
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from tests import oracle
 from tests.browser.chromium import EXECUTABLE
 from tests.browser.phone import Phone, film, filming, phone, sign_in, top_up
 from tests.e2e.drive import SPEED, TOP_UP, a_pile, a_station, check_bill, prices, ready_gun, settled
-from tests.e2e.money import Office
+from tests.e2e.money import Office, today
 from tests.e2e.site import App, OnePile, wait_for
 
 if TYPE_CHECKING:
@@ -36,6 +38,12 @@ COUNTED = """
 (least) => [...document.querySelectorAll(".figures .center")].some(
   (one) => one.innerText.includes("已充电量") && parseFloat(one.innerText) >= least)
 """
+LOADED = """
+() => performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
+  .map((one) => [new URL(one.name).pathname, one.encodedBodySize])
+"""
+LARGEST_FIRST_PAGE = 400_000
+"""Bytes, compressed."""
 PRESET = "50"
 SOME_KWH = 0.5
 
@@ -87,7 +95,7 @@ def test_a_new_driver_charges(browser: Browser, base: str, app: App, tmp_path: P
         shown.wait(station["name"])
         shown.looks_right()
         sign_in(shown, app)
-        top_up(shown, TOP_UP.partition(".")[0])
+        top_up(shown, app, TOP_UP.partition(".")[0])
         assert app.get("wallet")["available"] == TOP_UP
 
         shown.open("pages/index/index")
@@ -109,7 +117,28 @@ def test_a_new_driver_charges(browser: Browser, base: str, app: App, tmp_path: P
         for line in order["lines"]:
             shown.wait(line["total"])
         shown.looks_right()
+        news(shown, app, order)
         give_back(shown, app, order)
+
+
+def news(shown: Phone, app: App, order: Any) -> None:
+    """Find the news of the charge, read them, and come back to the bill."""
+    wait_for(
+        "news of the bill",
+        lambda: "charge_ended" in [one["kind"] for one in app.get("messages")["items"]],
+        30,
+    )
+    shown.open("pkg-user/messages")
+    shown.wait("账单已出")
+    shown.wait("未读")
+    shown.looks_right()
+    shown.shown("[role=link]", "账单已出").click()
+    shown.wait(order["order_no"])
+    shown.open("pkg-user/messages")
+    shown.press("全部已读")
+    shown.shown(".chip.charging").wait_for(state="detached")
+    assert app.get("messages/unread")["unread"] == 0
+    shown.open(f"pages/charge/done?order={order['order_no']}")
 
 
 def give_back(shown: Phone, app: App, order: Any) -> None:
@@ -172,6 +201,142 @@ def invoice(shown: Phone, app: App, order: Any) -> None:
     shown.open("pkg-invoice/index")
     shown.wait("王小电")
     shown.looks_right()
+
+
+def test_what_belongs_to_a_driver(browser: Browser, base: str, app: App, tmp_path: Path) -> None:
+    """Vehicles, an enterprise, a picture; the city and the month that lists are narrowed by."""
+    plate = f"苏A{secrets.randbelow(10**5):05d}"
+    picture = tmp_path / "me.png"
+    Image.new("RGB", (96, 96), "green").save(picture)
+    with phone(browser, base, a_station(app)) as shown:
+        shown.open()
+        city(shown, app)
+        sign_in(shown, app)
+        shown.shown("[role=link]", "我的车辆").click()
+        shown.wait("还没有车辆")
+        shown.press("添加车辆")
+        shown.field("车牌号").fill("苏A1")
+        shown.press("保存")
+        shown.wait("车牌号不对")
+        shown.looks_right()
+        shown.field("车牌号").fill(plate)
+        shown.shown("[role=switch]", "设为默认").click()
+        shown.press("保存")
+        shown.wait(f"{plate[:2]}·{plate[2:]}")
+        shown.looks_right()
+        (vehicle,) = app.get("vehicles")["items"]
+        assert (vehicle["plate"], vehicle["is_default"]) == (plate, True)
+        shown.press("删除")
+        shown.confirm()
+        shown.wait("还没有车辆")
+        assert app.get("vehicles")["items"] == []
+
+        shown.open("pkg-user/account")
+        with shown.page.expect_file_chooser() as chosen:
+            shown.shown("[role=button]", "头像").click()
+        chosen.value.set_files(picture)
+        shown.wait("已保存")
+        shown.looks_right()
+        assert app.get("me")["avatar"]
+
+        join_and_leave(shown, app)
+
+        shown.open("pages/orders/index")
+        shown.shown("[role=button]", "全部月份").click()
+        month = today()[:7]
+        shown.wait(month)
+        shown.looks_right()
+        with shown.page.expect_request(re.compile(rf"/api/v1/orders\?.*month={month}")):
+            shown.shown("[role=button]", month).click()
+        shown.shown("[role=button]", f"{month} ▾").wait_for()
+        shown.wait("还没有充电订单")
+        assert not shown.watch.faults
+
+
+def city(shown: Phone, app: App) -> None:
+    """Look at the stations of one city only, then on the map, and at all again."""
+    found = app.get("cities")["items"]
+    shown.shown("[role=button]", "全部城市").click()
+    shown.wait("选择城市")
+    shown.looks_right()
+    shown.shown(".sheet [role=button]", found[0]["city"]).click()
+    shown.shown("[role=button]", f"{found[0]['city']} ▾").wait_for()
+    name = app.get("stations", city=found[0]["city"])["items"][0]["name"]
+    shown.wait(name)
+    shown.shown("[role=button]", f"{found[0]['city']} ▾").click()
+    shown.shown(".sheet [role=button]", "全部城市").click()
+    shown.shown("[role=button]", "全部城市 ▾").wait_for()
+    shown.shown("[role=link]", "地图").click()
+    shown.shown(".dot").wait_for()
+    shown.looks_right()
+    shown.shown("[role=button][aria-label=缩小]").click()
+    shown.shown(".dot").click()
+    shown.shown("[data-test=picked]").wait_for()
+    shown.looks_right()
+    shown.shown("[data-test=picked]").click()
+    shown.wait("分时电价")
+    shown.open("pages/index/index")
+
+
+def join_and_leave(shown: Phone, app: App) -> None:
+    """Join an enterprise by the code that its page in the back office shows, and leave it again."""
+    office = Office(app.site)
+    listed = office.page("/admin/customers/enterprise/")
+    found = re.search(r"/admin/customers/enterprise/(\d+)/change/", listed)
+    assert found, "the demo has no enterprise"
+    office.send(f"/admin/customers/enterprise/{found[1]}/invitation/", _form_submitted="on", what="new")
+    code = re.search(r"[A-Z0-9]{4}-[A-Z0-9]{4}", office.page(found[0]))
+    assert code, "the enterprise's page shows no code"
+    shown.open("pkg-user/enterprise")
+    shown.wait("未加入企业")
+    shown.field("企业邀请码").fill(code[0])
+    shown.press("加入企业")
+    shown.wait("生效中")
+    shown.looks_right()
+    joined = app.get("enterprise")["membership"]
+    shown.wait(joined["name"])
+    shown.press("退出企业")
+    shown.confirm()
+    shown.wait("未加入企业")
+    assert app.get("enterprise")["membership"] is None
+
+
+def a_banner(office: Office, title: str) -> None:
+    """Write an activity that is a banner, give it a cover, and publish it."""
+    pages = "/admin/marketing/activity"
+    words = {
+        "title": title,
+        "text": "<p>充值有礼</p>",
+        "is_banner": "on",
+        "banner_link": "recharge",
+        "position": "1",
+    }
+    for side, day in (("starts_at", "2026-01-01"), ("ends_at", "2099-01-01")):
+        words |= {f"{side}_0": day, f"{side}_1": "00:00:00"}
+    office.send(f"{pages}/add/", **words)
+    found = re.search(rf"{pages}/(\d+)/change/", office.page(f"{pages}/?q={title}"))
+    assert found, f"{title} is not in the list"
+    drawn = io.BytesIO()
+    Image.new("RGB", (1600, 900), "#0a7d50").save(drawn, "JPEG")
+    office.send(f"{pages}/{found[1]}/cover/", files={"file": ("banner.jpg", drawn.getvalue(), "image/jpeg")})
+    office.send(f"{pages}/{found[1]}/publish/", _form_submitted="on")
+
+
+def test_the_first_page_is_small(browser: Browser, base: str, app: App) -> None:
+    """All that a phone loads before the stations are there, compressed, with a banner above them."""
+    a_banner(Office(app.site), "充值活动")
+    with phone(browser, base, a_station(app)) as shown:
+        shown.open()
+        shown.wait(a_station(app)["name"])
+        shown.shown("[role=link][aria-label=充值活动]").wait_for()
+        shown.page.wait_for_load_state("networkidle")
+        loaded = shown.page.evaluate(LOADED)
+        assert any(name.endswith(".js") for name, _size in loaded)
+        assert any(name.endswith("/thumbnail/") for name, _size in loaded)
+        assert sum(size for _name, size in loaded) <= LARGEST_FIRST_PAGE, loaded
+        shown.looks_right()
+        shown.shown("[role=link][aria-label=充值活动]").click()
+        shown.page.wait_for_url("**/pages/login/index")
 
 
 def test_a_driver_writes_to_the_operator(browser: Browser, base: str, app: App, tmp_path: Path) -> None:

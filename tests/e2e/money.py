@@ -125,11 +125,15 @@ class Office:
             raise Wrong(f"{path} answers {answer.status_code}")
         return answer.text
 
-    def send(self, path: str, **fields: str) -> requests.Response:
-        """Send a form."""
+    def send(self, path: str, *, files: Any = None, **fields: str) -> requests.Response:
+        """Send a form, with the files that it has."""
         token = next((cookie.value for cookie in self.session.cookies if cookie.name == "csrftoken"), "")
         answer = self.session.post(
-            f"{self.base}{path}", data=fields, headers={"X-CSRFToken": token or ""}, timeout=30
+            f"{self.base}{path}",
+            data=fields,
+            files=files,
+            headers={"X-CSRFToken": token or ""},
+            timeout=30,
         )
         if answer.status_code != 200:
             raise Wrong(f"the form of {path} is answered by {answer.status_code}: {answer.text[:300]}")

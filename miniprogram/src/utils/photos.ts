@@ -1,6 +1,6 @@
 /** Photos that the driver chooses, and their way to the server: a ticket, then the picture itself. */
 import { API_BASE } from '@/api/base'
-import { ApiError, post, problem } from '@/api/client'
+import { ApiError, newKey, post, problem } from '@/api/client'
 import { t } from '@/i18n'
 
 export interface Photo {
@@ -52,6 +52,14 @@ export async function uploadPhotos(photos: Photo[]): Promise<string[]> {
     photo.number = ticket.number
   }
   return photos.map((photo) => photo.number)
+}
+
+/** Make a picture the driver's own: a ticket, the picture, and then the word that it is there. */
+export async function uploadAvatar(photo: Photo): Promise<void> {
+  const body = { media_type: photo.type, size: photo.size }
+  const ticket = await post('/api/v1/me/avatar/ticket', { key: newKey(), body })
+  await upload(photo.path, ticket.url, ticket.fields)
+  await post('/api/v1/me/avatar', { body: { number: ticket.number } })
 }
 
 function upload(filePath: string, url: string, formData: Record<string, string>): Promise<void> {

@@ -56,6 +56,7 @@ def test_written_given_a_cover_published_and_withdrawn(tenant: Any) -> None:
         "ends_at_1": "00:00",
         "coupon_templates": [offer.pk],
         "is_banner": "on",
+        "banner_link": "recharge",
         "position": "10",
     }
     assert client.post(f"{LIST}add/", sent).status_code == 302
@@ -80,6 +81,7 @@ def test_written_given_a_cover_published_and_withdrawn(tenant: Any) -> None:
     press(client, activity, "publish")
     app = app_of()
     (shown,) = app.get("activities/banners").json()["items"]
+    assert shown["link"] == "recharge"
     assert (shown["title"], shown["summary"]) == ("国庆充电季", "先到先得")
     for address in (shown["cover_url"], shown["thumbnail_url"]):
         assert status_of(Client(headers={"host": "alpha.test"}), address) == 200

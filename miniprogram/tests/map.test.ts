@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import { bannerPage } from '@/utils/banner'
+import { around, moved, placeIn, sidesOf, zoomed } from '@/utils/box'
+
+const NANJING = { latitude: 32, longitude: 118.8, span: 0.2 }
+
+describe('a part of the map', () => {
+  it('is as wide as it is high on the ground', () => {
+    const { south, north, west, east } = sidesOf(NANJING)
+    expect([south, north]).toEqual([31.9, 32.1])
+    expect((east - west) * Math.cos((32 * Math.PI) / 180)).toBeCloseTo(0.2, 4)
+    expect(sidesOf(NANJING, 2).east - sidesOf(NANJING, 2).west).toBeCloseTo(2 * (east - west), 4)
+  })
+  it('stays on the globe, with as many places as the API takes', () => {
+    expect(sidesOf({ latitude: 84, longitude: 179.9, span: 40 })).toEqual({ south: 64, north: 90, west: -11.4405, east: 180 })
+    expect(zoomed(NANJING, 1000).span).toBe(40)
+    expect(zoomed(NANJING, 0.0001).span).toBe(0.005)
+    expect(moved({ ...NANJING, latitude: 84, span: 40 }, 1, 0).latitude).toBe(85)
+    expect(moved(NANJING, 0, -1).longitude).toBeCloseTo(118.8 - 0.2 / 3)
+  })
+  it('has north above and west at the left', () => {
+    const sides = { south: 30, north: 40, west: 110, east: 120 }
+    expect(placeIn(sides, { latitude: 40, longitude: 110 })).toEqual({ left: 0, top: 0 })
+    expect(placeIn(sides, { latitude: 32.5, longitude: 115 })).toEqual({ left: 50, top: 75 })
+  })
+  it('holds all points', () => {
+    const view = around([{ latitude: 32, longitude: 118 }, { latitude: 31, longitude: 121 }])
+    expect(view).toEqual({ latitude: 31.5, longitude: 119.5, span: 3 * 1.2 })
+    expect(around([{ latitude: 32, longitude: 118 }])?.span).toBe(0.02)
+    expect(around([])).toBeNull()
+  })
+})
+
+it('leads from a banner to a page of the app, or to its activity', () => {
+  expect(bannerPage({ id: '3', link: '' })).toEqual({ url: '/pkg-promo/activity?id=3' })
+  expect(bannerPage({ id: '3', link: 'recharge' })).toMatchObject({ url: '/pkg-wallet/recharge', isOwn: true })
+  expect(bannerPage({ id: '3', link: 'scan' })).toMatchObject({ url: '/pages/charge/scan', isTab: true })
+  expect(bannerPage({ id: '3', link: 'of a newer server' as 'scan' }).url).toBe('/pkg-promo/activity?id=3')
+})
