@@ -11,7 +11,7 @@ describe('a part of the map', () => {
     expect((east - west) * Math.cos((32 * Math.PI) / 180)).toBeCloseTo(0.2, 4)
     expect(sidesOf(NANJING, 2).east - sidesOf(NANJING, 2).west).toBeCloseTo(2 * (east - west), 4)
   })
-  it('stays on the globe, with as many places as the API takes', () => {
+  it('stays on the globe', () => {
     expect(sidesOf({ latitude: 84, longitude: 179.9, span: 40 })).toEqual({ south: 64, north: 90, west: -11.435445, east: 180 })
     expect(zoomed(NANJING, 1000).span).toBe(40)
     expect(zoomed(NANJING, 0.0001).span).toBe(0.005)

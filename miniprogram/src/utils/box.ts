@@ -15,7 +15,7 @@ export interface Sides {
 
 const LEAST = 0.005
 const MOST = 40
-/** The API takes so many places. */
+/** A tenth of a metre. */
 const PLACES = 6
 
 const rounded = (degrees: number) => Number(degrees.toFixed(PLACES))
