@@ -99,7 +99,7 @@ class MiniProgramForm(forms.ModelForm):
         found = {}
         for event, (first, *names) in TEMPLATES.items():
             template_id = (words.get(first) or "").strip()
-            fields = {}
+            fields: dict[str, str] = {}
             for name, value in zip(names, subscriptions.EVENTS[event].values, strict=True):
                 field = (words.get(name) or "").strip()
                 if not field:
@@ -160,6 +160,7 @@ class MiniProgramAdmin(BackofficeAdmin):
 
     form = MiniProgramForm
     list_display = ["provider", "app_id", "active_shown"]
+    fields = ["provider", "app_id", "secret", "public_key", "content_key", "is_active"]
     conditional_fields = {
         "public_key": f"provider == '{IdentityProvider.ALIPAY}'",
         "content_key": f"provider == '{IdentityProvider.ALIPAY}'",
@@ -167,17 +168,17 @@ class MiniProgramAdmin(BackofficeAdmin):
     deletable = True
     actions_detail = ["test_connection"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: MiniProgram | None = None) -> Any:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Credentials, and for who may change them the templates of messages."""
-        first = (None, {"fields": ["provider", "app_id", "secret", "public_key", "content_key", "is_active"]})
+        shown_to_all = super().get_fieldsets(request, obj)
         if obj is not None and not self.has_change_permission(request, obj):
-            return [first]
+            return shown_to_all
         text = _(
             "Which field of the template shows what, as the provider's console names it (thing1, amount2; Alipay: "
             "keyword1). Drivers are asked when they start a charge."
         )
         return [
-            first,
+            *shown_to_all,
             *(
                 (
                     format_lazy("{} · {}", _("message template"), subscriptions.EVENTS[event].title),
