@@ -28,7 +28,7 @@ def exception_handler(error: Exception, _context: dict[str, Any]) -> Response | 
     """Turn what a view raised into the one error shape; None leaves a defect to Django (500, logged)."""
     set_rollback()
     if isinstance(error, DomainError):
-        data = {key: str(value) for key, value in error.data.items()}
+        data = {key: value if isinstance(value, list) else str(value) for key, value in error.data.items()}
         return Response(error_body(error.code, str(error), data), status=error.status)
     if isinstance(error, Http404):
         return Response(error_body("not_found", _("Not found.")), status=404)

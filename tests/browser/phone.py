@@ -156,6 +156,8 @@ def top_up(shown: Phone, app: App, amount: str) -> None:
     shown.press("充值")
     if any(one["is_needed"] and one["kind"] == "recharge" for one in app.get("me/consents")["items"]):
         shown.wait("充值协议")
+        assert all("409" in fault for fault in shown.watch.faults), shown.watch.faults
+        shown.watch.faults.clear()
         shown.looks_right()
         shown.press("已阅读并同意")
     shown.wait("充值成功")
