@@ -120,7 +120,7 @@ def _decrypted(mini: MiniProgram, content: str) -> bytes:
 
 def _error(mini: MiniProgram, reason: str) -> ProviderBusy | ProviderRefused:
     away = reason in BUSY or reason.startswith("http_5") or reason.endswith(("Error", "Timeout"))
-    log.warning("driver_sign_in_refused", provider=mini.provider, app_id=mini.app_id, reason=reason)
+    log.warning("mini_program_refused", provider=mini.provider, app_id=mini.app_id, reason=reason)
     error: Any = (ProviderBusy if away else ProviderRefused)(provider=mini.get_provider_display())
     error.reason = reason
     return error  # type: ignore[no-any-return]

@@ -172,14 +172,14 @@ def _error(mini: MiniProgram, said: Answered) -> ProviderBusy | ProviderRefused:
 
 
 def _busy(mini: MiniProgram, reason: str) -> ProviderBusy:
-    log.warning("driver_sign_in_failed", provider=mini.provider, app_id=mini.app_id, reason=reason)
+    log.warning("mini_program_busy", provider=mini.provider, app_id=mini.app_id, reason=reason)
     error = ProviderBusy(provider=mini.get_provider_display())
     error.reason = reason
     return error
 
 
 def _refused(mini: MiniProgram, reason: str) -> ProviderRefused:
-    log.warning("driver_sign_in_refused", provider=mini.provider, app_id=mini.app_id, reason=reason)
+    log.warning("mini_program_refused", provider=mini.provider, app_id=mini.app_id, reason=reason)
     error = ProviderRefused(provider=mini.get_provider_display())
     error.reason = reason
     return error
