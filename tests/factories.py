@@ -138,19 +138,19 @@ def a_connector(**fields: object) -> Connector:
 
 
 def a_customer(balance: str = "100.00", **fields: object) -> Customer:
-    """A customer who has agreed to what is published, with a topped-up wallet."""
+    """A customer with a topped-up wallet."""
     number = next(_numbers)
     customer = Customer.objects.create(
         **{"phone": f"+86138{number:08d}", "nickname": f"车主{number}", **fields}
     )
-    agrees(customer)
     if Decimal(balance):
         top_up(customer, balance)
     return customer
 
 
 def top_up(customer: Customer, amount: str, at: datetime | None = None) -> str:
-    """Pay a top-up through the sandbox channel; returns its number."""
+    """Agree to what is published, and pay a top-up through the sandbox channel; returns its number."""
+    agrees(customer)
     recharge = recharges.create_recharge(
         customer=customer,
         amount=Decimal(amount),
@@ -229,7 +229,7 @@ def fund(enterprise: Enterprise, amount: str, number: str = "") -> None:
 
 def agrees(customer: Customer) -> None:
     """Let a customer agree to all that is published, as their app does."""
-    versions = [(one.kind, one.version or 0) for one in agreements.current()]
+    versions = [(one.kind, one.version or 0) for one in agreements.open_to(customer)]
     if versions:
         session = sessions.open_session(customer=customer)
         agreements.agree(session=session, versions=versions, address="", agent="")
@@ -296,9 +296,11 @@ def a_started_order(
     coupon: int | str = "best",
     payer: str | None = None,
 ) -> Order:
-    """An order in STARTING."""
+    """An order in STARTING, of a customer who agrees to what is published."""
+    who = customer or a_customer()
+    agrees(who)
     return orders.start_charge(
-        customer=customer or a_customer(),
+        customer=who,
         connector_code=(connector or a_connector()).code,
         request_key=key or f"key {next(_numbers)}",
         preset_amount=Decimal(preset) if preset else None,
