@@ -38,6 +38,7 @@ def test_an_app_before_anything_is_set_up(anybody: Caller, tenant: Any) -> None:
         "sign_in": [{"way": "sms", "app_id": ""}],
         "features": ["coupons", "enterprises", "vehicles"],
         "agreements": [],
+        "subscriptions": [],
     }
 
 
