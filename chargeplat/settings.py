@@ -331,9 +331,10 @@ SPECTACULAR_SETTINGS = {
 }
 DRIVER_TOKEN_HOURS = env.int("DRIVER_TOKEN_HOURS", default=24 * 7)
 DRIVER_REQUESTS_PER_MINUTE = env.int("DRIVER_REQUESTS_PER_MINUTE", default=300)
-INBOX_MESSENGERS = ["apps.customers.subscriptions.SubscribeMessages"]  # of the form apps.customers.inbox.Messenger
-APP_MESSAGE_SENDER = "apps.customers.subscriptions.send"  # of messages whose way is a mini-program
-WECHAT_MINIPROGRAM_STATE = env.str("WECHAT_MINIPROGRAM_STATE", default="formal")  # trial, developer: while testing
+# Of the form apps.customers.inbox.Messenger, and what sends messages whose way is a mini-program
+INBOX_MESSENGERS = ["apps.customers.subscriptions.SubscribeMessages"]
+APP_MESSAGE_SENDER = "apps.customers.subscriptions.send"
+WECHAT_MINIPROGRAM_STATE = env.str("WECHAT_MINIPROGRAM_STATE", default="formal")
 ADDRESS_REQUESTS_PER_MINUTE = env.int("ADDRESS_REQUESTS_PER_MINUTE", default=1200)  # who has not signed in
 DRIVER_SESSION_DAYS = env.int("DRIVER_SESSION_DAYS", default=90)  # without being used
 SMS_PROVIDER = env.str("SMS_PROVIDER", default="console")
