@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0012_enterprise_accounts'),
+        ('customers', '0013_virtual_operators'),
     ]
 
     operations = [
