@@ -65,16 +65,18 @@ def available_channels() -> list[str]:
 def store_credentials(*, merchant: MerchantAccount, given: Mapping[str, Any]) -> MerchantAccount:
     """Keep new credentials, over those stored; what is not given stays. `merchant` may be new and not saved yet.
 
-    Raises CredentialsWrong when the channel cannot be used with them.
+    Of a stored one only its name and address are saved with them: whether it is in use or the default, and keys that
+    came meanwhile, are as they are stored. Raises CredentialsWrong when the channel cannot be used with them.
     """
-    merchant.credentials = json.dumps(check_credentials(merchant=merchant, given=given))
     with transaction.atomic():
-        if (
-            merchant.pk is None
-            and not MerchantAccount.objects.filter(channel=merchant.channel, is_default=True).exists()
-        ):
+        if merchant.pk is not None:
+            stored = MerchantAccount.objects.select_for_update(no_key=True).get(pk=merchant.pk)
+            merchant.credentials = stored.credentials
+        elif not MerchantAccount.objects.filter(channel=merchant.channel, is_default=True).exists():
             merchant.is_default = True
-        merchant.save()
+        fields = ["name", "base_url", "credentials", "updated_at"] if merchant.pk is not None else None
+        merchant.credentials = json.dumps(check_credentials(merchant=merchant, given=given))
+        merchant.save(update_fields=fields)
     log.info("merchant_credentials_stored", channel=merchant.channel, merchant_id=merchant.pk)
     return merchant
 

@@ -13,7 +13,7 @@ from apps.backoffice.errors import SamePerson
 from apps.backoffice.models import Approval, AuditEntry
 from apps.common.ids import Actor
 from apps.orders.ledger_check import differences
-from apps.wallet import recharges, wrong_amounts
+from apps.wallet import merchants, recharges, wrong_amounts
 from apps.wallet.channels import channel_of
 from apps.wallet.channels.base import Mismatch
 from apps.wallet.channels.sandbox import SandboxChannel
@@ -82,6 +82,18 @@ def test_keys_are_typed_in_once_and_never_come_back(wechatpay_issued: dict[str, 
     assert (answer.status_code, "private_key" in answer.context["adminform"].form.errors) == (200, True)
     merchant.refresh_from_db()
     assert merchant.secrets == before | {"api_v3_key": "0" * 32}
+
+
+def test_new_keys_undo_nothing_that_was_stored_meanwhile(wechatpay_issued: dict[str, Any]) -> None:
+    boss().post(f"{BASE}/merchantaccount/add/", given(wechatpay_issued))
+    opened, merchant = MerchantAccount.objects.get(), MerchantAccount.objects.get()
+    merchants.switch(merchant=merchant, is_active=False)
+    merchants.store_credentials(merchant=merchant, given={"api_v3_key": "1" * 32})
+    opened.name = "新名字"
+    merchants.store_credentials(merchant=opened, given={"certificate_serial": "ABC123"})
+    stored = MerchantAccount.objects.get()
+    assert (stored.name, stored.is_active) == ("新名字", False)
+    assert (stored.secrets["api_v3_key"], stored.secrets["certificate_serial"]) == ("1" * 32, "ABC123")
 
 
 def test_who_may_only_look_sees_no_field_of_keys(wechatpay_issued: dict[str, Any]) -> None:
