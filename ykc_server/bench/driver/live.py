@@ -19,6 +19,8 @@ from apps.orders import services as orders
 from apps.orders.enums import LIVE, OrderState
 from apps.orders.models import Order
 from apps.orders.settling import settle_record, store_record
+from apps.piles.models import Connector
+from apps.piles.selectors import IDLE
 from apps.reports.demo.plan import Gun, record_of
 from ykc_server.bench import load
 from ykc_server.bench.business import HOST
@@ -152,6 +154,7 @@ async def live(stage: Stage) -> list[Result]:
         play.report(0)
         await asyncio.to_thread(finish, stage, codes)  # of a run that was killed
         await gateway.quiet(below_s=CALM_S)
+        await asyncio.to_thread(await_free, stage, codes)
         stage.note(f"live: starting {len(codes)} charges")
         numbers = await asyncio.to_thread(begin, stage, codes)
         play.phones = {
@@ -213,6 +216,19 @@ async def _rounds(
     while time.monotonic() < deadline and any(phone.sent for phone in phones):  # noqa: ASYNC110 - rare
         await asyncio.sleep(0.05)
     return every or [0.0], p95s
+
+
+def await_free(stage: Stage, codes: Sequence[str]) -> None:
+    """Wait until the database knows all piles as online with free guns; raises RuntimeError after a minute."""
+    free = Connector.objects.filter(IDLE, pile__pile_code__in=codes, pile__is_online=True)
+    with schema_context(stage.schema):
+        for _ in range(120):
+            if (count := free.count()) == len(codes):
+                break
+            time.sleep(0.5)
+        else:
+            raise RuntimeError(f"{count} of {len(codes)} piles are online and free")
+    connection.close()
 
 
 def begin(stage: Stage, codes: Sequence[str]) -> list[str]:
