@@ -1,8 +1,11 @@
 """The tenant-aware Celery app and the whole beat schedule."""
 
+import gc
 import os
+from typing import Any
 
 from celery.schedules import crontab
+from celery.signals import worker_before_create_process
 from tenant_schemas_celery.app import CeleryApp
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
@@ -10,6 +13,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chargeplat.settings")
 app = CeleryApp("chargeplat")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_before_create_process.connect
+def _freeze(**_: Any) -> None:
+    """Let the garbage collector pass over what is loaded before a worker's child is made.
+
+    Its full runs wait until a quarter of what it knows is new: with all of the program in it, twenty megabytes of
+    garbage of tasks. Pages that it does not write to also stay shared between the children.
+    """
+    gc.collect()
+    gc.freeze()
+
 
 # The platform's own work, in the public schema.
 _OWN = {
