@@ -125,7 +125,13 @@ class MiniProgram(TimeStamped):
         _("provider's public key"), blank=True, help_text=_("Alipay: Alipay's public key. WeChat: empty.")
     )
     content_key = EncryptedTextField(_("key of encrypted contents"), blank=True)
-    templates = models.JSONField(_("message templates"), default=dict, blank=True, editable=False)
+    templates = models.JSONField(
+        _("message templates"),
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        editable=False,
+    )
     """By event (subscriptions.EVENTS): {"id": …, "fields": {our value: the template's field}}."""
     is_active = models.BooleanField(_("in use"), default=True)
 

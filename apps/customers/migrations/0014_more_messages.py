@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='miniprogram',
             name='templates',
-            field=models.JSONField(blank=True, default=dict, editable=False, verbose_name='message templates'),
+            field=models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict, editable=False, verbose_name='message templates'),
         ),
         migrations.AlterField(
             model_name='inboxmessage',

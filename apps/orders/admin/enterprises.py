@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
-from apps.backoffice import pages, shown
+from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.paging import CappedPaginator
 from apps.backoffice.sites import tenant_site
@@ -71,6 +71,17 @@ class MonthFilter(DropdownFilter):
         return queryset.filter(settled_at__gte=begin, settled_at__lt=end)
 
 
+class EnterpriseFilter(RelatedDropdownFilter):
+    """Who sees some stations chooses among the enterprises that paid there."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
+        """All of them for who sees all charges."""
+        if scope.condition(EnterpriseCharge, request.user) is None:
+            return super().field_choices(field, request, model_admin)
+        paid = model_admin.get_queryset(request).order_by().values("enterprise")
+        return field.get_choices(include_blank=False, ordering=("name",), limit_choices_to={"pk__in": paid})
+
+
 @admin.register(EnterpriseCharge, site=tenant_site)
 class EnterpriseChargeAdmin(ReadOnlyAdmin):
     """The charges that enterprises paid for; of one enterprise and one month, its statement."""
@@ -90,7 +101,7 @@ class EnterpriseChargeAdmin(ReadOnlyAdmin):
         "refunded_shown",
     ]
     list_select_related = ["enterprise", "customer", "station"]
-    list_filter = [("enterprise", RelatedDropdownFilter), MonthFilter]
+    list_filter = [("enterprise", EnterpriseFilter), MonthFilter]
     search_fields = ["=order_no"]
     search_help_text = _("Order number")
     list_before_template = "backoffice/enterprise_month.html"

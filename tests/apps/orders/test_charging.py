@@ -92,14 +92,16 @@ def test_a_start_holds_all_money_freezes_prices_and_asks_the_pile():
 
 
 def test_a_start_takes_few_queries(django_assert_num_queries):
-    """Lock, connector, price, enterprise, wallet, hold, journal, order, events, command; two savepoints.
+    """Lock, consent, connector, price, enterprise, wallet, hold, journal, order, events, command; two savepoints.
 
     The connector is read once more behind its lock: who waited sees the station that its pile was moved to.
     """
     customer, connector = factories.a_customer("80.00"), factories.a_connector()
     factories.a_started_order(customer=customer, connector=factories.a_connector(), preset="1.00")
-    with django_assert_num_queries(14):
-        factories.a_started_order(customer=customer, connector=connector)
+    with django_assert_num_queries(15):
+        services.start_charge(
+            customer=customer, connector_code=connector.code, request_key="k", coupon="best"
+        )
 
 
 def test_a_preset_amount_is_held_and_no_more():

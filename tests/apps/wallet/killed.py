@@ -78,7 +78,7 @@ def main() -> None:
         "notice in work": lambda: before(recharges, "recharge_paid"),
         "money in the journal, not committed": lambda: after(ledger, "post"),
         "debts paid, not committed": lambda: after(debts, "recover"),
-        "money booked": lambda: before(signals.recharge_paid, "send"),
+        "money booked": lambda: before(signals.recharge_paid, "send_robust"),
         "notice not marked": lambda: after(recharges, "accept_trade"),
         "top-up claimed": lambda: after(recharges, "due_recharges"),
         "answer of the query": lambda: of_channels(after, "query"),
