@@ -156,7 +156,7 @@ class RemoveTitleView(DriverView):
         parameters=[OPTIONAL_KEY],
         output=TitlesOutput,
         example={"items": []},
-        errors=[401, 403, 404],
+        errors=[400, 401, 403, 404, 409],
         operation_id="invoice_title_remove",
         tags=["invoices"],
     )

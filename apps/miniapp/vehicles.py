@@ -165,7 +165,7 @@ class RemoveVehicleView(DriverView):
         parameters=[OPTIONAL_KEY],
         output=VehiclesOutput,
         example={"items": [VEHICLE]},
-        errors=[401, 403, 404],
+        errors=[400, 401, 403, 404, 409],
         operation_id="vehicle_remove",
         tags=["vehicles"],
     )
