@@ -105,7 +105,7 @@ def test_half_a_minute_of_guns_at_their_pace() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1600)
 @pytest.mark.parametrize("chop", [False, True])
 def test_every_measure_runs_with_a_few_piles(tmp_path: Path, chop: bool) -> None:
     figures = tmp_path / "figures.json"
@@ -123,7 +123,7 @@ def test_every_measure_runs_with_a_few_piles(tmp_path: Path, chop: bool) -> None
     command += ["--json", str(figures), *(["--chop"] if chop else [])]
     environment = os.environ | {"CHARGEPLAT_STATE": str(tmp_path / "s")}
     done = subprocess.run(
-        command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False, timeout=800
+        command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, check=False, timeout=1500
     )
     assert figures.exists(), done.stdout[-2_000:] + done.stderr[-2_000:]
     found = json.loads(figures.read_text())
