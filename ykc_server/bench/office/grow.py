@@ -10,7 +10,7 @@ day is abnormal, one station has no order, and nothing begins at night: lists ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -60,6 +60,8 @@ SIZES = {
     SMALL: Size(6, 24, 60, 300, 30, 32_980_000_000_000),
 }
 GUNS_PER_PILE = 2
+TRIED_DAYS = 31
+"""A month: reports of 30 days have all of them."""
 FLAT, PEAK = (
     ClassPrice(Decimal("0.80000"), Decimal("0.40000")),
     ClassPrice(Decimal("1.20000"), Decimal("0.60000")),
@@ -74,12 +76,16 @@ TABLES = ("orders_order", "orders_billline", "wallet_journalentry", "wallet_post
 
 
 def prepare(say: Say, *, share: float = 1.0) -> None:
-    """Fill what is missing of both tenants; the schemas are up to date. `share` of the orders, to try it out."""
-    for code, size in SIZES.items():
+    """Fill what is missing of both tenants; the schemas are up to date.
+
+    To try it out: `share` (< 1) of the orders of each day, and a month of days.
+    """
+    for code, full in SIZES.items():
         tenant = Tenant.objects.filter(code=code).first()
         if tenant is None:
             tenant = create_tenant(code=code, name=code, hostname=f"{code}.localhost")
-        per_day = max(int(size.orders * (share if code == LARGE else 1)) // size.days, 5)
+        per_day = max(int(full.orders * (share if code == LARGE else 1)) // full.days, 5)
+        size = full if share >= 1 else replace(full, days=TRIED_DAYS)
         with schema_context(tenant.schema_name):
             with transaction.atomic(), connection.cursor() as cursor:
                 if not Customer.objects.exists():
