@@ -10,6 +10,9 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from apps.tenancy import features
+from apps.wallet.models import EnterpriseAccount
+
 Item = tuple[Any, str, str]
 """Title, icon, and where to: model as `app.model` (its list), the name of an URL, or `permission@name of an URL`."""
 
@@ -149,8 +152,7 @@ def tenant_navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 (_("Customers"), "person", "customers.customer"),
                 (_("Enterprises"), "business_center", "customers.enterprise"),
                 (_("Enterprise members"), "groups", "customers.enterprisemember"),
-                (_("Enterprise accounts"), "account_balance_wallet", "wallet.enterpriseaccount"),
-                (_("Enterprise statements"), "receipt_long", "orders.enterprisecharge"),
+                *_enterprise_money(),
                 (_("Charging cards"), "credit_card", "customers.card"),
                 (_("Vehicles"), "directions_car", "customers.vehicle"),
                 (_("Feedback"), "rate_review", "customers.feedback"),
@@ -270,6 +272,16 @@ def platform_navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ),
     ]
     return _visible(request, groups)
+
+
+def _enterprise_money() -> list[Item]:
+    """Accounts and statements of enterprises; without the feature while there are any: what they have can go back."""
+    if not features.has("enterprises") and not EnterpriseAccount.objects.exists():
+        return []
+    return [
+        (_("Enterprise accounts"), "account_balance_wallet", "wallet.enterpriseaccount"),
+        (_("Enterprise statements"), "receipt_long", "orders.enterprisecharge"),
+    ]
 
 
 def _visible(request: HttpRequest, groups: list[Group]) -> list[dict[str, Any]]:

@@ -55,6 +55,11 @@ def membership_of(*, customer: Customer) -> EnterpriseMember | None:
     )
 
 
+def pays_for(member: EnterpriseMember | None) -> bool:
+    """Return whether a member may charge at the enterprise's cost: it has an account, and the tenant the feature."""
+    return member is not None and member.enterprise.pays and features.has("enterprises")
+
+
 def renew_code(*, enterprise: Enterprise) -> str:
     """Give an enterprise a new invitation code, and return it; the one before is void."""
     features.require("enterprises")
@@ -120,7 +125,11 @@ def leave(*, customer: Customer) -> bool:
 
 
 def choose_payer(*, customer: Customer, payer: str) -> EnterpriseMember:
-    """Keep with what (a Payer) a member pays from the next start on, where nothing else is said. Raises NoMember."""
+    """Keep with what (a Payer) a member pays from the next start on, where nothing else is said.
+
+    Raises NoMember, FeatureMissing.
+    """
+    features.require("enterprises")
     member = membership_of(customer=customer)
     if member is None:
         raise NoMember

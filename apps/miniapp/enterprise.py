@@ -64,7 +64,7 @@ class MembershipOutput(serializers.Serializer[Any]):
     def get_paying(self, member: EnterpriseMember) -> dict[str, Any] | None:
         """Null where the enterprise has no account: the driver pays then."""
         enterprise = member.enterprise
-        if not enterprise.pays:
+        if not enterprises.pays_for(member):
             return None
         quota = payers.quota_of(member=member, customer=self.context["customer"], at=now())
         names = enterprise.stations.order_by("name").values_list("name", flat=True)

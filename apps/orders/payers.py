@@ -16,10 +16,11 @@ from django.db.models import F, Q, Sum
 from apps.common.errors import DomainError
 from apps.common.money import ZERO
 from apps.common.time import SHANGHAI
-from apps.customers.enterprises import membership_of
-from apps.customers.models import Customer, Enterprise, EnterpriseMember, Payer
+from apps.customers.enterprises import membership_of, pays_for
+from apps.customers.models import Customer, CustomerState, Enterprise, EnterpriseMember, Payer
 from apps.orders.enums import OrderState
 from apps.orders.errors import (
+    CustomerBlocked,
     EnterpriseDoesNotPay,
     EnterpriseElsewhere,
     EnterpriseHours,
@@ -31,7 +32,7 @@ from apps.sites import hours
 from apps.wallet import enterprise_accounts
 from apps.wallet.errors import EnterpriseShort
 from apps.wallet.models import Hold
-from apps.wallet.services import account_of, lock_accounts
+from apps.wallet.services import account_of, lock_accounts, lock_wallet
 
 RUNNING = (
     OrderState.STARTING,
@@ -63,10 +64,10 @@ class Membership:
 def choose(*, customer: Customer, asked: str | None) -> Membership:
     """Return the driver's enterprise and whether it pays: as `asked` (a Payer), or as the driver chose once.
 
-    Raises EnterpriseDoesNotPay when it is asked to and has no account.
+    Raises EnterpriseDoesNotPay when it is asked to and cannot (enterprises.pays_for).
     """
     member = membership_of(customer=customer)
-    can = member is not None and member.enterprise.pays
+    can = pays_for(member)
     if asked == Payer.ENTERPRISE and not can:
         raise EnterpriseDoesNotPay
     wanted = asked or (member.payer if member else Payer.WALLET)
@@ -141,10 +142,14 @@ def hold(
 ) -> Hold:
     """Hold money of the member's enterprise for a new order: `amount` yuan, or all that balance and limits allow.
 
-    Must run inside `atomic()` with the order saved by nobody yet. Raises EnterpriseLimit, EnterpriseShort,
-    AmountNotAllowed.
+    Must run inside `atomic()` with the order saved by nobody yet. The driver's wallet is locked first: whoever deletes
+    the driver's account holds it, and sees either this order or no start. Raises CustomerBlocked, EnterpriseLimit,
+    EnterpriseShort, AmountNotAllowed.
     """
     enterprise = member.enterprise
+    lock_wallet(customer_id=customer.pk)
+    if not Customer.objects.filter(pk=customer.pk, state=CustomerState.ACTIVE).exists():
+        raise CustomerBlocked
     account = lock_accounts([enterprise.pk])[enterprise.pk]
     left = quota_of(member=member, customer=customer, at=at).left
     if left is not None:
@@ -169,7 +174,7 @@ class Offer:
 def offer_of(*, customer: Customer, station_id: int, maximum: Decimal, at: datetime) -> Offer | None:
     """Return what the driver's enterprise would pay of a charge that begins now; None where it has no account."""
     member = membership_of(customer=customer)
-    if member is None or not member.enterprise.pays:
+    if member is None or not pays_for(member):
         return None
     enterprise = member.enterprise
     left = quota_of(member=member, customer=customer, at=at).left
@@ -189,7 +194,9 @@ def offer_of(*, customer: Customer, station_id: int, maximum: Decimal, at: datet
 def pays_offline(*, customer: Customer, station_id: int, at: datetime) -> Membership:
     """Return who pays for a charge that a card began while its pile was offline: nobody could be asked then.
 
-    The enterprise, as the driver chose, unless its stations, hours or limits forbid it: the driver's wallet then.
+    The enterprise, as the driver chose, unless its stations, hours or limits forbid it or its account is empty: the
+    driver's wallet then. Inside `atomic()`, which also settles the charge: its account stays locked, behind the
+    driver's wallet, so that of two charges the second finds what the first one left.
     """
     found = choose(customer=customer, asked=None)
     if not found.pays or found.member is None:
@@ -198,5 +205,9 @@ def pays_offline(*, customer: Customer, station_id: int, at: datetime) -> Member
         check_place(enterprise=found.member.enterprise, station_id=station_id, at=at)
     except (EnterpriseElsewhere, EnterpriseHours):
         return Membership(found.member, pays=False)
+    enterprise = found.member.enterprise
+    lock_wallet(customer_id=customer.pk)
+    account = lock_accounts([enterprise.pk])[enterprise.pk]
     left = quota_of(member=found.member, customer=customer, at=at).left
-    return Membership(found.member, pays=left is None or left > 0)
+    has_money = enterprise_accounts.spendable(account, enterprise) > 0
+    return Membership(found.member, pays=has_money and (left is None or left > 0))

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
@@ -22,11 +22,19 @@ from apps.backoffice import approvals
 from apps.backoffice.models import Approval
 from apps.common.ids import Actor
 from apps.common.money import ZERO, AmountError, to_fen
+from apps.common.schema import current_schema
 from apps.customers.models import Enterprise
+from apps.tenancy import features
 from apps.wallet import ledger
 from apps.wallet.accounts import balances_before
 from apps.wallet.enums import AccountKind, JournalKind
-from apps.wallet.errors import AmountNotAllowed, EnterpriseShort, NotInAccount, TransferBooked
+from apps.wallet.errors import (
+    AmountNotAllowed,
+    EnterpriseShort,
+    NotInAccount,
+    TransferBooked,
+    TransferElsewhere,
+)
 from apps.wallet.ledger import credit, debit
 from apps.wallet.models import EnterpriseAccount, Hold, JournalEntry, Posting, Wallet
 from apps.wallet.services import lock_accounts, place_hold
@@ -35,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 LARGEST = Decimal("100000000.00")
 """Yuan: what is more is a slip of the pen."""
+_LOCK = 7_203_414  # any number that no other advisory lock of ours has
 
 
 def spendable(account: Wallet, enterprise: Enterprise) -> Decimal:
@@ -106,8 +115,10 @@ def request_deposit(
 ) -> Approval:
     """Ask to book what an enterprise transferred (yuan) under the bank's `number`, once for each number.
 
-    Raises AmountNotAllowed, TransferBooked, and what `approvals.request` raises.
+    What was booked for another enterprise by mistake is withdrawn there under the same number first. Raises
+    AmountNotAllowed, TransferBooked, TransferElsewhere, FeatureMissing, and what `approvals.request` raises.
     """
+    features.require("enterprises")
     return _request(DEPOSIT, account, amount, number, actor, reason, address)
 
 
@@ -166,6 +177,26 @@ def _check(operation: approvals.Operation, account: Wallet, amount: Decimal, num
         raise TransferBooked(number=number)
     if operation is WITHDRAWAL and amount > account.principal:
         raise NotInAccount(balance=account.principal)
+    if operation is DEPOSIT:
+        _check_others(account, number)
+
+
+def _check_others(account: Wallet, number: str) -> None:
+    """Refuse a transfer that is booked for another enterprise and was not withdrawn there under its number.
+
+    What was spent there by then cannot be withdrawn, so less than all will do. Two that book one number at once, each
+    with its own account locked, wait for each other here.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, f"{current_schema()} {number}"]
+        )
+    booked = JournalEntry.objects.filter(reference=number).exclude(wallet=account)
+    withdrawn = booked.filter(kind=JournalKind.ENTERPRISE_WITHDRAWAL).values("wallet")
+    stands = booked.filter(kind=JournalKind.ENTERPRISE_DEPOSIT).exclude(wallet__in=withdrawn)
+    name = stands.values_list("wallet__enterprise__name", flat=True).first()
+    if name is not None:
+        raise TransferElsewhere(number=number, enterprise=name)
 
 
 def _key(operation: approvals.Operation, account: Wallet, number: str) -> str:

@@ -31,6 +31,15 @@ class TransferBooked(DomainError):
     status = 409
 
 
+class TransferElsewhere(DomainError):
+    code = "wallet.transfer_elsewhere"
+    message = _(
+        "The transfer %(number)s is booked for %(enterprise)s. If that is wrong, withdraw it there first, under the "
+        "same number."
+    )
+    status = 409
+
+
 class HasDebt(DomainError):
     code = "wallet.debt"
     message = _("An earlier charge is not fully paid: %(amount)s yuan. Please top up first.")

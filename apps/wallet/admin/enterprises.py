@@ -25,6 +25,7 @@ from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.customers.models import Enterprise, EnterpriseAccountKind
+from apps.tenancy import features
 from apps.wallet import accounts, enterprise_accounts
 from apps.wallet.admin.books import StatementPage
 from apps.wallet.models import EnterpriseAccount, JournalEntry
@@ -82,7 +83,7 @@ class EnterpriseAccountAdmin(ReadOnlyAdmin):
         _("Top up"),
         url="deposit",
         icon="add_card",
-        permission="transfer",
+        permission="deposit",
         variant=ActionVariant.PRIMARY,
         text=_(
             "What the enterprise transferred to your bank account. A second person approves by the rules."
@@ -132,9 +133,15 @@ class EnterpriseAccountAdmin(ReadOnlyAdmin):
         """Who may ask for transfers to be booked."""
         return self.allowed(request, "transfer_enterpriseaccount")
 
+    def has_deposit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Without the feature nothing more comes in; what is there may go back."""
+        return self.has_transfer_permission(request, object_id) and features.has("enterprises")
+
     @display(description=_("enterprise"))
     def enterprise_link(self, obj: EnterpriseAccount) -> str:
-        """A link to its page."""
+        """A link to its page, where there is one."""
+        if not features.has("enterprises"):
+            return str(obj.enterprise)
         url = reverse("admin:customers_enterprise_change", args=[obj.enterprise_id])
         return format_html('<a class="bo-link" href="{}">{}</a>', url, obj.enterprise)
 

@@ -85,7 +85,10 @@ def test_a_charge_does_not_begin_while_its_account_is_deleted(
     for number in range(4):
         gun = factories.a_connector()
         customer = factories.a_customer("0", phone=f"+861390000000{number}")
-        give_bonus(customer, "5.00")
+        if number % 2:
+            give_bonus(customer, "5.00")
+        else:
+            factories.a_paying_enterprise(customer)
         signing.send_present_code(customer=customer, address=f"10.0.0.{number}")
         code = settings.SMS_LOG.read_text().split()[-1]
         gone, order = at_once(

@@ -7,14 +7,16 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
+from apps.backoffice import approvals
 from apps.common.errors import DomainError
+from apps.common.ids import Actor
 from apps.common.schema import current_schema, run_in_schema
 from apps.customers import enterprises
 from apps.orders import services, settling
 from apps.orders.ledger_check import differences
 from apps.orders.models import Order
 from apps.piles.models import PileCommand
-from apps.wallet import recharges
+from apps.wallet import enterprise_accounts, recharges
 from apps.wallet import services as wallet
 from apps.wallet.models import Hold, JournalEntry
 from tests import factories
@@ -162,4 +164,22 @@ def test_one_record_settled_by_four_workers_is_charged_once_to_the_enterprise():
     record = factories.a_record(order, {"flat": "10.0000"})
     at_once(*[lambda: settling.settle_record(record_id=record.pk)] * 4)
     assert wallet.account_of(enterprise=enterprise).principal == Decimal("88.00")
+    assert differences() == []
+
+
+def test_one_transfer_asked_for_two_enterprises_is_booked_for_one():
+    asked = [
+        enterprise_accounts.request_deposit(
+            account=wallet.account_of(enterprise=factories.an_enterprise(account_kind="prepaid")),
+            amount=Decimal("80.00"),
+            number="N1",
+            actor=factories.ASKER,
+            reason="对公转账",
+        )
+        for _ in range(3)
+    ]
+    reviewer = Actor("staff", "2", "复核员")
+    calls = [lambda pk=one.pk: approvals.approve(pk, reviewer).state for one in asked]
+    assert sorted(at_once(*calls)) == ["executed", "failed", "failed"]
+    assert JournalEntry.objects.filter(reference="N1").count() == 1
     assert differences() == []

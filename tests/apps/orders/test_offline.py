@@ -167,3 +167,21 @@ def test_the_enterprise_pays_where_it_does_and_the_driver_elsewhere(connector):
     enterprise.save()
     upload(factories.a_connector())
     assert Order.objects.latest("id").payer == "wallet"
+
+
+def test_an_empty_account_pays_for_no_further_charge(connector):
+    """10.00 are there: the first charge of 12.00 takes them all and is paid all the same, the next is the driver's."""
+    card = a_card()
+    enterprise = factories.a_paying_enterprise(card.customer, "10.00")
+    upload(connector)
+    assert (Order.objects.get().payer, account_of(enterprise=enterprise).principal) == (
+        "enterprise",
+        Decimal("-2.00"),
+    )
+    upload(factories.a_connector())
+    order = Order.objects.latest("id")
+    assert (order.payer, order.paid_principal) == ("wallet", Decimal("12.00"))
+    enterprise.account_kind, enterprise.credit_limit = "postpaid", Decimal("5.00")
+    enterprise.save()
+    upload(factories.a_connector())
+    assert Order.objects.latest("id").payer == "enterprise", "down to the credit limit"

@@ -10,7 +10,7 @@ from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.time import SHANGHAI, business_day, now
 from apps.customers import enterprises
-from apps.customers.models import EnterpriseMember
+from apps.customers.models import Customer, CustomerState, EnterpriseMember
 from apps.invoices.selectors import invoice_policy, invoiceable
 from apps.orders import payers, quotes, refunds, services, settling
 from apps.orders.balance import raise_holds
@@ -24,6 +24,7 @@ from apps.wallet.accounts import trial_balance
 from apps.wallet.models import JournalEntry, Wallet
 from apps.wallet.services import account_of, wallet_of
 from tests import factories
+from tests.apps.tenancy.test_packages import give
 
 pytestmark = pytest.mark.usefixtures("tenant")
 REVIEWER = Actor("staff", "2", "复核员")
@@ -305,6 +306,44 @@ def test_a_quote_says_who_would_pay_and_why_not():
     assert found.problem == str(EnterpriseElsewhere())
 
 
+def test_an_account_that_was_deleted_meanwhile_starts_nothing():
+    """What a start read of the driver before it locked the wallet may be old: a deleted account starts nothing."""
+    customer = factories.a_customer("0")
+    enterprise = factories.a_paying_enterprise(customer)
+    connector = factories.a_connector()
+    for state in (CustomerState.DELETED, CustomerState.BLOCKED):
+        Customer.objects.filter(pk=customer.pk).update(state=state)
+        assert customer.state == CustomerState.ACTIVE
+        words = {"customer": customer, "connector": connector}
+        assert refused(factories.a_started_order, **words) == "orders.blocked"
+    assert (Order.objects.count(), balance(enterprise)) == (0, Decimal("100.00"))
+
+
+def test_without_the_feature_the_wallet_pays(tenant):
+    customer = factories.a_customer("30.00")
+    enterprise = factories.a_paying_enterprise(customer)
+    connector = factories.a_connector()
+    running = factories.a_charging_order(customer=customer, preset="20.00")
+    give(tenant)
+    words = {"customer": customer, "connector": connector}
+    assert refused(factories.a_started_order, **words, payer="enterprise") == "orders.enterprise_does_not_pay"
+    order = factories.a_started_order(**words)
+    assert (order.payer, order.enterprise) == ("wallet", enterprise), "the discount from before stays good"
+    assert quotes.quote(customer=customer, codes=[factories.a_connector().code]).offer is None
+    chosen = {"customer": customer, "payer": "enterprise"}
+    assert refused(enterprises.choose_payer, **chosen) == "tenancy.feature_missing"
+    settle(running, {"flat": "10.0000"})
+    assert balance(enterprise) == Decimal("88.00"), "what was begun goes on"
+    account, booking = account_of(enterprise=enterprise), {"actor": factories.ASKER, "reason": "x"}
+    more = {"account": account, "amount": Decimal("1.00"), "number": "N1", **booking}
+    assert refused(enterprise_accounts.request_deposit, **more) == "tenancy.feature_missing"
+    back = enterprise_accounts.request_withdrawal(
+        account=account, amount=Decimal("88.00"), number="W1", **booking
+    )
+    assert approvals.approve(back.pk, REVIEWER).state == "executed"
+    assert balance(enterprise) == 0
+
+
 # --- Money in and out -------------------------------------------------------------------------------------
 
 
@@ -344,3 +383,20 @@ def test_a_withdrawal_that_a_charge_overtook_fails():
     factories.a_started_order(customer=customer, preset="1.00")
     assert approvals.approve(taken.pk, REVIEWER).state == "failed"
     assert balance(enterprise) == Decimal("99.00")
+
+
+def test_one_transfer_is_one_enterprises_money():
+    """What was booked for the wrong enterprise is withdrawn there under its number; then another may have it."""
+    wrong, right = factories.a_paying_enterprise(balance="0"), factories.a_paying_enterprise(balance="0")
+    factories.fund(wrong, "80.00", "N1")
+    words = {"number": "N1", "actor": factories.ASKER, "reason": "更正"}
+    deposit = {"account": account_of(enterprise=right), "amount": Decimal("80.00"), **words}
+    with pytest.raises(DomainError, match=wrong.name) as caught:
+        enterprise_accounts.request_deposit(**deposit)
+    assert caught.value.code == "wallet.transfer_elsewhere"
+    back = {"account": account_of(enterprise=wrong), "amount": Decimal("80.00"), **words}
+    asked = enterprise_accounts.request_withdrawal(**back)
+    assert approvals.approve(asked.pk, REVIEWER).state == "executed"
+    asked = enterprise_accounts.request_deposit(**deposit)
+    assert approvals.approve(asked.pk, REVIEWER).state == "executed"
+    assert (balance(wrong), balance(right)) == (Decimal("0.00"), Decimal("80.00"))

@@ -14,6 +14,7 @@ from django.utils import translation
 
 from apps.accounts.models import User
 from apps.accounts.permissions import meaningful
+from apps.backoffice.models import Approval
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
 from apps.coupons import services as coupons
@@ -29,6 +30,7 @@ from apps.tenancy.errors import FeatureMissing, LimitReached
 from apps.tenancy.features import BY_CODE, FEATURES
 from apps.tenancy.models import Package, Tenant
 from apps.wallet import bonus
+from apps.wallet.services import account_of
 from chargeplat.menus import tenant_navigation
 from tests import factories
 from tests.staff import a_user, boss, signed_in
@@ -100,7 +102,8 @@ def test_what_a_package_lacks_vanishes_and_refuses(tenant: Tenant) -> None:
     assert [one.pk for one in bonus.tiers_now(at=factories.now())] == [tier.pk]
 
     give(tenant)
-    assert everything - links(user) == gone
+    money = {"/admin/wallet/enterpriseaccount/", "/admin/orders/enterprisecharge/"}
+    assert everything - links(user) == gone | money
     assert {client.get(path).status_code for path in gone} == {403}
     assert client.get("/admin/search/?s=coupon&extended=1").status_code == 200
     assert not list(coupons.claimable())
@@ -121,6 +124,22 @@ def test_what_a_package_lacks_vanishes_and_refuses(tenant: Tenant) -> None:
     ):
         assert refused(deed) == FeatureMissing.code
     assert pricing.set_retail_price(prices={}, **price).pk, "ending retail prices is free"  # type: ignore[arg-type]
+
+
+def test_what_an_enterprise_has_can_go_back_without_the_feature(tenant: Tenant) -> None:
+    account = account_of(enterprise=factories.a_paying_enterprise())
+    client = signed_in(user := a_user(superuser=True))
+    page = f"/admin/wallet/enterpriseaccount/{account.pk}/"
+    assert f"{page}deposit/" in client.get(f"{page}change/").content.decode()
+    give(tenant)
+    assert "/admin/wallet/enterpriseaccount/" in links(user)
+    html = client.get(f"{page}change/").content.decode()
+    assert f"{page}withdraw/" in html
+    assert f"{page}deposit/" not in html
+    sent = {"_form_submitted": "True", "amount": "1.00", "number": "N1", "reason": "x"}
+    assert client.post(f"{page}deposit/", sent).status_code == 403
+    client.post(f"{page}withdraw/", sent)
+    assert Approval.objects.get(state="pending").operation == "wallet.enterprise_withdrawal"
 
 
 def links(user: Any) -> set[str]:
