@@ -458,7 +458,8 @@ class EnterpriseAdmin(BackofficeAdmin):
         dialog={
             "title": _("Add members"),
             "description": _(
-                "They charge at the discount from their next start on, also if they register later."
+                "They charge at the discount, and at the enterprise's cost where it has an account, from their next "
+                "start on, also if they register later."
             ),
             "form_class": PhonesForm,
             "form_submit_text": _("Add members"),
@@ -485,7 +486,8 @@ class EnterpriseAdmin(BackofficeAdmin):
         icon="key",
         permission="members",
         text=_(
-            "Whoever knows the code joins in the app and charges at the discount. A new one makes the old one void."
+            "Whoever knows the code joins in the app and charges at the discount, and at the enterprise's cost where "
+            "it has an account. Whom you removed cannot come back by it. A new one makes the old one void."
         ),
         form=InvitationForm,
     )
@@ -586,6 +588,7 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         ("phone_shown", "enterprise"),
         ("limit_shown", "payer_shown"),
         ("active_shown", "created_shown"),
+        "removed_shown",
     ]
     export = [
         (_("phone"), "masked_phone"),
@@ -636,7 +639,10 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         permissions=["end"],
         dialog={
             "title": _("End this membership?"),
-            "description": _("A running charge keeps its discount, the next one has none."),
+            "description": _(
+                "A running charge goes on as it began; the next one has no discount and is the driver's to pay. No "
+                "invitation code brings the membership back, *Add members* does."
+            ),
             "form_class": EndForm,
             "form_submit_text": _("End membership"),
         },
@@ -675,6 +681,11 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
     def active_shown(self, obj: EnterpriseMember) -> bool:
         """Whether the discount is given."""
         return obj.is_active
+
+    @display(description=_("removed at"))
+    def removed_shown(self, obj: EnterpriseMember) -> str:
+        """By staff; of who left there is none."""
+        return shown.moment(obj.removed_at)
 
     @display(description=_("created at"), ordering="created_at")
     def created_shown(self, obj: EnterpriseMember) -> str:

@@ -17,7 +17,13 @@ from apps.common.ids import Actor
 from apps.common.limits import Window
 from apps.common.phones import PhoneInvalid, normalize_phone
 from apps.common.time import now
-from apps.customers.errors import InvitationUnknown, MemberElsewhere, NoMember, TooManyFailures
+from apps.customers.errors import (
+    InvitationUnknown,
+    MemberElsewhere,
+    MemberRemoved,
+    NoMember,
+    TooManyFailures,
+)
 from apps.customers.models import Customer, Enterprise, EnterpriseMember, Payer
 from apps.tenancy import features
 
@@ -75,10 +81,10 @@ def end_code(*, enterprise: Enterprise) -> None:
 
 
 def join(*, customer: Customer, code: str, at: datetime | None = None) -> EnterpriseMember:
-    """Make a customer a member by an invitation code; who is one already stays it.
+    """Make a customer a member by an invitation code; who is one already stays it, who was removed is refused.
 
     Ten wrong codes of one customer within an hour lock joining for 15 minutes. Raises InvitationUnknown,
-    TooManyFailures, MemberElsewhere, FeatureMissing.
+    TooManyFailures, MemberElsewhere, MemberRemoved, FeatureMissing.
     """
     features.require("enterprises")
     moment = at or now()
@@ -107,6 +113,8 @@ def _join(enterprise: Enterprise, customer: Customer) -> EnterpriseMember:
     member, _ = EnterpriseMember.objects.get_or_create(
         enterprise=enterprise, phone=customer.phone, defaults={"name": customer.nickname}
     )
+    if member.removed_at is not None:
+        raise MemberRemoved(name=enterprise.name)
     if not member.is_active:
         member.is_active = True
         member.save(update_fields=["is_active", "updated_at"])
@@ -166,7 +174,9 @@ def set_account(
 
 
 def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) -> Added:
-    """Make phone numbers active members, each once. One that is active elsewhere stays there and is told.
+    """Make phone numbers active members, each once, also those that were removed before.
+
+    One that is active elsewhere stays there and is told.
 
     Raises FeatureMissing where the tenant's package has no enterprises.
     """
@@ -195,8 +205,8 @@ def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) 
             elif phone in active:
                 result.elsewhere.append(text)
             elif phone in past:
-                past[phone].is_active = True
-                past[phone].save(update_fields=["is_active", "updated_at"])
+                past[phone].is_active, past[phone].removed_at = True, None
+                past[phone].save(update_fields=["is_active", "removed_at", "updated_at"])
                 result.added += 1
             else:
                 EnterpriseMember.objects.create(enterprise=enterprise, phone=phone)
@@ -206,5 +216,9 @@ def add_members(*, enterprise: Enterprise, phones: Iterable[str], actor: Actor) 
 
 
 def remove_members(*, enterprise: Enterprise, member_ids: Iterable[int]) -> int:
-    """End memberships; running charges keep the discount that they started with. Returns how many ended."""
-    return enterprise.members.filter(pk__in=list(member_ids), is_active=True).update(is_active=False)
+    """End memberships, and let nobody of them join by a code again. Returns how many ended.
+
+    Running charges go on with the discount and the payer that they started with.
+    """
+    members = enterprise.members.filter(pk__in=list(member_ids), is_active=True)
+    return members.update(is_active=False, removed_at=now())

@@ -196,6 +196,14 @@ class MemberElsewhere(DomainError):
     status = 409
 
 
+class MemberRemoved(DomainError):
+    """`name`: the enterprise's."""
+
+    code = "customers.member_removed"
+    message = _("%(name)s has ended your membership. No code brings it back: please ask the enterprise.")
+    status = 409
+
+
 class NoMember(DomainError):
     code = "customers.no_member"
     message = _("You are a member of no enterprise.")

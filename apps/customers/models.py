@@ -571,7 +571,8 @@ class Enterprise(TimeStamped):
 class EnterpriseMember(TimeStamped):
     """A phone number that charges at its enterprise's discount; the driver may register later.
 
-    `payer` is what the driver chose to pay with where the enterprise has an account.
+    `payer` is what the driver chose to pay with where the enterprise has an account. Who left comes back by an
+    invitation code, who was removed does not.
     """
 
     enterprise = models.ForeignKey(
@@ -590,6 +591,7 @@ class EnterpriseMember(TimeStamped):
         validators=[MinValueValidator(0)],
         help_text=_("What the enterprise pays for this member. Empty: the enterprise's limit per member."),
     )
+    removed_at = models.DateTimeField(_("removed at"), null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("enterprise member")

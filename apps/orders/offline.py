@@ -65,6 +65,7 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
         retail_tariff=retail.to_json(),
         enterprise=enterprise,
         enterprise_rule=enterprise.rule() if enterprise else None,
+        enterprise_member=payer.member if enterprise else None,
         payer=payer.payer,
         card_no=card.physical_no,
         created_at=at,

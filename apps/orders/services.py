@@ -298,6 +298,7 @@ def _create(
         retail_tariff=retail.to_json(),
         enterprise=enterprise,
         enterprise_rule=enterprise.rule() if enterprise else None,
+        enterprise_member=found_payer.member if enterprise else None,
         payer=found_payer.payer,
         coupon_choice=str(coupon),
         preset_amount=preset_amount,

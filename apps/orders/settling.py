@@ -51,6 +51,7 @@ UNASKED = [
     "limit_minutes",
     "limit_soc_percent",
     "plate",
+    "enterprise_member",
     "start_sent_at",
     "start_answered_at",
     "stop_requested_at",

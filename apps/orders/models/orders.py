@@ -13,7 +13,7 @@ from apps.common.fields import DeviceAmountField, EnergyField, MoneyField, Price
 from apps.common.models import TimeStamped
 from apps.common.time import SHANGHAI
 from apps.coupons.models import Coupon
-from apps.customers.models import Customer, Enterprise, Payer
+from apps.customers.models import Customer, Enterprise, EnterpriseMember, Payer
 from apps.orders.enums import LIVE, OrderSource, OrderState, StopReason, Verdict
 from apps.orders.limits import Limits
 from apps.piles.models import Connector
@@ -83,6 +83,15 @@ class Order(TimeStamped):
         blank=True,
         related_name="orders",
         verbose_name=_("enterprise"),
+        db_index=False,
+    )
+    enterprise_member = models.ForeignKey(
+        EnterpriseMember,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("enterprise member"),
         db_index=False,
     )
     enterprise_rule = models.JSONField(
@@ -198,6 +207,11 @@ class Order(TimeStamped):
                 condition=Q(payer=Payer.ENTERPRISE),
                 name="order_paid_by_enterprise",
             ),  # what is used of its monthly limit
+            models.Index(
+                fields=["enterprise_member", "created_at"],
+                condition=Q(payer=Payer.ENTERPRISE),
+                name="order_paid_for_member",
+            ),  # and of a member's
             # The list, newest first, by each of its filters: else one that finds little reads every order. What nearly
             # all orders have is found soon by the index of created_at.
             models.Index(

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from apps.backoffice.models import AuditEntry
 from apps.common.ids import SYSTEM
+from apps.common.time import SHANGHAI
 from apps.customers.enterprises import add_members, enterprise_of, remove_members
 from apps.customers.models import Customer, Enterprise, EnterpriseMember
 from tests import factories
@@ -78,6 +79,11 @@ def test_the_pages():
     client.post(end, {"_form_submitted": "on"})
     member.refresh_from_db()
     assert not member.is_active
+    assert member.removed_at is not None
+    assert (
+        f"{member.removed_at.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+        in reader.get(f"/admin/customers/enterprisemember/{member.pk}/change/").content.decode()
+    )
     actions = AuditEntry.objects.values_list("action", flat=True)
     assert {
         "customers.enterprise_members_added",

@@ -42,6 +42,24 @@ def test_joining_by_code_and_leaving(app_of) -> None:
     assert EnterpriseMember.objects.count() == 1
 
 
+def test_no_code_brings_back_whom_staff_removed(app_of) -> None:
+    customer = factories.a_customer("0")
+    enterprise = factories.a_paying_enterprise(customer, name="顺风物流")
+    code = enterprises.renew_code(enterprise=enterprise)
+    app = app_of(customer)
+    enterprises.remove_members(enterprise=enterprise, member_ids=[enterprise.members.get().pk])
+    refused = app.post("enterprise/join", {"code": code})
+    assert refusal(refused) == (409, "customers.member_removed")
+    assert "顺风物流" in refused.json()["message"]
+    assert app.get("enterprise").json() == {"membership": None}
+    assert (
+        enterprises.add_members(enterprise=enterprise, phones=[customer.phone], actor=factories.SYSTEM).added
+        == 1
+    )
+    app.post("enterprise/leave")
+    assert app.post("enterprise/join", {"code": code}).json()["membership"]["name"] == "顺风物流"
+
+
 def test_codes_that_are_none(app_of) -> None:
     enterprise = factories.an_enterprise(name="顺风物流")
     old = enterprises.renew_code(enterprise=enterprise)

@@ -157,6 +157,7 @@ def test_the_enterprise_pays_where_it_does_and_the_driver_elsewhere(connector):
     upload(connector)
     order = Order.objects.get()
     assert (order.payer, order.paid_enterprise) == ("enterprise", Decimal("12.00"))
+    assert order.enterprise_member == enterprise.members.get()
     assert account_of(enterprise=enterprise).principal == Decimal("88.00")
     enterprise.stations.set([factories.a_station()])
     upload(factories.a_connector())

@@ -162,6 +162,51 @@ def test_a_new_month_begins_anew():
     assert payers.quota_of(member=member, customer=customer, at=first).left == Decimal("12.00")
 
 
+def test_a_charge_counts_for_the_month_in_which_it_began():
+    """The order of a card's charge at a pile that was offline is made when the record comes, perhaps a month later."""
+    customer = factories.a_customer("0")
+    enterprise = factories.a_paying_enterprise(customer, "500.00")
+    order = settle(factories.a_charging_order(customer=customer), {"flat": "10.0000"})
+    this_month = order.created_at.astimezone(SHANGHAI).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    before, after = this_month - timedelta(hours=1), this_month + timedelta(hours=1)
+
+    def used():
+        return [payers.used_this_month(enterprise=enterprise, at=at) for at in (before, after)]
+
+    orders = Order.objects.filter(pk=order.pk)
+    orders.update(created_at=after, started_at=before)
+    assert used() == [Decimal("0.00"), Decimal("12.00")], "a limit that was looked at counts where it was"
+    orders.update(source="offline_card")
+    assert used() == [Decimal("12.00"), Decimal("0.00")]
+    orders.update(created_at=before, started_at=after)
+    assert used() == [Decimal("12.00"), Decimal("0.00")], "the pile's clock was ahead"
+    orders.update(created_at=after, started_at=None)
+    assert used() == [Decimal("0.00"), Decimal("12.00")]
+
+
+def test_neither_a_new_account_nor_a_new_number_begins_a_new_month():
+    first = factories.a_customer("0", phone="+8613900000001")
+    enterprise = factories.a_paying_enterprise(first, "500.00", member_monthly_limit=Decimal("40.00"))
+
+    def used(customer):
+        member = EnterpriseMember.objects.select_related("enterprise").get(phone=customer.phone)
+        return payers.quota_of(member=member, customer=customer, at=now()).used
+
+    settle(factories.a_charging_order(customer=first), {"flat": "10.0000"})  # 12.00
+    Customer.objects.filter(pk=first.pk).update(phone=f"-{first.pk}", state=CustomerState.DELETED)
+    second = factories.a_customer("0", phone="+8613900000001")
+    assert used(second) == Decimal("12.00")
+    assert refused(factories.a_started_order, customer=second, preset="28.01") == "orders.enterprise_limit"
+    settle(factories.a_charging_order(customer=second), {"flat": "5.0000"})  # 6.00
+    assert used(second) == Decimal("18.00")
+    second.phone = "+8613900000002"
+    second.save()
+    enterprises.add_members(enterprise=enterprise, phones=[second.phone], actor=factories.SYSTEM)
+    assert used(second) == Decimal("6.00")
+
+
 def test_stations_and_hours_of_the_enterprise():
     customer = factories.a_customer("0")
     here, there = factories.a_connector(), factories.a_connector()
