@@ -22,7 +22,7 @@ import redis
 from chargeplat import embedded
 from tests.e2e.site import BASE_DIR, Site, Wrong, wait_for
 
-READY_S = 240
+READY_S = 600
 FLEET = 2
 
 
