@@ -46,6 +46,7 @@ app.conf.beat_schedule = _OWN | {
         "orders.watch_orders": 10.0,
         "orders.watch_unbilled": 15.0,
         "notifications.deliver_due": 15.0,
+        "notifications.deliver_app": 15.0,
         "notifications.purge": crontab(hour="3", minute="40"),
         "piles.expire_commands": 10.0,
         "piles.watch_silent_piles": 30.0,

@@ -3,6 +3,9 @@
 A message is a row first (`post`), in the caller's transaction, so that what is rolled back is not told. A task sends
 it: it takes the row for LEASE, calls the provider outside of any transaction and notes what came of it. A process that
 dies meanwhile leaves the row to be taken again after LEASE, so a message may come twice, and never not at all.
+
+Messages in apps have a sender of their own: bills are told by the thousand, and alarms never wait behind them while
+WeChat is away. They are news, worth little when they are late: fewer tries, and none after APP_WAITS.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from functools import partial
 from time import monotonic
 
 import structlog
+from celery import Task
 from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
@@ -35,12 +39,18 @@ from apps.notifications.models import MailAccount, Message, Robot, SmsAccount
 
 log = structlog.get_logger(__name__)
 
-MOST_TRIES = 6
+MOST_TRIES = {Medium.SMS: 6, Medium.MAIL: 6, Medium.ROBOT: 6, Medium.APP: 3}
+APP_WAITS = timedelta(hours=1)
+"""How long a message in an app may be overdue before it is given up."""
+APP_PAUSE_S = 60
+"""How long a tenant's sender of messages in apps rests after the provider was away: each try holds a worker up."""
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE = timedelta(seconds=30)
 KEPT_FOR = timedelta(days=400)
 HOUR = timedelta(hours=1)
 SENDERS = ("notifications:sender:1", "notifications:sender:2")
+APP_SENDER = "notifications:sender:app"
+OTHERS = (Medium.SMS, Medium.MAIL, Medium.ROBOT)
 LONGEST_S = 60
 SENDER_LEASE_S = 120
 TEST = "test"
@@ -99,7 +109,7 @@ def post(
             next_try_at=max(moment, not_before or moment) if state == MessageState.WAITING else None,
         )
         if state == MessageState.WAITING and message.next_try_at == moment:
-            transaction.on_commit(partial(enqueue, tasks.deliver_due))  # the scheduler asks every 15 s, too
+            transaction.on_commit(partial(enqueue, _task(medium)))  # the scheduler asks every 15 s, too
     return message
 
 
@@ -110,8 +120,13 @@ def _sent_within_hour(source: str, to: str) -> int:
     ).count()
 
 
+def _task(medium: str) -> Task:
+    return tasks.deliver_app if medium == Medium.APP else tasks.deliver_due
+
+
 def deliver_due(*, limit: int = 200) -> int:
-    """Send the messages that are due, oldest first, at most `limit` and for LONGEST_S. Returns how many were sent.
+    """Send the messages that are due but for those in apps, oldest first, at most `limit` and for LONGEST_S. Returns
+    how many were sent.
 
     Workers share the messages: each takes rows that nobody else has. Of one tenant at most SENDERS are at it, so that a
     provider that hangs holds up no other work; what is left is found by the next call.
@@ -123,7 +138,7 @@ def deliver_due(*, limit: int = 200) -> int:
     sent = 0
     try:
         for _turn in range(limit):
-            message = _take() if monotonic() < until else None
+            message = _take(OTHERS) if monotonic() < until else None
             if message is None:
                 break
             sent += deliver(message)
@@ -132,15 +147,56 @@ def deliver_due(*, limit: int = 200) -> int:
     return sent
 
 
-def _take() -> Message | None:
-    """Take the oldest due message for LEASE, or None. Messages to a robot that has had its fill of this minute wait."""
+def deliver_app(*, limit: int = 200) -> int:
+    """Send the messages in apps that are due, as `deliver_due` does the others. Returns how many were sent.
+
+    One at a time of a tenant. What is overdue by APP_WAITS is given up. After a message that the provider could not
+    take now, none is sent for APP_PAUSE_S: the others would wait for the same answer.
+    """
+    if not cache.add(APP_SENDER, "busy", timeout=SENDER_LEASE_S):
+        return 0
+    until = monotonic() + LONGEST_S
+    sent = 0
+    is_away = False
+    try:
+        _give_up_old_news()
+        for _turn in range(limit):
+            message = _take([Medium.APP]) if monotonic() < until else None
+            if message is None:
+                break
+            error = _try(message)
+            sent += error is None
+            is_away = isinstance(error, SendError) and error.again
+            if is_away:
+                break
+    finally:
+        if is_away:
+            cache.set(APP_SENDER, "away", timeout=APP_PAUSE_S)
+        else:
+            cache.delete(APP_SENDER)
+    return sent
+
+
+def _give_up_old_news() -> None:
+    moment = now()
+    late = Message.objects.filter(
+        medium=Medium.APP, state=MessageState.WAITING, next_try_at__lt=moment - APP_WAITS
+    )
+    gone = late.update(state=MessageState.FAILED, next_try_at=None, error="too_late", updated_at=moment)
+    if gone:
+        log.warning("messages_too_late", messages=gone)
+
+
+def _take(media: Iterable[str]) -> Message | None:
+    """Take the oldest due message of some media for LEASE, or None. Messages to a robot that has had its fill of this
+    minute wait."""
     while True:
         moment = now()
         with transaction.atomic():
             message = (
                 Message.objects.select_for_update(skip_locked=True, of=["self"])
                 .select_related("robot")
-                .filter(state=MessageState.WAITING, next_try_at__lte=moment)
+                .filter(state=MessageState.WAITING, next_try_at__lte=moment, medium__in=media)
                 .order_by("next_try_at")
                 .first()
             )
@@ -163,20 +219,27 @@ def _is_full(robot: Robot, moment: datetime) -> bool:
 
 def deliver(message: Message) -> bool:
     """Send a message that was taken and note what came of it; outside of a transaction. Returns whether it was sent."""
+    return _try(message) is None
+
+
+def _try(message: Message) -> SendError | ImproperlyConfigured | None:
+    """Return why it was not sent."""
     try:
         provider_no = _hand_over(message)
     except (SendError, ImproperlyConfigured) as error:
         _failed(message, error)
-        return False
+        return error
     message.state, message.sent_at, message.next_try_at = MessageState.SENT, now(), None
     message.provider_no, message.error = provider_no[:64], ""
     message.save(update_fields=["state", "sent_at", "next_try_at", "provider_no", "error", "updated_at"])
     log.info("message_sent", message_id=message.pk, medium=message.medium, tries=message.tries)
-    return True
+    return None
 
 
 def _failed(message: Message, error: SendError | ImproperlyConfigured) -> None:
-    again = isinstance(error, SendError) and error.again and message.tries < MOST_TRIES
+    again = (
+        isinstance(error, SendError) and error.again and message.tries < MOST_TRIES[Medium(message.medium)]
+    )
     message.error = (str(error) if isinstance(error, SendError) else "not_configured")[:400]
     if again:
         pause = FIRST_PAUSE * 2 ** (message.tries - 1)
@@ -230,7 +293,7 @@ def send_again(*, message: Message) -> None:
             return
         found.state, found.tries, found.next_try_at, found.error = MessageState.WAITING, 0, now(), ""
         found.save(update_fields=["state", "tries", "next_try_at", "error", "updated_at"])
-        transaction.on_commit(partial(enqueue, tasks.deliver_due))
+        transaction.on_commit(partial(enqueue, _task(found.medium)))
 
 
 def send_test(*, account: SmsAccount | MailAccount | Robot, to: str, template: str = "") -> str:

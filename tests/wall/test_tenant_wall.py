@@ -409,6 +409,7 @@ TASKS = {
     "files.run_export",
     "invoices.follow_refund",
     "invoices.follow_refunds",
+    "notifications.deliver_app",
     "notifications.deliver_due",
     "notifications.purge",
     "orders.check_books",

@@ -1,1 +1,1 @@
-"""Ways out: one module for each provider. They know no tables; `apps.notifications.accounts` makes them of rows."""
+"""Ways out: one module for each provider. They know no tables; `sms`, `mail` and `robots` make them of rows."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from apps.common.time import SHANGHAI
 from apps.customers import inbox, signing, subscriptions
 from apps.customers.models import Customer, InboxKind, InboxMessage, MiniProgram
 from apps.notifications import services as notifications
-from apps.notifications.enums import MessageState
+from apps.notifications.enums import Medium, MessageState
 from apps.notifications.models import Message
 from sandbox.provider import Fault
 from tests import factories
@@ -73,7 +74,7 @@ def test_a_bill_is_told_once(apps: Apps, provider: str, django_capture_on_commit
     with django_capture_on_commit_callbacks(execute=True):
         ended(customer)
         ended(customer)
-    notifications.deliver_due()
+    notifications.deliver_app()
     (message,) = Message.objects.filter(medium="app")
     assert (message.state, message.tries, message.template) == (MessageState.SENT, 1, "charge_ended")
     assert openid not in message.to
@@ -96,7 +97,7 @@ def test_who_did_not_subscribe_is_not_asked_again(apps: Apps, provider: str) -> 
     template_of(apps, provider)
     customer, openid = driver_of(apps, provider)
     subscriptions.SubscribeMessages().tell(ended(customer))
-    notifications.deliver_due()
+    notifications.deliver_app()
     (message,) = Message.objects.filter(medium="app")
     assert message.error.partition(":")[0] == ("43101" if provider == "wechat" else "USER_NOT_SUBSCRIBE")
     assert (message.state, message.tries, message.next_try_at) == (MessageState.FAILED, 1, None)
@@ -111,15 +112,73 @@ def test_a_provider_that_is_away_is_tried_again(apps: Apps, provider: str) -> No
     only = "subscribe" if provider == "wechat" else "templatemessage"
     getattr(apps, provider).faults.append(Fault("http_500", 1, only, 0))
     subscriptions.SubscribeMessages().tell(ended(customer))
-    notifications.deliver_due()
+    notifications.deliver_app()
     (message,) = Message.objects.filter(medium="app")
     assert (message.state, message.error) == (MessageState.WAITING, "http_502")
     assert message.next_try_at > timezone.now()
     Message.objects.update(next_try_at=timezone.now())
-    notifications.deliver_due()
+    notifications.deliver_app()
+    message.refresh_from_db()
+    assert message.tries == 1, "it rests for a minute"
+    cache.delete(notifications.APP_SENDER)
+    notifications.deliver_app()
     message.refresh_from_db()
     assert (message.state, message.tries) == (MessageState.SENT, 2)
     assert len(sent_by(apps, provider, openid)) == 1
+
+
+def test_news_waits_for_nobody_and_nobody_for_it(apps: Apps) -> None:  # noqa: F811
+    """While WeChat is away: one try for all that wait, three for each, none for what is an hour late."""
+    template_id = template_of(apps, "wechat")
+    customer, openid = driver_of(apps, "wechat")
+    subscribe(apps, "wechat", openid, template_id)
+    for number in range(3):
+        subscriptions.SubscribeMessages().tell(ended(customer, f"C{number}"))
+    apps.wechat.faults.append(Fault("http_500", 10, "subscribe", 0))
+    notifications.deliver_due()
+    assert set(Message.objects.values_list("tries", flat=True)) == {0}, "alarms have senders of their own"
+    moment = timezone.now()
+    for _round in range(3):
+        Message.objects.filter(state="waiting").update(next_try_at=moment)
+        first = Message.objects.earliest("id")
+        Message.objects.filter(pk=first.pk).update(next_try_at=moment - timedelta(seconds=1))
+        cache.delete(notifications.APP_SENDER)
+        notifications.deliver_app()
+        notifications.deliver_app()
+    states = Message.objects.order_by("id").values_list("state", "tries")
+    assert list(states) == [("failed", 3), ("waiting", 0), ("waiting", 0)]
+    late = Message.objects.latest("id")
+    Message.objects.filter(pk=late.pk).update(next_try_at=moment - timedelta(minutes=61))
+    apps.wechat.faults.clear()
+    notifications.deliver_app()
+    late.refresh_from_db()
+    assert (late.state, late.tries) == ("waiting", 0), "still resting"
+    cache.delete(notifications.APP_SENDER)
+    assert notifications.deliver_app() == 1
+    late.refresh_from_db()
+    assert (late.state, late.error, late.next_try_at) == ("failed", "too_late", None)
+    subscribe(apps, "wechat", openid, template_id)  # the first yes is used up
+    notifications.send_again(message=late)
+    assert notifications.deliver_app() == 1
+    assert len(sent_by(apps, "wechat", openid)) == 2
+
+
+def test_an_alarm_goes_out_while_wechat_hangs(apps: Apps, django_capture_on_commit_callbacks: Any) -> None:  # noqa: F811
+    """Messages that are due for longer, and a sender that is at one of them, hold nothing up."""
+    template_of(apps, "wechat")
+    customer, _openid = driver_of(apps, "wechat")
+    with django_capture_on_commit_callbacks(execute=False):
+        for number in range(2):
+            subscriptions.SubscribeMessages().tell(ended(customer, f"C{number}"))
+    cache.set(notifications.APP_SENDER, "busy", timeout=60)
+    notifications.deliver_app()
+    mail = notifications.post(medium=Medium.MAIL, to="boss@alpha.test", subject="告警", text="一号站")
+    assert notifications.deliver_due() == 1
+    mail.refresh_from_db()
+    assert (mail.state, set(Message.objects.filter(medium="app").values_list("state", flat=True))) == (
+        MessageState.SENT,
+        {"waiting"},
+    )
 
 
 def test_a_token_that_is_no_more_is_fetched_anew(apps: Apps) -> None:  # noqa: F811
@@ -128,7 +187,7 @@ def test_a_token_that_is_no_more_is_fetched_anew(apps: Apps) -> None:  # noqa: F
     for number in range(2):
         subscribe(apps, "wechat", openid, template_id)
         subscriptions.SubscribeMessages().tell(ended(customer, f"C{number}"))
-        notifications.deliver_due()
+        notifications.deliver_app()
         apps.wechat.tokens.clear()
     assert len(sent_by(apps, "wechat", openid)) == 2
 
@@ -153,7 +212,7 @@ def test_an_account_that_was_deleted_is_left_alone(apps: Apps) -> None:  # noqa:
     subscribe(apps, "wechat", openid, template_id)
     subscriptions.SubscribeMessages().tell(ended(customer))
     customer.identities.all().delete()
-    notifications.deliver_due()
+    notifications.deliver_app()
     assert Message.objects.get().error.startswith("gone")
     assert sent_by(apps, "wechat", openid) == []
 
@@ -163,7 +222,7 @@ def test_a_template_that_was_taken_away_sends_nothing(apps: Apps) -> None:  # no
     customer, _openid = driver_of(apps, "wechat")
     subscriptions.SubscribeMessages().tell(ended(customer))
     MiniProgram.objects.update(templates={})
-    notifications.deliver_due()
+    notifications.deliver_app()
     assert Message.objects.get().error == "template"
 
 
@@ -200,7 +259,7 @@ def test_every_value_that_we_have_is_taken(apps: Apps) -> None:  # noqa: F811
     news = inbox.News(customer.pk, InboxKind.CHARGE_STARTED, "C1", words)
     inbox.post(news, at=datetime(2026, 1, 2, 0, 5, tzinfo=SHANGHAI))
     subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="C1"))
-    notifications.deliver_due()
+    notifications.deliver_app()
     (brought,) = sent_by(apps, "wechat", openid)
     assert brought["data"]["time4"]["value"] == "2026年01月02日 00:05"
     assert brought["page"] == "pages/charge/live?order=C1"
@@ -219,7 +278,7 @@ def test_refunds_are_told(apps: Apps, kind: InboxKind, data: dict[str, str], pag
     subscribe(apps, "wechat", openid, template_id)
     inbox.post(inbox.News(customer.pk, kind, "RF1", data))
     subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="RF1"))
-    notifications.deliver_due()
+    notifications.deliver_app()
     (brought,) = sent_by(apps, "wechat", openid)
     assert (brought["page"], brought["data"]["amount2"]["value"]) == (page, f"{data['amount']}元")
 

@@ -186,7 +186,7 @@ def test_what_may_go_through_later_is_tried_again(tenant: Any, world: dict[str, 
     assert due(hook).state == MessageState.SENT
     assert [one["id"] for one in world["webhook"].messages] == [str(hook.pk)]
     hopeless = services.post(medium=Medium.ROBOT, robot=robot, subject="告警", text="t")
-    for _try in range(services.MOST_TRIES):
+    for _try in range(services.MOST_TRIES[Medium.ROBOT]):
         due(hopeless)
     assert (hopeless.state, hopeless.tries, hopeless.next_try_at) == (MessageState.FAILED, 6, None)
     chat.control("DELETE faults", {})
@@ -209,7 +209,7 @@ def test_a_message_that_its_worker_took_to_the_grave_is_sent_by_the_next(
     tenant: Any, world: dict[str, Any]
 ) -> None:
     message = services.post(medium=Medium.ROBOT, robot=a_robot(world), subject="告警", text="t")
-    services._take()  # and then the process died
+    services._take(services.OTHERS)  # and then the process died
     services.deliver_due()
     message.refresh_from_db()
     assert (message.state, world["dingtalk"].messages) == (MessageState.WAITING, [])
