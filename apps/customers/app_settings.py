@@ -19,7 +19,8 @@ def current() -> DriverAppSettings:
 def check_number(phone: str) -> None:
     """Raise VirtualOperator for a number (E.164) of a kind that the tenant does not take.
 
-    Whether somebody has the number does not matter, so the answer tells nothing of it.
+    Of newcomers who have proved their number, and of numbers that somebody wants instead of another: who is a customer
+    already, perhaps with money, signs in as ever.
     """
     if phone.startswith(VIRTUAL_OPERATORS) and current().refuses_virtual_operators:
         raise VirtualOperator

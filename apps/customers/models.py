@@ -344,8 +344,8 @@ class DriverAppSettings(TimeStamped):
         default=False,
         db_default=False,
         help_text=_(
-            "Numbers that begin with 162, 165, 167, 170 or 171 get no code and are bound to no account. "
-            "Who is signed in stays so."
+            "Nobody becomes a customer with a number that begins with 162, 165, 167, 170 or 171, or changes to one. "
+            "Who is a customer already signs in as ever."
         ),
     )
 

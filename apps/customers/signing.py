@@ -84,12 +84,13 @@ def bind(*, account: Account, phone: str) -> Customer:
     """Return the customer of a phone number (E.164) that was proved together with an account, made if there is none.
 
     The account is that customer's from now on, also where it was another's: both were proved by whoever holds them
-    now. Raises VirtualOperator, CustomerBlocked.
+    now. Raises VirtualOperator (of newcomers), CustomerBlocked.
     """
-    app_settings.check_number(phone)
     moment = now()
     with transaction.atomic():
         customer, is_new = Customer.objects.get_or_create(phone=phone)
+        if is_new:
+            app_settings.check_number(phone)
         sessions.check_state(customer)
         identity, _created = CustomerIdentity.objects.select_for_update().get_or_create(
             provider=account.provider,

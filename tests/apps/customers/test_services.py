@@ -57,26 +57,30 @@ def refused_for_s(phone: str = PHONE, address: str = ADDRESS) -> int:
 
 
 @pytest.mark.parametrize("prefix", ["162", "165", "167", "170", "171"])
-def test_numbers_of_virtual_operators_are_refused_where_the_tenant_says_so(
+def test_newcomers_with_numbers_of_virtual_operators_are_refused_where_the_tenant_says_so(
     tenant, sms_log: Path, prefix: str
 ) -> None:
-    phone = f"{prefix}12345678"
-    known = Customer.objects.create(phone=f"+86{phone}")
+    known, stranger = (f"+86{prefix}1234567{number}" for number in range(2))
+    customer = Customer.objects.create(phone=known)
     account = Account("wechat", "wx1", "o1")
-    assert signing.bind(account=account, phone=known.phone) == known
-    request_code(phone=phone, address=ADDRESS)
-    assert len(codes(sms_log)) == 1
     DriverAppSettings.objects.update(refuses_virtual_operators=True)
-    with pytest.raises(VirtualOperator):
+    for phone in (known, stranger):  # the answer to both is the same
         request_code(phone=phone, address=ADDRESS)
+    first, second = codes(sms_log)
+    assert sign_in(phone=known, code=first, address=ADDRESS) == customer
     with pytest.raises(VirtualOperator):
-        signing.bind(account=Account("wechat", "wx1", "o2"), phone=known.phone)
+        sign_in(phone=stranger, code=second, address=ADDRESS)
+    assert signing.bind(account=account, phone=known) == customer
     with pytest.raises(VirtualOperator):
-        signing.send_new_code(customer=Customer.objects.create(phone=PHONE), phone=phone, address=ADDRESS)
-    assert len(codes(sms_log)) == 1
-    assert signing.customer_of(account) == known, "who was bound before stays so"
-    request_code(phone="13900000009", address=ADDRESS)
+        signing.bind(account=Account("wechat", "wx1", "o2"), phone=stranger)
+    other = Customer.objects.create(phone=PHONE)
+    for phone in (known, stranger):
+        with pytest.raises(VirtualOperator):
+            signing.send_new_code(customer=other, phone=phone, address=ADDRESS)
     assert len(codes(sms_log)) == 2
+    assert set(Customer.objects.all()) == {customer, other}
+    DriverAppSettings.objects.update(refuses_virtual_operators=False)
+    assert signing.bind(account=Account("wechat", "wx1", "o2"), phone=stranger).phone == stranger
 
 
 @pytest.mark.parametrize("text", ["13800000001", "138 0000 0001", "+86 138-0000-0001", "008613800000001"])
