@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('customers', '0014_more_messages'),
+        ('customers', '0015_removed_members'),
     ]
 
     operations = [
