@@ -134,7 +134,7 @@ class ProgressOutput(Output):
     current_a = TenthsOut()
     minutes = serializers.IntegerField()
     remaining_minutes = serializers.IntegerField()
-    hold_amount = MoneyOut()
+    hold_amount = MoneyOut(allow_null=True, help_text="null where it is the enterprise's money")
     preset_amount = MoneyOut(allow_null=True)
     preset_energy_kwh = EnergyOut(allow_null=True)
     preset_minutes = serializers.IntegerField(allow_null=True)

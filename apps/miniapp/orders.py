@@ -93,7 +93,9 @@ class OrderDetailOutput(OrderOutput):
     preset_minutes = serializers.IntegerField(allow_null=True, source="limit_minutes")
     preset_soc_percent = serializers.IntegerField(allow_null=True, source="limit_soc_percent")
     plate = serializers.CharField()
-    hold_amount = MoneyOut()
+    hold_amount = MoneyOut(
+        source="own_hold", allow_null=True, help_text="null where it is the enterprise's money"
+    )
     stop_reason = serializers.CharField()
     stop_reason_label = serializers.CharField(source="get_stop_reason_display")
     fail_reason = serializers.CharField()

@@ -24,7 +24,6 @@ class EnterpriseOfferOutput(serializers.Serializer[Any]):
     """What the driver's enterprise would pay of this charge."""
 
     name = serializers.CharField()
-    available = MoneyOut(help_text="at most; 0.00 where it does not pay here and now")
     left = MoneyOut(allow_null=True, help_text="of the month's limits; null for none")
     problem = serializers.CharField(help_text="why it does not pay, in words; empty where it does")
 
@@ -32,8 +31,16 @@ class EnterpriseOfferOutput(serializers.Serializer[Any]):
 class QuoteOutput(serializers.Serializer[Any]):
     """A charge as it is expected at the guns' full power. The bill goes by what is really charged, and when."""
 
-    hold_amount = MoneyOut(source="hold", help_text="what a start would set aside")
-    available = MoneyOut()
+    hold_amount = MoneyOut(
+        source="own_hold",
+        allow_null=True,
+        help_text="what a start would set aside; null where it is the enterprise's money",
+    )
+    available = MoneyOut(
+        source="own_available",
+        allow_null=True,
+        help_text="of the driver's own money; null where the enterprise pays",
+    )
     debt = MoneyOut(source="owed", help_text="what has to be paid before a start")
     can_pay = serializers.BooleanField()
     energy_kwh = EnergyOut(source="bill.energy_kwh")
@@ -91,7 +98,7 @@ class QuotesView(DriverView):
             "from_enterprise": "0.00",
             "shortfall": "0.00",
             "payer": "wallet",
-            "offer": {"name": "顺风物流", "available": "200.00", "left": "800.00", "problem": ""},
+            "offer": {"name": "顺风物流", "left": "800.00", "problem": ""},
             "explanation": ["平：12.3456 kWh × 0.80 = 9.88 元电费，× 0.4555 = 5.62 元服务费"],
         },
         errors=[400, 401, 403, 404, 409],

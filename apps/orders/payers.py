@@ -172,32 +172,39 @@ def hold(
 
 @dataclass(frozen=True)
 class Offer:
-    """What a driver's enterprise would pay of a charge: up to `available` yuan, or why nothing, in words."""
+    """What a driver's enterprise would pay of a charge: at most `upto` yuan, or why nothing, in words.
+
+    `upto` goes by the limits alone: what the enterprise has is not told to drivers.
+    """
 
     name: str
-    available: Decimal
+    upto: Decimal
     left: Decimal | None
     problem: str
 
 
-def offer_of(*, customer: Customer, station_id: int, maximum: Decimal, at: datetime) -> Offer | None:
-    """Return what the driver's enterprise would pay of a charge that begins now; None where it has no account."""
+def offer_of(
+    *, customer: Customer, station_id: int, amount: Decimal | None, maximum: Decimal, at: datetime
+) -> Offer | None:
+    """Return what the driver's enterprise would pay of a charge that begins now; None where it has no account.
+
+    `amount` is what would be held of its money, yuan; None: what there is, up to `maximum`.
+    """
     member = membership_of(customer=customer)
     if member is None or not pays_for(member):
         return None
     enterprise = member.enterprise
     left = quota_of(member=member, customer=customer, at=at).left
     free = enterprise_accounts.spendable(account_of(enterprise=enterprise), enterprise)
-    available = max(min(free, maximum, maximum if left is None else left), ZERO)
     try:
         check_place(enterprise=enterprise, station_id=station_id, at=at)
-        if left is not None and not left:
+        if left is not None and (not left or (amount is not None and left < amount)):
             raise EnterpriseLimit(left=left)
-        if not available:
+        if free <= 0 or (amount is not None and free < amount):
             raise EnterpriseShort
     except DomainError as error:
         return Offer(enterprise.name, ZERO, left, str(error))
-    return Offer(enterprise.name, available, left, "")
+    return Offer(enterprise.name, maximum if left is None else min(maximum, left), left, "")
 
 
 def pays_offline(*, customer: Customer, station_id: int, at: datetime) -> Membership:

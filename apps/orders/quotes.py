@@ -39,7 +39,10 @@ HALF_HOUR = timedelta(minutes=30)
 
 @dataclass(frozen=True)
 class Quote:
-    """A charge as it is expected, yuan and kWh; `hold` is what would be set aside, `available` what could be."""
+    """A charge as it is expected, yuan and kWh; `hold` is what would be set aside, `available` what could be.
+
+    Of an enterprise's money both are what its limits allow: what it has may be less, and is not told to its drivers.
+    """
 
     hold: Decimal
     available: Decimal
@@ -54,6 +57,16 @@ class Quote:
     payer: Payer
     offer: payers.Offer | None
     """What the driver's enterprise would pay, chosen or not."""
+
+    @property
+    def own_hold(self) -> Decimal | None:
+        """What would be set aside of the driver's own money; None where it is the enterprise's."""
+        return None if self.payer == Payer.ENTERPRISE else self.hold
+
+    @property
+    def own_available(self) -> Decimal | None:
+        """What could be set aside of the driver's own money; None where it is the enterprise's."""
+        return None if self.payer == Payer.ENTERPRISE else self.available
 
     @property
     def can_pay(self) -> bool:
@@ -97,12 +110,14 @@ def quote(
         raise AmountNotAllowed(reason=f"0.01–{maximum}")
     money, policy = wallet.wallet_of(customer=customer), billing_policy()
     chosen = payers.choose(customer=customer, asked=payer)
-    offer = payers.offer_of(customer=customer, station_id=pile.station_id, maximum=maximum, at=moment)
+    offer = payers.offer_of(
+        customer=customer, station_id=pile.station_id, amount=preset_amount, maximum=maximum, at=moment
+    )
     if chosen.pays:
         payers.check_coupon(coupon)
     # A wallet that is made now holds whole numbers.
     principal, bonus = ZERO + money.principal, ZERO + money.bonus
-    available = offer.available if chosen.pays and offer else principal + bonus
+    available = offer.upto if chosen.pays and offer else principal + bonus
     hold = preset_amount if preset_amount is not None else min(available, maximum)
     energies, length = expected(
         retail,

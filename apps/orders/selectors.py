@@ -57,7 +57,7 @@ class Progress:
     current_a: Decimal
     minutes: int
     remaining_minutes: int
-    hold_amount: Decimal
+    hold_amount: Decimal | None
     preset_amount: Decimal | None
     preset_energy_kwh: Decimal | None
     preset_minutes: int | None
@@ -232,7 +232,7 @@ def progress(*, order: Order) -> Progress:
         current_a=sum((word.current_a for word in words), zero) if live else zero,
         minutes=status.charge_minutes if live else 0,
         remaining_minutes=status.remaining_minutes if live else 0,
-        hold_amount=order.hold_amount,
+        hold_amount=order.own_hold,
         preset_amount=order.preset_amount,
         preset_energy_kwh=order.limit_energy_kwh,
         preset_minutes=order.limit_minutes,

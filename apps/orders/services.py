@@ -499,7 +499,9 @@ def _charging_seen(order: Order, actor: Actor, at: datetime, energy_kwh: str) ->
         order.charging_at = at
         order.waiting_for_plug = False
         move(order, OrderState.CHARGING, "charging_started", actor, at)
-        words = {"station": order.station.name, "amount": f"{order.hold_amount:.2f}"}
+        words = {"station": order.station.name}
+        if order.own_hold is not None:
+            words["amount"] = f"{order.own_hold:.2f}"
         _tell_driver(order, InboxKind.CHARGE_STARTED, **words)
     elif (
         order.state == OrderState.STARTING

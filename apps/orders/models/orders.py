@@ -254,6 +254,11 @@ class Order(TimeStamped):
         return Limits(self.limit_energy_kwh, self.limit_minutes, self.limit_soc_percent)
 
     @property
+    def own_hold(self) -> Decimal | None:
+        """The hold as its driver is told it, yuan; None where it is an enterprise's: what that has is not told."""
+        return None if self.payer == Payer.ENTERPRISE else self.hold_amount
+
+    @property
     def is_retail(self) -> bool:
         """Whether the driver pays other prices than the pile counts by."""
         return bool(self.tariff != self.retail_tariff)

@@ -9,6 +9,7 @@ import time_machine
 from apps.common.time import now
 from apps.customers import enterprises
 from apps.customers.models import EnterpriseMember
+from apps.orders.models import Order
 from tests import factories
 from tests.apps.miniapp.conftest import refusal
 
@@ -119,7 +120,7 @@ def test_who_pays_and_what_is_left(app_of) -> None:
         "stations": ["滨江站"],
     }
     quote = app.post("quotes", {"connector_code": connector.code}).json()
-    assert (quote["payer"], quote["can_pay"], quote["offer"]["available"]) == ("enterprise", False, "0.00")
+    assert (quote["payer"], quote["can_pay"], quote["from_enterprise"]) == ("enterprise", False, "0.00")
     assert quote["offer"]["problem"]
     start = {"connector_code": connector.code, "payer": "enterprise"}
     refused = app.post("charges", start, **{"Idempotency-Key": "one-and-only-one"})
@@ -127,16 +128,24 @@ def test_who_pays_and_what_is_left(app_of) -> None:
     enterprise.stations.clear()
     short = {"connector_code": connector.code, "preset_minutes": 5}
     quote = app.post("quotes", short).json()
-    assert (quote["can_pay"], quote["hold_amount"], quote["shortfall"]) == (True, "40.00", "0.00")
+    assert (quote["can_pay"], quote["shortfall"]) == (True, "0.00")
+    assert (quote["hold_amount"], quote["available"]) == (None, None), "what the enterprise has is not told"
     assert quote["from_enterprise"] == quote["payable"]
     assert (
         app.post("quotes", {"connector_code": connector.code, "payer": "wallet"}).json()["hold_amount"]
         == "30.00"
     )
     begun = app.post("charges", start, **{"Idempotency-Key": "another-of-them"})
-    assert (begun.status_code, begun.json()["hold_amount"]) == (201, "40.00")
-    order = app.get(f"orders/{begun.json()['order_no']}").json()
-    assert (order["payer"], order["paid_enterprise"]) == ("enterprise", "0.00")
+    assert (begun.status_code, begun.json()["hold_amount"]) == (201, None)
+    made = Order.objects.get()
+    assert made.hold_amount == Decimal("40.00")
+    order = app.get(f"orders/{made.order_no}").json()
+    assert (order["payer"], order["paid_enterprise"], order["hold_amount"]) == ("enterprise", "0.00", None)
+    factories.accept_start(made)
+    factories.see_charging(made)
+    assert app.get(f"charges/{made.order_no}").json()["hold_amount"] is None
+    told = customer.inbox.get(kind="charge_started")
+    assert told.data == {"station": made.station.name, "connector": connector.code}
     quota = app.get("enterprise").json()["membership"]["paying"]["quota"]
     assert quota == {"limit": "40.00", "used": "40.00", "left": "0.00"}
     chosen = app.post("enterprise/payer", {"payer": "wallet"})

@@ -48,6 +48,7 @@ def test_a_charge_is_told_from_its_start_to_its_refund(app_of) -> None:
         request_key="r",
     )
     refunds.approve(refund_no=refund.refund_no, reviewer=STAFF)
+    assert customer.inbox.get(kind="charge_started").data["amount"] == "50.00"
     assert texts(app_of(customer).get("messages")) == [
         ("order_refunded", f"1.50 yuan are in your wallet again. Order {order.order_no}."),
         ("charge_ended", f"{order.station.name}: 10.0000 kWh, 12.00 yuan."),

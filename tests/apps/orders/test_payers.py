@@ -21,6 +21,7 @@ from apps.orders.models import Order
 from apps.reports import rollups
 from apps.wallet import enterprise_accounts
 from apps.wallet.accounts import trial_balance
+from apps.wallet.errors import EnterpriseShort
 from apps.wallet.models import JournalEntry, Wallet
 from apps.wallet.services import account_of, wallet_of
 from tests import factories
@@ -387,6 +388,24 @@ def test_without_the_feature_the_wallet_pays(tenant):
     )
     assert approvals.approve(back.pk, REVIEWER).state == "executed"
     assert balance(enterprise) == 0
+
+
+def test_a_quote_does_not_tell_what_the_enterprise_has():
+    customer = factories.a_customer("30.00")
+    enterprise = factories.a_paying_enterprise(customer, "5.00")
+    words = {"customer": customer, "codes": [factories.a_connector().code], "at": now()}
+    poor = quotes.quote(**words), quotes.quote(**words, limits=Limits(minutes=30))
+    assert (poor[0].can_pay, poor[0].own_hold, poor[0].own_available) == (True, None, None)
+    assert poor[1].payment.from_enterprise == poor[1].bill.total > Decimal("5.00")
+    short = quotes.quote(**words, preset_amount=Decimal("5.01"))
+    assert (short.can_pay, short.problem) == (False, str(EnterpriseShort()))
+    assert quotes.quote(**words, preset_amount=Decimal("5.00")).can_pay
+    factories.fund(enterprise, "500.00")
+    assert (quotes.quote(**words), quotes.quote(**words, limits=Limits(minutes=30))) == poor
+    assert quotes.quote(**words, preset_amount=Decimal("5.01")).can_pay
+    enterprise.member_monthly_limit = Decimal("5.00")
+    enterprise.save()
+    assert "5.00" in quotes.quote(**words, preset_amount=Decimal("5.01")).problem, "limits are told"
 
 
 # --- Money in and out -------------------------------------------------------------------------------------
