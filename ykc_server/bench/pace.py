@@ -72,6 +72,8 @@ class Pace:
     async def stop(self) -> None:
         """Send nothing more, and count answers that do not come within a while as missing."""
         if self._running is not None:
+            if self._running.done():
+                self._running.result()  # it goes on for ever, unless a pile could not send
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
         deadline = time.monotonic() + load.ANSWER_TIMEOUT_S
