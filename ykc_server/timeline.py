@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.backoffice import shown
-from apps.common.time import SHANGHAI
+from apps.common.time import FIRST_DAY, LAST_DAY, SHANGHAI
 from apps.orders.admin.rows import ORDER_TONES
 from apps.orders.enums import OrderState
 from apps.orders.models import OrderEvent
@@ -71,8 +71,8 @@ class Place(NamedTuple):
         """Return the place that `str` wrote; None for anything else."""
         parts = text.split("~")
         try:
-            at = parse_datetime(parts[0])
-            return cls(at, int(parts[1]), int(parts[2])) if at and at.tzinfo else None
+            at = _time(parts[0])
+            return cls(at, int(parts[1]), int(parts[2])) if at else None
         except (ValueError, IndexError):
             return None
 
@@ -452,10 +452,11 @@ def _named(choices: Any, text: str) -> list[str]:
 
 
 def _time(text: str) -> datetime | None:
+    """Return the time that a text names; None for none, or one so far off that another zone has none like it."""
     try:
         moment = parse_datetime(text)
     except ValueError:
         return None
-    if moment is None:
+    if moment is None or not FIRST_DAY <= moment.date() <= LAST_DAY:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI)

@@ -13,11 +13,13 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.filters import RelatedFieldListFilter
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import (
     BinaryField,
     CharField,
+    DateField,
     GenericIPAddressField,
     JSONField,
     Model,
@@ -40,6 +42,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from apps.backoffice import pages, scope
 from apps.backoffice.audit import plain, record
 from apps.backoffice.cells import EXPORT_ROWS, csv_file
+from apps.backoffice.days import check_day
 from apps.backoffice.errors import EditedMeanwhile
 from apps.backoffice.keyset import KeysetChangeList
 from apps.backoffice.people import client_address, staff_actor
@@ -160,23 +163,25 @@ class BackofficeAdmin(ModelAdmin):
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Refuse to write over what somebody else saved since this page was opened.
+        """Write only what changed here, and nothing over what somebody else saved since this page was opened.
 
-        The page says when its row was last changed (`_seen`). Raises EditedMeanwhile, which shows on the page.
-
-        Only what changed here is written: gateways and services write columns of the same row meanwhile (whether a
-        pile is online, how many coupons are claimed).
+        Gateways and services write columns of the same row meanwhile (whether a pile is online, how many coupons are
+        claimed). Raises EditedMeanwhile, which shows on the page.
         """
+        if change:
+            self.check_unedited(request, obj, form)
+            obj.save(update_fields=_changed_here(obj, form))
+        else:
+            super().save_model(request, obj, form, change)
+
+    def check_unedited(self, request: HttpRequest, obj: Any, form: Any) -> None:
+        """Raise EditedMeanwhile where the row was saved since this page said when it last was (`_seen`); lock it."""
         seen = request.POST.get("_seen")
-        if change and seen and form.changed_data:
+        if seen and form.changed_data:
             rows = QuerySet(self.model).filter(pk=obj.pk)
             found = rows.select_for_update(no_key=True).values_list("updated_at", flat=True).first()
             if found is None or _stamp(found) != seen:
                 raise EditedMeanwhile
-        if change:
-            obj.save(update_fields=_changed_here(obj, form))
-        else:
-            super().save_model(request, obj, form, change)
 
     # --- Parts that other apps add ---
 
@@ -198,13 +203,17 @@ class BackofficeAdmin(ModelAdmin):
 
     def _of_a_row(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         """Answer 404 where a person with a scope asks for a row outside: Django would lead to the front page, and a
-        dialog's form may show what it finds before the deed asks for the row."""
+        dialog's form may show what it finds before the deed asks for the row. So for what can be no row's key, such as
+        "²": permissions of buttons ask the database for it."""
 
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             person: Any = request.user
+            may_enter = self.admin_site.has_permission(request)
+            if may_enter and not self._is_key(kwargs["object_id"]):
+                raise Http404
             if (
-                self.admin_site.has_permission(request)
+                may_enter
                 and scope.condition(self.model, person) is not None
                 and self.has_view_permission(request)
                 and self.get_object(request, kwargs["object_id"]) is None
@@ -213,6 +222,20 @@ class BackofficeAdmin(ModelAdmin):
             return view(request, *args, **kwargs)
 
         return guarded
+
+    def _is_key(self, object_id: str) -> bool:
+        try:
+            self.opts.pk.to_python(unquote(object_id))  # type: ignore[union-attr]
+        except ValidationError:
+            return False
+        return True
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Days and times are such as can be reckoned with."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, DateField):
+            field.validators.append(check_day)
+        return field
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Choices are what this person sees."""

@@ -21,6 +21,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from apps.backoffice.keyset import PASSING
 from apps.backoffice.models import SavedFilter
 from apps.backoffice.scope import is_outsider
+from apps.common.ids import whole_number
 
 LONGEST_QUERY = 2_000
 MOST_OF_ONE = 20
@@ -184,8 +185,7 @@ class SavedFilters:
         mine = Q(owner_id=request.user.pk)
         if request.user.has_perm(SHARE):  # type: ignore[union-attr]
             mine |= Q(is_shared=True)
-        number = request.POST.get("filter", "")
-        found = SavedFilter.objects.filter(mine, page=self._page, pk=int(number) if number.isdecimal() else 0)
+        found = SavedFilter.objects.filter(mine, page=self._page, pk=whole_number(request.POST.get("filter")))
         row = found.first()
         if row is None:
             raise Http404

@@ -22,6 +22,19 @@ class Actor:
 
 
 SYSTEM = Actor("system", name="system")
+MOST_DIGITS = 18
+"""Digits that fit a bigint whatever they are."""
+
+
+def whole_number(text: object) -> int | None:
+    """Return the number that a part of an address, a form or a header names (of a row, a length); None for what is none
+    of up to MOST_DIGITS digits.
+
+    Not by `str.isdigit`: "²" is a digit to it, and none to `int`; and `int` refuses texts of thousands of digits.
+    """
+    words = str(text)
+    fits = words.isascii() and words.isdigit() and len(words) <= MOST_DIGITS
+    return int(words) if fits else None
 
 
 def dated_number(prefix: str, *, at: datetime | None = None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.ids import whole_number
 from apps.customers import mini_programs
 from apps.customers.models import MiniProgram
 from apps.tenancy.connections import Connection, Kind, Outcome, register
@@ -17,7 +18,7 @@ def _found() -> Iterator[Connection]:
 
 
 def _test(number: str) -> Outcome | None:
-    mini = MiniProgram.objects.filter(pk=number).first() if number.isdecimal() else None
+    mini = MiniProgram.objects.filter(pk=whole_number(number)).first()
     return mini_programs.check_connection(mini) if mini else None
 
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.common.api import error_response
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.files import content, kinds, links, services
 from apps.files.enums import FileState
@@ -66,7 +67,7 @@ def may_open(request: HttpRequest, file: StoredFile) -> bool:
 def upload(request: HttpRequest) -> HttpResponse:
     """Take a file that comes with a ticket: multipart, fields `token` and `file`. 204, or the API's error shape."""
     try:
-        if int(request.META.get("CONTENT_LENGTH") or 0) > UPLOAD_MAX_BYTES:
+        if (whole_number(request.META.get("CONTENT_LENGTH")) or 0) > UPLOAD_MAX_BYTES:
             raise FileTooLarge(limit_mb=UPLOAD_MAX_BYTES // kinds.MB)
         file = request.FILES.get("file")
         if file is None:

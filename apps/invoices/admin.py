@@ -23,6 +23,7 @@ from unfold.widgets import (
 )
 
 from apps.backoffice import pages, scope, shown
+from apps.backoffice.days import DayField
 from apps.backoffice.dialogs import NoteForm, ReasonForm, dialog_button
 from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.one_row import OneRowAdmin
@@ -340,7 +341,7 @@ class IssueForm(forms.Form):
         help_text=_("20 digits"),
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
-    issued_on = forms.DateField(label=_("day of issue"), widget=UnfoldAdminSingleDateWidget)
+    issued_on = DayField(label=_("day of issue"), widget=UnfoldAdminSingleDateWidget)
     file = forms.FileField(
         label=_("file"),
         help_text=_("PDF or OFD, 5 MB at most. The driver downloads it in the app."),

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from apps.common.ids import whole_number
 from apps.notifications import mail, services, sms
 from apps.notifications.channels.base import SendError
 from apps.notifications.models import MailAccount, Robot, SmsAccount
@@ -19,7 +20,7 @@ from apps.tenancy.connections import Connection, Kind, Outcome, register
 
 
 def _row(model: Any, number: str) -> Any:
-    return model.objects.filter(pk=number).first() if number.isdecimal() else None
+    return model.objects.filter(pk=whole_number(number)).first()
 
 
 def _sms() -> Iterator[Connection]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from apps.common.money import AmountError, parse_decimal
+from apps.common.time import read_day
 from apps.orders.discounts import AppliesTo, Coupon, CouponKind, EnterpriseDiscount, Fees, discount
 from apps.orders.settlement import SettlementError, settle
 from apps.pricing.tariff import RateClass, Tariff, TariffError
@@ -182,6 +183,6 @@ def _choice(name: str, choices: type[Choice], value: Any) -> Choice:
 
 def _date(name: str, text: Any) -> date:
     try:
-        return date.fromisoformat(text)
+        return read_day(text)
     except (TypeError, ValueError):
         raise BillInputError(f"{name}: {text!r} is not a date (YYYY-MM-DD)") from None

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 
 from django.utils.translation import gettext as _
 
+from apps.common.time import FIRST_DAY, LAST_DAY
 from apps.pricing.enums import DayKind
 from apps.pricing.price_tasks import MOST_DAYS, Entry
 
@@ -97,6 +98,8 @@ def _days(text: str) -> list[date] | None:
         first = date(*numbers[:3])
         last = date(*numbers[3:]) if numbers[3:] else first
     except ValueError:
+        return None
+    if first < FIRST_DAY or last > LAST_DAY:
         return None
     length = (last - first).days + 1
     return [first + timedelta(days=index) for index in range(min(max(length, 0), LONGEST_RANGE + 1))]

@@ -21,6 +21,7 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTe
 
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.days import MomentField
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.errors import ReasonMissing
 from apps.backoffice.models import Approval
@@ -47,7 +48,7 @@ class RetailForm(forms.Form):
     station = forms.ModelChoiceField(
         label=_("station"), queryset=Station.objects.order_by("name"), widget=UnfoldAdminSelectWidget
     )
-    starts_at = forms.DateTimeField(
+    starts_at = MomentField(
         label=_("starts at"),
         required=False,
         help_text=_("Empty: now. Charges that are running keep the prices that they started with."),

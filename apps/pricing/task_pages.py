@@ -32,6 +32,7 @@ from unfold.widgets import (
 
 from apps.backoffice import approvals, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.days import MomentField
 from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
@@ -82,10 +83,8 @@ class TaskForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
     )
     days = forms.ChoiceField(label=_("days"), choices=TaskDays, widget=UnfoldAdminSelectWidget)
-    starts_at = forms.DateTimeField(
-        label=_("starts at"), required=False, help_text=_("Empty: now."), widget=_Moment
-    )
-    ends_at = forms.DateTimeField(
+    starts_at = MomentField(label=_("starts at"), required=False, help_text=_("Empty: now."), widget=_Moment)
+    ends_at = MomentField(
         label=_("ends at"),
         required=False,
         help_text=_("Empty: until another price. With an end, what applies now comes back afterwards."),

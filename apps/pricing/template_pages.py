@@ -26,10 +26,12 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTe
 
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import BackofficeAdmin
+from apps.backoffice.days import MomentField
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.piles.models import Pile
 from apps.pricing import changes, services
@@ -235,7 +237,7 @@ class AssignForm(BaseDialogForm):
     pile_code = forms.CharField(
         label=_("or one pile (code)"), max_length=14, required=False, widget=UnfoldAdminTextInputWidget
     )
-    starts_at = forms.DateTimeField(
+    starts_at = MomentField(
         label=_("starts at"),
         required=False,
         help_text=_("Empty: now. Piles get the prices when they take effect and no car is charging."),
@@ -465,12 +467,11 @@ class PriceTemplateAdmin(BackofficeAdmin):
             else:
                 last = template.versions.order_by("-number").first()
                 before = last.to_tariff().to_json() if last else None
-                based_on = request.POST.get("based_on", "")
                 version = services.add_version(
                     template=template,
                     tariff=form.tariff,
                     actor=actor,
-                    after=int(based_on) if based_on.isdecimal() else None,
+                    after=whole_number(request.POST.get("based_on")),
                 )
             words_of = {"version": [None, version.number], "tariff": [before, form.tariff.to_json()]}
             self.audit(request, "version_added", version.template, changes=words_of)

@@ -22,6 +22,7 @@ from apps.backoffice import scope
 from apps.backoffice.admin import EXPORTS_PAGE, Export, ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.queue import enqueue
 from apps.common.time import business_day, day_bounds, now
 from apps.files import exports
@@ -36,6 +37,7 @@ from apps.reports.models import FinanceReport
 from apps.sites.models import Station
 
 PAGE_ROWS = 100
+MOST_PAGES = 1_000_000
 CHART_ROWS = 31
 """A chart of more bars than days of a month says nothing."""
 FINER = {
@@ -198,7 +200,7 @@ class FinanceReportAdmin(ReadOnlyAdmin):
             messages.warning(request, str(error))
             question = question_of(request, defaults=True)
         sort, falling = _sort(request)
-        page = max(_number(request.GET.get("p")), 0)
+        page = min(_number(request.GET.get("p")), MOST_PAGES)
         columns = _columns_for(request.user)
         held = _held(question)
         found = finance.report(question, sort=sort, falling=falling, offset=page * PAGE_ROWS, limit=PAGE_ROWS)
@@ -309,7 +311,7 @@ def _day(text: str | None) -> date | None:
 
 
 def _number(text: Any) -> int:
-    return int(text) if str(text or "").isascii() and str(text or "").isdigit() and len(str(text)) < 12 else 0
+    return whole_number(text) or 0
 
 
 def _sort(request: HttpRequest) -> tuple[str, bool]:

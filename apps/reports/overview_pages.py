@@ -13,6 +13,7 @@ from django.views import View
 
 from apps.backoffice import scope, shown
 from apps.backoffice.sites import tenant_site
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.piles.models import Alarm
 from apps.reports import dashboard, places, selectors
@@ -58,7 +59,7 @@ class TreeView(View):
         if not sees_guns:
             raise PermissionDenied
         person: Any = request.user
-        number = int(station) if station.isdecimal() and len(station) <= 18 else 0
+        number = whole_number(station) or 0
         if not scope.narrow(Station.objects.filter(pk=number), person).exists():
             raise Http404
         context = {"piles": places.piles_of(number, person), "chosen": chosen}

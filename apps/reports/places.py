@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from apps.backoffice import scope
 from apps.backoffice.todo import EVERYWHERE, Place
+from apps.common.ids import whole_number
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.models import Connector, ConnectorStatus, Pile
 from apps.sites.models import Station
@@ -103,9 +104,9 @@ def choose(key: str, user: Any) -> Chosen:
         return Chosen()
     if kind == "region":
         return _region(key, value, user)
-    if not value.isdecimal() or len(value) > 18:
+    number = whole_number(value)
+    if number is None:
         raise NoSuchPlace
-    number = int(value)
     if kind == "station":
         station = scope.narrow(Station.objects.filter(pk=number), user).first()
         if station is None:

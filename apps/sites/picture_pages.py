@@ -16,6 +16,7 @@ from apps.backoffice import pages
 from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import staff_actor
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.files import links
 from apps.sites import pictures
 from apps.sites.models import Station, StationPicture
@@ -66,8 +67,8 @@ class PicturesPage(ObjectPage):
             if not form.is_valid():
                 return self.render_to_response(self.get_context_data(form=form, **kwargs))
             return self._upload(request, station, form)
-        key = request.POST.get("picture", "")
-        picture = station.pictures.select_related("file").filter(pk=key).first() if key.isdecimal() else None
+        key = whole_number(request.POST.get("picture"))
+        picture = station.pictures.select_related("file").filter(pk=key).first()
         if picture is None:
             raise Http404
         self._change(request, station, picture)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.ids import whole_number
 from apps.tenancy.connections import Connection, Kind, Outcome, register
 from apps.wallet import merchants
 from apps.wallet.models import MerchantAccount
@@ -18,7 +19,7 @@ def _found() -> Iterator[Connection]:
 
 
 def _test(number: str) -> Outcome | None:
-    account = MerchantAccount.objects.filter(pk=number).first() if number.isdecimal() else None
+    account = MerchantAccount.objects.filter(pk=whole_number(number)).first()
     if account is None:
         return None
     found = merchants.check_connection(merchant=account)

@@ -8,6 +8,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.schema import current_schema, schema_context
 from apps.tenancy.errors import UnknownTenant
 from apps.tenancy.models import TenantState
@@ -32,8 +33,8 @@ def payment_notice(request: HttpRequest, code: str, channel: str, merchant_id: i
     here = current_schema()
     if here not in {settings.PUBLIC_SCHEMA_NAME, tenant.schema_name} or tenant.state == TenantState.OPENING:
         raise Http404
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > LARGEST_NOTICE:
+    length = whole_number(request.headers.get("content-length"))
+    if length is not None and length > LARGEST_NOTICE:
         return HttpResponse(status=413)
     body = request.body
     if len(body) > LARGEST_NOTICE:

@@ -248,6 +248,20 @@ def test_the_live_tail_is_silent_until_something_happens(pile: Pile) -> None:
     assert "<html" not in answer.content.decode()
 
 
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-12:00", "9999-12-31T23:59", "²"]
+)
+def test_times_near_the_ends_of_the_calendar_are_none(pile: Pile, moment: str) -> None:
+    keep(pile, HEARTBEAT, ago=3)
+    client = signed_in(a_user(*READER))
+    everything = len(client.get(of(pile)).context["found"].entries)
+    for name in ("since", "until"):
+        assert len(client.get(of(pile), {name: moment}).context["found"].entries) == everything
+    for place in (f"{moment}~1~1", f"{moment}~²~1", f"2026-01-01T00:00+08:00~1~{'9' * 5000}"):
+        assert client.get(of(pile), {"before": place}).context["before"] is None
+        assert client.get(INSPECTOR, {"pile": pile.pk, "frame": place}).status_code == 404
+
+
 def test_keeping_frames_is_set_stopped_and_audited(pile: Pile) -> None:
     client = signed_in(a_user(*READER, "piles.change_pile"))
     assert client.get(of(pile, "keep/")).status_code == 405

@@ -25,9 +25,11 @@ from unfold.widgets import (
 from apps.accounts.forms import in_one_form
 from apps.accounts.models import User
 from apps.backoffice import pages, scope, shown
+from apps.backoffice.days import DayField
 from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import client_address, staff_actor
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.phones import masked_phone
 from apps.common.time import business_day, now
 from apps.files import links
@@ -65,8 +67,8 @@ class ContractForm(forms.Form):
     number = forms.CharField(
         label=gettext_lazy("contract number"), max_length=50, widget=UnfoldAdminTextInputWidget
     )
-    starts_on = forms.DateField(label=gettext_lazy("first day"), widget=_day())
-    ends_on = forms.DateField(label=gettext_lazy("last day"), widget=_day())
+    starts_on = DayField(label=gettext_lazy("first day"), widget=_day())
+    ends_on = DayField(label=gettext_lazy("last day"), widget=_day())
     service_share = _share(gettext_lazy("franchisee's share of the service fee (%)"))
     electricity_share = _share(gettext_lazy("franchisee's share of the electricity fee (%)"))
     file = forms.FileField(
@@ -85,7 +87,7 @@ class ContractForm(forms.Form):
 class EndForm(forms.Form):
     """Until when, and why."""
 
-    ends_on = forms.DateField(label=gettext_lazy("last day"), widget=_day())
+    ends_on = DayField(label=gettext_lazy("last day"), widget=_day())
     reason = forms.CharField(label=gettext_lazy("reason"), max_length=200, widget=UnfoldAdminTextInputWidget)
 
 
@@ -95,8 +97,8 @@ class StationForm(forms.Form):
     station = forms.ModelChoiceField(
         label=gettext_lazy("station"), queryset=Station.objects.none(), widget=UnfoldAdminSelectWidget
     )
-    starts_on = forms.DateField(label=gettext_lazy("first day"), widget=_day())
-    ends_on = forms.DateField(
+    starts_on = DayField(label=gettext_lazy("first day"), widget=_day())
+    ends_on = DayField(
         label=gettext_lazy("last day"),
         required=False,
         help_text=gettext_lazy("empty: until it is taken back"),
@@ -197,8 +199,7 @@ class FranchiseePage(ObjectPage):
 
     def row_of(self, found: Any) -> Any:
         """Return the row of the franchisee's that a form was sent for. Raises Http404."""
-        key = self.request.POST.get(self.row_key, "")
-        row = found.filter(pk=key).first() if key.isascii() and key.isdigit() and len(key) < 19 else None
+        row = found.filter(pk=whole_number(self.request.POST.get(self.row_key))).first()
         if row is None:
             raise Http404
         return row

@@ -31,6 +31,7 @@ from apps.backoffice.people import client_address, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.orders import abnormal
 from apps.orders.admin.orders import OrderAdmin
@@ -88,9 +89,7 @@ class EnergyForm(BaseDialogForm):
     def __init__(self, request: HttpRequest, object_id: Any = None, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, object_id, *args, **kwargs)
         order = (
-            AbnormalOrder.objects.select_related("connector__pile").filter(pk=object_id).first()
-            if str(object_id).isdigit()
-            else None
+            AbnormalOrder.objects.select_related("connector__pile").filter(pk=whole_number(object_id)).first()
         )
         if order is not None:
             found = abnormal.evidence(order=order)

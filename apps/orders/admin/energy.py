@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -26,6 +25,7 @@ from unfold.widgets import UnfoldAdminSingleDateWidget
 
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.days import DayField
 from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter, day_label, of_tab, tabs
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
@@ -53,7 +53,7 @@ FACTS = {
 class DayForm(BaseDialogForm):
     """Which day."""
 
-    day = forms.DateField(label=gettext_lazy("business day"), widget=UnfoldAdminSingleDateWidget)
+    day = DayField(label=gettext_lazy("business day"), widget=UnfoldAdminSingleDateWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

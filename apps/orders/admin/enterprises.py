@@ -17,8 +17,9 @@ from apps.backoffice import pages, scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.paging import CappedPaginator
 from apps.backoffice.sites import tenant_site
+from apps.common.ids import whole_number
 from apps.common.money import ZERO
-from apps.common.time import business_day, day_bounds, now
+from apps.common.time import business_day, day_bounds, now, read_day
 from apps.customers.models import Customer, Enterprise
 from apps.orders.models import EnterpriseCharge
 from apps.orders.payers import used_this_month
@@ -32,9 +33,9 @@ MEMBERS = 100
 
 
 def first_of(text: str | None) -> date | None:
-    """Return the first day of a month such as 2026-11; None for what is none."""
+    """Return the first day of a month such as 2026-11; None for what is none that may be asked for."""
     try:
-        return datetime.strptime(text or "", "%Y-%m").date()  # noqa: DTZ007 - a month has no time of day
+        return read_day(f"{text}-01")
     except ValueError:
         return None
 
@@ -139,17 +140,15 @@ class EnterpriseChargeAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {"statement": statement, **(extra_context or {})})
 
     def _statement(self, request: HttpRequest) -> dict[str, Any] | None:
-        pk, first = request.GET.get("enterprise__id__exact", ""), first_of(request.GET.get("month"))
+        pk, first = whole_number(request.GET.get("enterprise__id__exact")), first_of(request.GET.get("month"))
         may: Any = request.user
-        if not pk.isdigit() or first is None or not may.has_perm("wallet.view_enterpriseaccount"):
+        if pk is None or first is None or not may.has_perm("wallet.view_enterpriseaccount"):
             return None
-        account = EnterpriseAccount.objects.filter(enterprise_id=int(pk)).first()
+        account = EnterpriseAccount.objects.filter(enterprise_id=pk).first()
         if account is None:
             return None
         begin, end = bounds(first)
-        mine = self.get_queryset(request).filter(
-            enterprise_id=int(pk), settled_at__gte=begin, settled_at__lt=end
-        )
+        mine = self.get_queryset(request).filter(enterprise_id=pk, settled_at__gte=begin, settled_at__lt=end)
         sums = (
             mine.order_by()
             .values("customer")

@@ -28,6 +28,7 @@ from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.customers.admin import by_phone
 from apps.orders import refunds
 from apps.orders.enums import OrderRefundState, OrderState
@@ -65,7 +66,7 @@ class ApplyForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = str(uuid4())
-        order = Order.objects.filter(pk=self.object_id).first() if str(self.object_id).isdigit() else None
+        order = Order.objects.filter(pk=whole_number(self.object_id)).first()
         if order is not None:
             self.fields["electricity"].initial = order.refundable_electricity
             self.fields["service"].initial = order.refundable_service

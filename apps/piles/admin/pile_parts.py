@@ -20,6 +20,7 @@ from unfold.widgets import (
 
 from apps.backoffice import scope
 from apps.backoffice.dialogs import ReasonForm
+from apps.common.ids import whole_number
 from apps.common.schema import current_schema
 from apps.piles import networks, services
 from apps.piles.admin.wall import WORST_FIRST
@@ -178,10 +179,9 @@ class ClockFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Pile]) -> QuerySet[Pile]:
         """On either side."""
-        value = self.value() or ""
-        if not value.isdecimal():
+        limit = whole_number(self.value())
+        if limit is None:
             return queryset
-        limit = int(value)
         return queryset.filter(Q(clock_offset_s__gt=limit) | Q(clock_offset_s__lt=-limit))
 
 

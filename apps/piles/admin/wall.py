@@ -18,6 +18,7 @@ from unfold.decorators import display
 from apps.backoffice import scope, shown
 from apps.backoffice.admin import ReadOnlyAdmin
 from apps.backoffice.sites import tenant_site
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.piles.command_pages import REFRESH, CommandForm, LockButtons, send_from_page
 from apps.piles.commands import ReadRealtime
@@ -98,9 +99,9 @@ class ConnectorAdmin(LockButtons, ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Add the chips: how many guns are in each state, over all stations or the chosen one."""
         guns = scope.narrow(Connector.objects.exclude(pile__state=PileState.RETIRED), request.user)
-        station = request.GET.get("pile__station__id__exact", "")
-        if station.isdecimal():
-            guns = guns.filter(pile__station_id=int(station))
+        station = whole_number(request.GET.get("pile__station__id__exact"))
+        if station is not None:
+            guns = guns.filter(pile__station_id=station)
         counts = dict(guns.order_by().values_list("status__state").annotate(Count("id")))
         words = request.GET.copy()
         words.pop("p", None)

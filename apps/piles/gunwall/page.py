@@ -12,6 +12,7 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from apps.backoffice import pages, scope
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.piles.enums import ConnectorState, PileState
 from apps.piles.gunwall.cards import WORST_FIRST, buttons, cards_of, counts_of, html_of
@@ -41,7 +42,7 @@ class GunWallPage(UnfoldModelAdminViewMixin, TemplateView):
         chosen = self.request.GET.get("station", "")
         if not chosen:
             return {**context, "stations": _lines(stations)}
-        station = stations.filter(pk=int(chosen[:18])).first() if chosen.isdecimal() else None
+        station = stations.filter(pk=whole_number(chosen)).first()
         if station is None:
             raise Http404
         cards = cards_of(station.pk)

@@ -28,6 +28,7 @@ from unfold.widgets import (
 )
 
 from apps.backoffice import pages, shown
+from apps.backoffice.days import DayField
 from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.sites import platform_site
 from apps.common.errors import DomainError
@@ -53,7 +54,7 @@ WARN_DAYS = 30
 class RenewForm(ReasonForm):
     """Until when."""
 
-    expires_on = forms.DateField(
+    expires_on = DayField(
         label=_("good until"),
         required=False,
         help_text=_("the last day; none: without end"),

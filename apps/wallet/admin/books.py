@@ -28,7 +28,7 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common import keyset
 from apps.common.queue import enqueue
-from apps.common.time import business_day, now
+from apps.common.time import business_day, now, read_day
 from apps.wallet import accounts, books
 from apps.wallet.models import Account, DayBalance, DayClosing, JournalEntry, LedgerCheck, Posting, Wallet
 
@@ -67,7 +67,7 @@ class BooksPage(UnfoldModelAdminViewMixin, TemplateView):
         if not text:
             return None
         try:
-            return date.fromisoformat(text)
+            return read_day(text)
         except ValueError:
             messages.warning(self.request, _("%(text)s is no date.") % {"text": text[:20]})
             return None

@@ -25,6 +25,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminSingleDateWidget
 
 from apps.backoffice import shown
 from apps.backoffice.admin import ReadOnlyAdmin
+from apps.backoffice.days import DayField
 from apps.backoffice.differences import ROWS, TONES, DifferenceAdmin, OpenFilter, day_label, of_tab, tabs
 from apps.backoffice.enums import ApprovalState
 from apps.backoffice.people import client_address, staff_actor
@@ -49,7 +50,7 @@ class MerchantDayForm(BaseDialogForm):
         queryset=MerchantAccount.objects.none(),
         widget=UnfoldAdminSelectWidget,
     )
-    day = forms.DateField(label=gettext_lazy("business day"), widget=UnfoldAdminSingleDateWidget)
+    day = DayField(label=gettext_lazy("business day"), widget=UnfoldAdminSingleDateWidget)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -29,6 +29,7 @@ from apps.backoffice.review_pages import ReviewAdmin
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.time import now
 from apps.customers.admin import by_phone
 from apps.wallet import refunds
@@ -88,9 +89,8 @@ class ApplyForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["key"].initial = str(uuid4())
-        if str(self.object_id).isdigit():
-            principal = Wallet.objects.filter(pk=self.object_id).values_list("principal", flat=True).first()
-            self.fields["amount"].initial = principal
+        wallet = Wallet.objects.filter(pk=whole_number(self.object_id))
+        self.fields["amount"].initial = wallet.values_list("principal", flat=True).first()
 
 
 class TransferForm(BaseDialogForm):

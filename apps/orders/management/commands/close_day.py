@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
+from apps.common.time import read_day
 from apps.orders import closing
 from apps.tenancy.management.choosing import schemas_named
 from apps.wallet import books
@@ -34,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--tenant", help="code of one tenant; all of them by default")
         parser.add_argument(
             "--day",
-            type=date.fromisoformat,
+            type=read_day,
             help="last day to close, YYYY-MM-DD (default: the last that is over)",
         )
         parser.add_argument("--dry-run", action="store_true", help="only show what would be closed")

@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.common.schema import run_in_schema
-from apps.common.time import business_day, now
+from apps.common.time import business_day, now, read_day
 from apps.orders.energy_reconcile import reconcile_energy
 from apps.tenancy.management.choosing import schemas_named
 from apps.wallet.enums import BillState
@@ -73,7 +74,7 @@ class Command(BaseCommand):
         if not text:
             return business_day(now()) - timedelta(days=1)
         try:
-            return date.fromisoformat(text)
+            return read_day(text)
         except ValueError as error:
             raise CommandError(f"--day {text}: not a day such as 2026-11-27", returncode=2) from error
 
@@ -86,8 +87,8 @@ def _of_merchants(schema: str, day: date, merchant: str, dry_run: bool) -> Itera
     accounts: Iterable[MerchantAccount]
     if merchant:
         wanted = Q(merchant_no=merchant)
-        if merchant.isascii() and merchant.isdigit() and len(merchant) < 19:
-            wanted |= Q(pk=int(merchant))
+        if (number := whole_number(merchant)) is not None:
+            wanted |= Q(pk=number)
         accounts = MerchantAccount.objects.filter(wanted).order_by("pk")
     else:
         accounts = merchants_of(day)

@@ -14,7 +14,7 @@ from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.management.base import FOUND, BadArguments, refused
 from apps.common.schema import schema_context
-from apps.common.time import SHANGHAI, now
+from apps.common.time import FIRST_DAY, LAST_DAY, SHANGHAI, now
 from apps.piles.enums import CommandKind
 from apps.piles.management.choosing import add_sending, chosen, send_and_follow
 from apps.pricing.enums import TaskDays
@@ -148,6 +148,8 @@ def _moment(text: str) -> datetime:
         raise BadArguments(f'{text!r} is no time; write "2026-12-01 00:00"') from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=SHANGHAI)
+    if not FIRST_DAY <= moment.date() <= LAST_DAY:
+        raise BadArguments(f"{text!r} is no time; write a year from {FIRST_DAY.year} to {LAST_DAY.year}")
     if moment < now().replace(second=0, microsecond=0):
         raise BadArguments(f"{text} is over")
     return moment

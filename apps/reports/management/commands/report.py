@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from django.utils import translation
 
 from apps.common.errors import DomainError
 from apps.common.schema import schema_context
-from apps.common.time import business_day, now
+from apps.common.time import business_day, now, read_day
 from apps.orders.enums import OrderSource
 from apps.reports import finance
 from apps.reports.enums import CustomerKind
@@ -36,10 +35,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose, of which days, how."""
         parser.add_argument("--tenant", required=True, help="the tenant's code")
-        parser.add_argument(
-            "--from", dest="first", type=date.fromisoformat, help="default: the first of this month"
-        )
-        parser.add_argument("--to", dest="last", type=date.fromisoformat, help="default: today")
+        parser.add_argument("--from", dest="first", type=read_day, help="default: the first of this month")
+        parser.add_argument("--to", dest="last", type=read_day, help="default: today")
         parser.add_argument("--by", choices=Group.values, default="day", help="grouping, default day")
         parser.add_argument("--station", action="append", default=[], help="station number; may be repeated")
         parser.add_argument("--source", choices=OrderSource.values, default="")

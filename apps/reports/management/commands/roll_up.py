@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.common.schema import schema_context
-from apps.common.time import business_day, now
+from apps.common.time import business_day, now, read_day
 from apps.reports import rollups
 from apps.tenancy.management.choosing import schemas_named
 
@@ -28,10 +28,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose days, and which."""
         parser.add_argument("--tenant", help="code of one tenant; all of them by default")
-        parser.add_argument("--from", dest="first", type=date.fromisoformat, help="first day, YYYY-MM-DD")
-        parser.add_argument(
-            "--to", dest="last", type=date.fromisoformat, help="last day (default: the first)"
-        )
+        parser.add_argument("--from", dest="first", type=read_day, help="first day, YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=read_day, help="last day (default: the first)")
         parser.add_argument("--check", action="store_true", help="compare with the ledger afterwards")
         parser.add_argument("--dry-run", action="store_true", help="only say which days it would be")
         parser.add_argument("--json", action="store_true", help="print one JSON object, and no progress")

@@ -3,7 +3,6 @@
 import json
 import os
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any
 
 from django.contrib.auth.hashers import make_password
@@ -13,6 +12,7 @@ from django.core.management.base import BaseCommand
 
 from apps.common.errors import DomainError
 from apps.common.management.base import BAD_ARGUMENTS, FOUND, refused
+from apps.common.time import read_day
 from apps.tenancy.errors import TenantInvalid
 from apps.tenancy.models import Package
 from apps.tenancy.services import Administrator, check_new_tenant, create_tenant, schema_of
@@ -34,9 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="name shown to people")
         parser.add_argument("--host", required=True, help="host name of its site, such as demo.example.com")
         parser.add_argument("--package", help="code of its package; every feature without limits by default")
-        parser.add_argument(
-            "--until", type=date.fromisoformat, help="its last day (2027-12-31); none by default"
-        )
+        parser.add_argument("--until", type=read_day, help="its last day (2027-12-31); none by default")
         parser.add_argument(
             "--admin",
             help="user name of its first administrator, whose password is in the variable ADMIN_PASSWORD",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_module
 from argparse import ArgumentParser
-from datetime import date
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -16,6 +15,7 @@ from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.management.base import BAD_ARGUMENTS, leave, refused
 from apps.common.schema import schema_context
+from apps.common.time import read_day
 from apps.tenancy import lifecycle
 from apps.tenancy.models import Package, Tenant
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             "what", choices=["list", "suspend", "resume", "renew", "package", "close", "suspend-expired"]
         )
         parser.add_argument("--tenant", help="code of the tenant; needed for everything but the lists")
-        parser.add_argument("--until", type=date.fromisoformat, help="renew: the last day; none without it")
+        parser.add_argument("--until", type=read_day, help="renew: the last day; none without it")
         parser.add_argument("--package", help="package: its code; none (everything, no limits) without it")
         parser.add_argument("--reason", default="", help="goes to the audit log")
         parser.add_argument(

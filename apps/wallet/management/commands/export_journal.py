@@ -14,7 +14,7 @@ from django.db import transaction
 
 from apps.backoffice.cells import cell
 from apps.common.schema import schema_context
-from apps.common.time import SHANGHAI
+from apps.common.time import SHANGHAI, read_day
 from apps.tenancy.management.choosing import schema_named
 from apps.wallet.models import Posting
 
@@ -48,12 +48,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Whose journal, of which days, and how."""
         parser.add_argument("--tenant", required=True, help="code of the tenant")
-        parser.add_argument(
-            "--from", dest="first", type=date.fromisoformat, help="first business day, YYYY-MM-DD"
-        )
-        parser.add_argument(
-            "--to", dest="last", type=date.fromisoformat, help="last business day, YYYY-MM-DD"
-        )
+        parser.add_argument("--from", dest="first", type=read_day, help="first business day, YYYY-MM-DD")
+        parser.add_argument("--to", dest="last", type=read_day, help="last business day, YYYY-MM-DD")
         parser.add_argument("--format", choices=["csv", "jsonl"], default="csv", help="default csv")
         parser.add_argument("--output", default="-", help="a file, or - for standard output (the default)")
 
