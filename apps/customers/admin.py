@@ -32,6 +32,7 @@ from apps.backoffice.dialogs import ReasonForm, dialog_button
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.customers import agreement_admin, cards, enterprises, mini_program_admin, sessions  # noqa: F401 - they register their pages
 from apps.customers.models import (
     Card,
@@ -348,9 +349,7 @@ class AccountForm(ReasonForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        found = (
-            Enterprise.objects.filter(pk=self.object_id).first() if str(self.object_id).isdigit() else None
-        )
+        found = Enterprise.objects.filter(pk=whole_number(self.object_id)).first()
         if found is not None:
             for name in enterprises.ACCOUNT_FIELDS:
                 self.fields[name].initial = getattr(found, name)
@@ -364,18 +363,15 @@ class AccountForm(ReasonForm):
         return words
 
 
-class MemberLimitForm(BaseDialogForm):
+class MemberLimitForm(ReasonForm):
     """How much the enterprise pays for one member."""
 
     monthly_limit = _yuan(_("limit per month (yuan)"), _("Empty: the enterprise's limit per member."))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        members = (
-            EnterpriseMember.objects.filter(pk=self.object_id) if str(self.object_id).isdigit() else None
-        )
-        if members is not None:
-            self.fields["monthly_limit"].initial = members.values_list("monthly_limit", flat=True).first()
+        members = EnterpriseMember.objects.filter(pk=whole_number(self.object_id))
+        self.fields["monthly_limit"].initial = members.values_list("monthly_limit", flat=True).first()
 
 
 class EnterpriseForm(forms.ModelForm):
@@ -435,6 +431,11 @@ class EnterpriseAdmin(BackofficeAdmin):
         if self.has_members_permission(request):
             return fields
         return [field for field in fields if field != "code_shown"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Enterprise | None = None) -> Any:
+        """Where and when the enterprise pays is for those to say who set what it pays: empty, it pays everywhere."""
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if self.has_account_permission(request) else [*fixed, "pay_hours", "stations"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enterprise]:
         """With the number of active members."""
@@ -617,7 +618,7 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         _("Limit"),
         url="limit",
         icon="speed",
-        permission="end",
+        permission="limit",
         text=_("What the enterprise pays for this member in a month, from the next start on."),
         form=MemberLimitForm,
     )
@@ -628,7 +629,13 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
         with transaction.atomic():
             member.monthly_limit = limit
             member.save(update_fields=["monthly_limit"])  # since when it is one stays
-            self.audit(request, "limit_set", member, changes={"monthly_limit": [before, limit]})
+            self.audit(
+                request,
+                "limit_set",
+                member,
+                changes={"monthly_limit": [before, limit]},
+                reason=form.cleaned_data["reason"],
+            )
         return self.back_to(request, member)
 
     @action(
@@ -657,8 +664,13 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
 
     def has_end_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may end memberships; the button shows while there is one."""
-        if not self.allowed(request, "change_enterprisemember"):
-            return False
+        return self.allowed(request, "change_enterprisemember") and self._is_one(object_id)
+
+    def has_limit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may set what an enterprise pays; the button shows while there is a membership."""
+        return self.allowed(request, "set_enterprise_account") and self._is_one(object_id)
+
+    def _is_one(self, object_id: Any) -> bool:
         return object_id is None or EnterpriseMember.objects.filter(pk=object_id, is_active=True).exists()
 
     @display(description=_("limit per month (yuan)"), ordering="monthly_limit")

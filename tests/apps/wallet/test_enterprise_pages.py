@@ -13,7 +13,7 @@ from apps.orders.admin.enterprises import EnterpriseChargeAdmin
 from apps.orders.models import EnterpriseCharge
 from apps.wallet.models import EnterpriseAccount
 from tests import factories
-from tests.staff import a_user, boss, signed_in
+from tests.staff import a_user, boss, form_of, signed_in
 
 POST = {"_form_submitted": "True"}
 READ = ("customers.view_enterprise", "wallet.view_enterpriseaccount", "orders.view_enterprisecharge")
@@ -52,15 +52,45 @@ def test_a_members_own_limit(tenant: Any) -> None:
     factories.an_enterprise(customer, account_kind="prepaid", member_monthly_limit=Decimal("50.00"))
     member = EnterpriseMember.objects.get()
     page = f"/admin/customers/enterprisemember/{member.pk}/"
-    person = signed_in(a_user("customers.view_enterprisemember", "customers.change_enterprisemember"))
+    sent = {**POST, "monthly_limit": "20.00", "reason": "出差"}
+    keeper = signed_in(a_user("customers.view_enterprisemember", "customers.change_enterprisemember"))
+    assert keeper.post(f"{page}limit/", sent).status_code == 403
+    person = signed_in(a_user("customers.view_enterprisemember", "customers.set_enterprise_account"))
     assert "50.00" in person.get(f"{page}change/").content.decode()
-    person.post(f"{page}limit/", {**POST, "monthly_limit": "20.00"})
+    person.post(f"{page}limit/", {**sent, "reason": ""})
+    member.refresh_from_db()
+    assert member.monthly_limit is None, "not without a reason"
+    person.post(f"{page}limit/", sent)
     member.refresh_from_db()
     assert member.monthly_limit == Decimal("20.00")
+    entry = AuditEntry.objects.get(action="customers.enterprisemember_limit_set")
+    assert (entry.reason, entry.changes) == ("出差", {"monthly_limit": [None, "20.00"]})
     assert 'value="20.00"' in person.get(f"{page}limit/").content.decode()
-    person.post(f"{page}limit/", {**POST, "monthly_limit": ""})
+    person.post(f"{page}limit/", {**sent, "monthly_limit": ""})
     member.refresh_from_db()
     assert member.monthly_limit is None
+
+
+def test_where_and_when_an_enterprise_pays_is_set_by_who_sets_its_account(tenant: Any) -> None:
+    station = factories.a_station()
+    enterprise = factories.an_enterprise(account_kind="postpaid", pay_hours="08:00-18:00")
+    enterprise.stations.set([station])
+    change = f"/admin/customers/enterprise/{enterprise.pk}/change/"
+    may = ("customers.view_enterprise", "customers.change_enterprise", "sites.view_station")
+    keeper = signed_in(a_user(*may, "customers.add_enterprise"))
+    words = form_of(keeper, change)
+    assert {"pay_hours", "stations"}.isdisjoint(words)
+    assert "08:00-18:00" in keeper.get(change).content.decode()
+    keeper.post(change, words | {"contact": "王芳", "pay_hours": "", "stations": []})
+    enterprise.refresh_from_db()
+    assert (enterprise.contact, enterprise.pay_hours) == ("王芳", "08:00-18:00")
+    assert list(enterprise.stations.all()) == [station]
+    keeper.post("/admin/customers/enterprise/add/", words | {"name": "新", "pay_hours": "00:00-24:00"})
+    assert Enterprise.objects.get(name="新").pay_hours == ""
+    setter = signed_in(a_user(*may, "customers.set_enterprise_account"))
+    setter.post(change, form_of(setter, change) | {"pay_hours": "", "stations": []})
+    enterprise.refresh_from_db()
+    assert (enterprise.pay_hours, enterprise.stations.count()) == ("", 0)
 
 
 def test_a_top_up_from_the_button_to_the_balance(tenant: Any) -> None:
