@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 
 from apps.accounts import locks, policy
 from apps.accounts.enums import Method
-from apps.accounts.errors import CodeWrong, Locked, NoSecondFactor
+from apps.accounts.errors import CodeWrong, NoSecondFactor
 from apps.accounts.models import RecoveryCode, User
 from apps.common.time import now
 from apps.notifications import codes
@@ -52,12 +52,10 @@ def check(user: User, *, method: str, code: str, allowed: Collection[str]) -> No
     if method not in allowed:
         raise NoSecondFactor
     guard = locks.second_factor(user)
-    wait_s = locks.wait_s(guard)
-    if wait_s:
-        raise Locked(minutes=locks.minutes(wait_s))
-    if not _is_right(user, method, code.strip()):
-        locks.failed(guard)
-        raise CodeWrong
+    with locks.trying(guard):
+        if not _is_right(user, method, code.strip()):
+            locks.failed(guard)
+            raise CodeWrong
 
 
 def _is_right(user: User, method: str, code: str) -> bool:
@@ -90,13 +88,11 @@ def set_up(user: User, *, secret: str, code: str) -> list[str]:
     An earlier app and its recovery codes are void. Raises Locked, CodeWrong.
     """
     guard = locks.second_factor(user)
-    wait_s = locks.wait_s(guard)
-    if wait_s:
-        raise Locked(minutes=locks.minutes(wait_s))
-    step = _step_of(secret, code)
-    if step is None:
-        locks.failed(guard)
-        raise CodeWrong
+    with locks.trying(guard):
+        step = _step_of(secret, code)
+        if step is None:
+            locks.failed(guard)
+            raise CodeWrong
     with transaction.atomic():
         locked = User.objects.select_for_update().get(pk=user.pk)
         locked.totp_secret, locked.totp_since, locked.totp_step = secret, now(), step

@@ -5,9 +5,13 @@ A name is counted whether anybody has it or not, so a lock tells nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.http import HttpRequest
 
 from apps.accounts import policy
+from apps.accounts.errors import Locked
 from apps.accounts.models import User
 from apps.backoffice.people import client_address
 from apps.common import limits
@@ -30,6 +34,18 @@ def by_address(request: HttpRequest) -> Window:
 def second_factor(user: User) -> Window:
     """Wrong second factors of a person."""
     return Window("staff-second", str(user.pk), HOUR, policy.current().failures)
+
+
+@contextmanager
+def trying(*guards: Window) -> Iterator[None]:
+    """Let one try begin, which counts until it is over as if it failed. Raises Locked.
+
+    Of guesses at the same instant no more are looked at than may fail.
+    """
+    with limits.trying(guards, at=now()) as wait:
+        if wait:
+            raise Locked(minutes=minutes(wait))
+        yield
 
 
 def wait_s(*guards: Window) -> int:

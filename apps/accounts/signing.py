@@ -7,6 +7,8 @@ setting one up, a new password. Only `finish` opens the session, under a new key
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,14 +77,14 @@ def check_password(
     program that cannot read locks nobody out.
     """
     guards = (locks.by_name(username), locks.by_address(request))
-    _check_lock(request, Method.PASSWORD, username, *guards)
-    if locks.are_many(*guards) and not puzzle.is_solved(token=puzzle_token, answer=answer):
-        raise PuzzleWrong
-    user = authenticate(request, username=username, password=password)
-    if isinstance(user, User) and user.is_staff:
-        locks.clear(guards[0])
-        return user
-    locks.failed(*guards)
+    with _trying(request, Method.PASSWORD, username, *guards):
+        if locks.are_many(*guards) and not puzzle.is_solved(token=puzzle_token, answer=answer):
+            raise PuzzleWrong
+        user = authenticate(request, username=username, password=password)
+        if isinstance(user, User) and user.is_staff:
+            locks.clear(guards[0])
+            return user
+        locks.failed(*guards)
     known = User.objects.filter(username=username).first()
     outcome = Outcome.UNKNOWN_NAME
     if known is not None:
@@ -112,13 +114,13 @@ def check_phone_code(request: HttpRequest, *, phone: str, code: str) -> User:
     """Return whose phone this is if the code is right. Raises PhoneInvalid, Locked, CodeWrong."""
     number = normalize_phone(phone)
     guards = (locks.by_name(number), locks.by_address(request))
-    _check_lock(request, Method.PHONE, number, *guards)
-    right = codes.is_right(purpose=BY_PHONE, phone=number, code=code.strip())
-    user = _person_of(number)
-    if right and user is not None:
-        locks.clear(guards[0])
-        return user
-    locks.failed(*guards)
+    with _trying(request, Method.PHONE, number, *guards):
+        right = codes.is_right(purpose=BY_PHONE, phone=number, code=code.strip())
+        user = _person_of(number)
+        if right and user is not None:
+            locks.clear(guards[0])
+            return user
+        locks.failed(*guards)
     note(request, Outcome.WRONG_CODE, method=Method.PHONE, user=user, name=number)
     raise CodeWrong
 
@@ -142,12 +144,17 @@ def _person_of(phone: str) -> User | None:
     return User.objects.filter(phone=phone, is_active=True, is_staff=True).first()
 
 
-def _check_lock(request: HttpRequest, method: str, name: str, *guards: Any) -> None:
-    wait_s = locks.wait_s(*guards)
-    if wait_s:
-        if locks.is_new(*guards):
-            note(request, Outcome.LOCKED, method=method, name=name)
-        raise Locked(minutes=locks.minutes(wait_s))
+@contextmanager
+def _trying(request: HttpRequest, method: str, name: str, *guards: Any) -> Iterator[None]:
+    """Let a try begin. Raises Locked, which is noted."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.trying(*guards))
+        except Locked:
+            if locks.is_new(*guards):
+                note(request, Outcome.LOCKED, method=method, name=name)
+            raise
+        yield
 
 
 # --- What is still missing ---

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,6 +71,31 @@ if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4]) then
   redis.call('SET', KEYS[2], now + tonumber(ARGV[5]), 'PX', ARGV[5])
 end
 """
+
+# Takes a place for a try among the failures that every window still allows, or in none. KEYS: failures, lock, tries
+# under way of each. ARGV: now (ms), member, how long a try may take (ms), then window (ms) and limit of each. Returns
+# 0, or the ms to wait: until a lock ends, or a second where tries under way have taken the last places.
+_ENTER = """
+local now, wait = tonumber(ARGV[1]), 0
+for i = 1, #KEYS / 3 do
+  local failures, under_way = KEYS[3 * i - 2], KEYS[3 * i]
+  local left = tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0) - now
+  if left <= 0 then
+    redis.call('ZREMRANGEBYSCORE', failures, '-inf', now - tonumber(ARGV[2 * i + 2]))
+    redis.call('ZREMRANGEBYSCORE', under_way, '-inf', now)
+    local taken = redis.call('ZCARD', failures) + redis.call('ZCARD', under_way)
+    left = taken >= tonumber(ARGV[2 * i + 3]) and 1000 or 0
+  end
+  wait = math.max(wait, left)
+end
+if wait > 0 then return wait end
+for i = 1, #KEYS / 3 do
+  redis.call('ZADD', KEYS[3 * i], now + tonumber(ARGV[3]), ARGV[2])
+  redis.call('PEXPIRE', KEYS[3 * i], ARGV[3])
+end
+return 0
+"""
+TRY_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +159,29 @@ def fail(window: Window, *, at: datetime, lock_s: int) -> None:
     )
 
 
+@contextmanager
+def trying(windows: Sequence[Window], *, at: datetime) -> Iterator[int]:
+    """Hold a place among the failures that all windows still allow while something is tried, and give 0.
+
+    However many try at the same instant, no more fail before the lock than the window allows. Without a place it gives
+    the seconds to wait, and nothing may be tried. Whoever failed says so by `fail`, before the place is given up.
+    """
+    member = secrets.token_hex(8)
+    keys = [key for window in windows for key in (window.key, _lock_key(window), _try_key(window))]
+    arguments: list[int | str] = [_ms(at), member, TRY_MS]
+    for window in windows:
+        arguments += [window.seconds * 1000, window.limit]
+    wait_ms = int(_script(_ENTER)(keys=keys, args=arguments))
+    if wait_ms:
+        yield max(1, -(-wait_ms // 1000))
+        return
+    try:
+        yield 0
+    finally:
+        for window in windows:
+            _client().zrem(_try_key(window), member)
+
+
 def locked_for_s(window: Window, *, at: datetime) -> int:
     """Return for how many seconds more the window's subject is locked, 0 if it is not."""
     until = _client().get(_lock_key(window))
@@ -146,6 +195,10 @@ def clear(window: Window) -> None:
 
 def _lock_key(window: Window) -> str:
     return _key("lock", window.name, window.subject)
+
+
+def _try_key(window: Window) -> str:
+    return _key("try", window.name, window.subject)
 
 
 def _key(*parts: str) -> str:

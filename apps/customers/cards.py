@@ -125,12 +125,13 @@ def check_pin(*, customer: Customer, digest: str) -> None:
     """Check the PIN as a pile sent it. Raises PinWrong, also without a PIN and after five wrong ones for 15 minutes."""
     at = now()
     guard = Window("pile-pin", str(customer.pk), PIN_WINDOW_S, PIN_FAILURES)
-    if not customer.pin or limits.locked_for_s(guard, at=at):
-        raise PinWrong
-    if not check_password(digest.lower(), customer.pin):
-        limits.fail(guard, at=at, lock_s=PIN_LOCK_S)
-        log.info("pin_wrong", customer_id=customer.pk)
-        raise PinWrong
+    with limits.trying([guard], at=at) as wait_s:
+        if not customer.pin or wait_s:
+            raise PinWrong
+        if not check_password(digest.lower(), customer.pin):
+            limits.fail(guard, at=at, lock_s=PIN_LOCK_S)
+            log.info("pin_wrong", customer_id=customer.pk)
+            raise PinWrong
 
 
 # --- Cards and vehicles -----------------------------------------------------------------------------------

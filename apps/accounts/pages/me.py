@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from apps.accounts import factors, identities, locks, policy, sessions, signing
 from apps.accounts.enums import Provider, SessionEnd
-from apps.accounts.errors import CodeWrong, Locked, PhoneTaken, WrongPassword
+from apps.accounts.errors import CodeWrong, PhoneTaken, WrongPassword
 from apps.accounts.models import StaffSession, User
 from apps.accounts.pages.common import go_to, page, remember_language
 from apps.accounts.pages.forms import CodeForm, CurrentPasswordForm, MyDataForm, NewPhoneForm
@@ -102,12 +102,10 @@ def _check_current(request: HttpRequest, user: User, password: str) -> None:
     if not _asks_password(request, user):
         return
     guard = locks.by_name(user.username)
-    wait_s = locks.wait_s(guard)
-    if wait_s:
-        raise Locked(minutes=locks.minutes(wait_s))
-    if not user.check_password(password):
-        locks.failed(guard)
-        raise WrongPassword
+    with locks.trying(guard):
+        if not user.check_password(password):
+            locks.failed(guard)
+            raise WrongPassword
 
 
 # --- Second factor ---

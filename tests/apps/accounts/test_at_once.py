@@ -10,10 +10,11 @@ from typing import Any
 import pyotp
 from django.contrib.auth.models import Group
 from django.db import connection, connections
+from django.test import RequestFactory
 
-from apps.accounts import factors, identities, rules
-from apps.accounts.errors import BoundToAnother, CodeWrong
-from apps.accounts.models import LoginIdentity, LoginProvider, User
+from apps.accounts import factors, identities, policy, rules, signing
+from apps.accounts.errors import BoundToAnother, CodeWrong, Locked, WrongPassword
+from apps.accounts.models import LoginIdentity, LoginProvider, SignInPolicy, User
 from apps.common.errors import DomainError
 from apps.common.time import now
 from tests.staff import a_user, signed_in
@@ -69,6 +70,32 @@ def test_one_code_lets_one_in(committed: Any) -> None:
         )
         assert [one for one in found if one is None] == [None], method
         assert sum(isinstance(one, CodeWrong) for one in found) == 3
+
+
+def test_guesses_at_the_same_instant_are_no_more_than_may_fail(committed: Any) -> None:
+    """Ten failures lock; sixteen guesses that begin together are not all looked at."""
+    user = a_user()
+    user.totp_secret, user.totp_since = factors.new_secret(), now()
+    user.save()
+    user = User.objects.get(pk=user.pk)
+
+    def second_factor() -> None:
+        factors.check(user, method="recovery", code="AAAA-AAAA-AAAA", allowed=["recovery"])
+
+    def first_factor() -> None:
+        request = RequestFactory().post("/", REMOTE_ADDR="10.0.0.9")
+        signing.check_password(request, username=user.username, password="wrong")
+
+    SignInPolicy.objects.update(puzzle_failures=0)
+    policy.forget()
+    for deed, wrong in ((second_factor, CodeWrong), (first_factor, WrongPassword)):
+        found = at_once(committed.schema_name, *[deed] * 16)
+        assert sum(isinstance(one, wrong) for one in found) <= 10, deed
+        assert all(isinstance(one, wrong | Locked) for one in found)
+        for _try in range(16):
+            found.append(at_once(committed.schema_name, deed)[0])
+        assert sum(isinstance(one, wrong) for one in found) == 10, "those that were refused cost nobody a try"
+        assert isinstance(found[-1], Locked)
 
 
 def test_one_account_at_a_provider_is_one_persons(committed: Any) -> None:
