@@ -203,9 +203,16 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"
 SIGN_IN_VIEW = "apps.accounts.pages.sign_in.login"  # the layer that knows staff lets them in
-SECOND_FACTOR_PAGES = (  # app/model of the back office: where money moves, and who decides who may move it
+SECOND_FACTOR_PAGES = (  # app/model: where money moves or prices are set, and who decides who may do it
     "wallet/*",
     "orders/orderrefund",
+    "orders/abnormalorder",
+    "orders/transactionrecord",  # matching one bills an order
+    "orders/billingpolicy",
+    "pricing/*",
+    "coupons/*",
+    "customers/enterprise",  # accounts on credit
+    "franchisees/*",  # contracts with their shares
     "backoffice/approval",
     "backoffice/approvalpolicy",
     "accounts/user",

@@ -451,6 +451,23 @@ def test_pages_of_money_and_staff_ask_for_a_second_factor(tenant: Any, clock: An
     assert by_phone.get(MONEY).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        "wallet/bonustier", "orders/abnormalorder", "orders/transactionrecord", "orders/billingpolicy",
+        "pricing/pricetemplate", "pricing/pricetemplate/new", "pricing/priceassignment", "pricing/pricetask/new",
+        "pricing/retailprice/new", "coupons/coupontemplate", "coupons/coupon", "customers/enterprise",
+        "franchisees/franchisee",
+    ],
+)  # fmt: skip
+def test_so_do_pages_of_prices_and_of_what_others_are_paid(tenant: Any, clock: Any, page: str) -> None:
+    user, client = a_user(superuser=True, phone=PHONE), stranger()
+    enter(client, user)
+    assert client.get(f"/admin/{page}/").headers["location"].startswith("/admin/me/confirm/")
+    assert client.get("/admin/invoices/invoiceapplication/").status_code == 200, "no money moves there"
+    assert signed_in(user).get(f"/admin/{page}/", follow=True).status_code == 200
+
+
 def test_everybody_needs_one_where_the_policy_says_so(tenant: Any, clock: Any) -> None:
     rule(second_factor=SecondFactorRule.ALL)
     user, client = a_user(), stranger()
