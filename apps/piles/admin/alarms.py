@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Case, Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html, format_html_join
@@ -26,6 +27,7 @@ from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.piles.alarms import services, words
 from apps.piles.enums import AlarmLevel, AlarmState
 from apps.piles.models import Alarm, Pile
@@ -93,10 +95,10 @@ class StationFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> QuerySet[Alarm]:
         """See the class."""
-        value = self.value() or ""
-        if not value.isdecimal():
+        station = whole_number(self.value())
+        if station is None:
             return queryset
-        codes = Pile.objects.filter(station_id=int(value[:18])).values("pile_code")
+        codes = Pile.objects.filter(station_id=station).values("pile_code")
         return queryset.filter(pile_code__in=codes)
 
 
@@ -234,9 +236,10 @@ class AlarmAdmin(ReadOnlyAdmin):
     def acknowledge_selected(self, request: HttpRequest, queryset: QuerySet[Alarm]) -> None:
         """All that are ticked."""
         alarms = list(queryset.filter(closed_at=None, acknowledged_at=None))
-        done = services.acknowledge(alarms=alarms, actor=staff_actor(request))
-        for alarm in alarms:
-            self.audit(request, "acknowledged", alarm)
+        with transaction.atomic():
+            done = services.acknowledge(alarms=alarms, actor=staff_actor(request))
+            for alarm in alarms:
+                self.audit(request, "acknowledged", alarm)
         words_of = ngettext("%(number)s alarm is acknowledged.", "%(number)s alarms are acknowledged.", done)
         messages.success(request, words_of % {"number": done})
 
@@ -253,10 +256,13 @@ class AlarmAdmin(ReadOnlyAdmin):
         """Somebody looks at it."""
         alarm = self.row(request, object_id)
         note = form.cleaned_data["note"]
-        if not services.acknowledge(alarms=[alarm], actor=staff_actor(request), note=note):
+        with transaction.atomic():
+            done = services.acknowledge(alarms=[alarm], actor=staff_actor(request), note=note)
+            if done:
+                self.audit(request, "acknowledged", alarm, reason=note)
+        if not done:
             messages.error(request, _("It is acknowledged or closed already."))
             return self.back_to(request, alarm)
-        self.audit(request, "acknowledged", alarm, reason=note)
         return self.back_to(request, alarm, _("The alarm is acknowledged."))
 
     @dialog_button(
@@ -272,13 +278,15 @@ class AlarmAdmin(ReadOnlyAdmin):
         alarm = self.row(request, object_id)
         person = form.cleaned_data["person"]
         note = form.cleaned_data["note"]
+        before = str(alarm.assigned_to) if alarm.assigned_to else None
+        changes = {"assigned_to": [before, str(person)]}
         try:
-            services.assign(alarm=alarm, person=person, actor=staff_actor(request), note=note)
+            with transaction.atomic():
+                services.assign(alarm=alarm, person=person, actor=staff_actor(request), note=note)
+                self.audit(request, "assigned", alarm, changes=changes, reason=note)
         except DomainError as error:
             messages.error(request, str(error))
             return self.back_to(request, alarm)
-        before = str(alarm.assigned_to) if alarm.assigned_to else None
-        self.audit(request, "assigned", alarm, changes={"assigned_to": [before, str(person)]}, reason=note)
         return self.back_to(request, alarm, _("The alarm is assigned."))
 
     @dialog_button(
@@ -292,8 +300,9 @@ class AlarmAdmin(ReadOnlyAdmin):
     def write_note(self, request: HttpRequest, form: NeededNoteForm, object_id: str) -> HttpResponse:
         """What was found or done."""
         alarm = self.row(request, object_id)
-        services.add_note(alarm=alarm, actor=staff_actor(request), note=form.cleaned_data["reason"])
-        self.audit(request, "noted", alarm, reason=form.cleaned_data["reason"])
+        with transaction.atomic():
+            services.add_note(alarm=alarm, actor=staff_actor(request), note=form.cleaned_data["reason"])
+            self.audit(request, "noted", alarm, reason=form.cleaned_data["reason"])
         return self.back_to(request, alarm, _("Saved."))
 
     @dialog_button(
@@ -309,11 +318,12 @@ class AlarmAdmin(ReadOnlyAdmin):
         alarm = self.row(request, object_id)
         note = form.cleaned_data["reason"]
         try:
-            services.close(alarm=alarm, actor=staff_actor(request), note=note)
+            with transaction.atomic():
+                services.close(alarm=alarm, actor=staff_actor(request), note=note)
+                self.audit(request, "closed", alarm, reason=note)
         except DomainError as error:
             messages.error(request, str(error))
             return self.back_to(request, alarm)
-        self.audit(request, "closed", alarm, reason=note)
         return self.back_to(request, alarm, _("The alarm is closed."))
 
     def has_acknowledge_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

@@ -21,6 +21,7 @@ from apps.backoffice.people import KINDS, staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
+from apps.common.ids import whole_number
 from apps.piles import bulk
 from apps.piles.command_pages.dialogs import ASCII, HarmlessForm
 from apps.piles.command_pages.sending import PERMISSIONS, Commanding, batch_made, to_dialog
@@ -144,7 +145,7 @@ class CommandBatchAdmin(Commanding, ReadOnlyAdmin):
 
     def has_retry_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Who may send the kind, where something failed that may be sent again."""
-        batch = CommandBatch.objects.filter(pk=object_id).first() if str(object_id).isdecimal() else None
+        batch = CommandBatch.objects.filter(pk=whole_number(object_id)).first()
         if batch is None:  # a row that is not there is said to be missing, not forbidden
             return any(self._may(request, kind) for kind in PERMISSIONS)
         kind = CommandKind(batch.kind)
@@ -288,10 +289,12 @@ class UpdateServerForm(forms.ModelForm):
                 self.fields[name].validators.append(ASCII)
 
     def clean_password(self) -> str:
-        """A new server needs a password, a known one keeps its own."""
+        """A new server needs a password; a known one keeps its own, which goes to no other server."""
         password: str = self.cleaned_data["password"]
         if not password and self.instance.pk is None:
             raise forms.ValidationError(_("A password is needed."))
+        if not password and {"host", "port"}.intersection(self.changed_data):
+            raise forms.ValidationError(_("Type the password again: the server has changed."))
         return password or self.instance.password
 
 

@@ -199,6 +199,8 @@ class MerchantAccountAdmin(BackofficeAdmin):
         self, request: HttpRequest, obj: MerchantAccount, form: MerchantForm, change: bool
     ) -> None:
         """With its credentials, by the service."""
+        if change:
+            self.check_unedited(request, obj, form)
         merchants.store_credentials(merchant=obj, given=form.given)
 
     def construct_change_message(

@@ -207,14 +207,28 @@ def test_an_update_shows_its_servers_password_nowhere(tenant: Any) -> None:
     assert "ftp-user" not in "".join(found[:3])
 
 
+@pytest.mark.parametrize("elsewhere", [{"host": "10.0.0.10"}, {"port": 2122}])
+def test_a_stored_password_goes_to_no_other_server(tenant: Any, elsewhere: dict[str, Any]) -> None:
+    server, client = a_server(), boss()
+    form = {"name": "固件站", "host": "10.0.0.9", "port": 2121, "username": "ftp-user", "password": ""}
+    url = f"/admin/piles/updateserver/{server.pk}/change/"
+    answer = client.post(url, form | elsewhere)
+    assert "password" in answer.context_data["adminform"].form.errors
+    server.refresh_from_db()
+    assert (server.host, server.port) == ("10.0.0.9", 2121)
+    assert client.post(url, form | elsewhere | {"password": "its-own"}).status_code == 302
+    server.refresh_from_db()
+    assert server.password == "its-own"
+
+
 def test_a_stored_password_stays_unless_a_new_one_is_typed(tenant: Any) -> None:
     server = a_server()
     client = boss()
-    form = {"name": "固件站", "host": "10.0.0.10", "port": 21, "username": "ftp-user", "password": ""}
+    form = {"name": "固件站 2", "host": "10.0.0.9", "port": 2121, "username": "ftp", "password": ""}
     url = f"/admin/piles/updateserver/{server.pk}/change/"
     assert client.post(url, form).status_code == 302
     server.refresh_from_db()
-    assert (server.host, server.password) == ("10.0.0.10", "hidden-word")
+    assert (server.username, server.password) == ("ftp", "hidden-word")
     assert "password" not in AuditEntry.objects.get(action="piles.updateserver_changed").changes
     client.post(url, {**form, "password": "other-word"})
     server.refresh_from_db()

@@ -96,6 +96,20 @@ def test_new_keys_undo_nothing_that_was_stored_meanwhile(wechatpay_issued: dict[
     assert (stored.secrets["api_v3_key"], stored.secrets["certificate_serial"]) == ("1" * 32, "ABC123")
 
 
+def test_two_people_do_not_write_over_each_others_keys(wechatpay_issued: dict[str, Any]) -> None:
+    boss().post(f"{BASE}/merchantaccount/add/", given(wechatpay_issued))
+    merchant = MerchantAccount.objects.get()
+    page = f"{BASE}/merchantaccount/{merchant.pk}/change/"
+    first, second = boss(), boss()
+    seen = {"_seen": first.get(page).context_data["seen"]}
+    kept = {"name": "新名字", "base_url": "", **dict.fromkeys(given(wechatpay_issued).keys() - {"name"}, "")}
+    assert first.post(page, kept | seen | {"api_v3_key": "1" * 32}).status_code == 302
+    answer = second.post(page, kept | seen | {"api_v3_key": "2" * 32}, follow=True)
+    assert "您打开页面后，已有人修改了这条记录" in answer.content.decode()
+    merchant.refresh_from_db()
+    assert merchant.secrets["api_v3_key"] == "1" * 32
+
+
 def test_who_may_only_look_sees_no_field_of_keys(wechatpay_issued: dict[str, Any]) -> None:
     boss().post(f"{BASE}/merchantaccount/add/", given(wechatpay_issued))
     merchant = MerchantAccount.objects.get()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from django.db import IntegrityError, connection
+
 from apps.accounts.enums import Scope
 from apps.backoffice.models import AuditEntry
 from apps.notifications.models import Message, Robot
@@ -63,6 +66,24 @@ def test_an_alarm_goes_through_its_states_by_buttons(tenant: Any) -> None:
         ("piles.alarm_noted", "换了模块"),
         ("piles.alarm_closed", "好了"),
     ]
+
+
+def test_a_deed_without_its_trace_is_none(tenant: Any) -> None:
+    piles.raise_alarm(kind=AlarmKind.PILE_FAULT, pile_code=factories.a_pile().pile_code)
+    alarm, client, keeper = Alarm.objects.get(), boss(), a_user()
+    with connection.cursor() as cursor:  # as if the log's disk were full
+        cursor.execute(
+            "alter table backoffice_auditentry add constraint full_up check (action not like 'piles.alarm%')"
+        )
+    page = f"/admin/piles/alarm/{alarm.pk}/"
+    for deed in ("acknowledge", "assign", "note", "close"):
+        with pytest.raises(IntegrityError):
+            client.post(f"{page}{deed}/", {**DIALOG, "note": "", "person": keeper.pk, "reason": "x"})
+    ticked = {"action": "acknowledge_selected", "_selected_action": [alarm.pk]}
+    with pytest.raises(IntegrityError):
+        client.post("/admin/piles/alarm/", ticked)
+    alarm.refresh_from_db()
+    assert (alarm.state, alarm.events.count()) == ("open", 0)
 
 
 def test_the_list_shows_open_ones_worst_first_and_the_menu_counts_them(tenant: Any) -> None:
