@@ -2,12 +2,13 @@
 
 A socket opens with a ticket in its URL, or else with {"token": …} as its first message. It sends the picture at once
 and again after every change, as REST shows it; which is newer, `sequence` tells. Nobody's socket is closed without a
-word: 4401 is a ticket or token that is not good here, 4404 an order that is not this driver's.
+word: 4401 is a ticket or token that is not good here, 4404 an order that is not this driver's, 1011 (RFC 6455) a
+picture that could not be made; an app may come back after that.
 
 Orders are read in threads of a pool of their own, with the tenant's schema entered there: the schema belongs to the
 thread's connection, and the common thread of channels would make all sockets wait for each other. A gateway wakes the
 watchers of many orders at once: what is asked for while a tenant's pictures are being read is read together afterwards,
-with two queries for all of it.
+with two queries for all of it; a charge of several guns, and one at retail prices, takes some of its own.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
+import structlog
 from channels.db import database_sync_to_async
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -36,11 +39,15 @@ from apps.miniapp.authentication import InvalidToken, read_ticket, read_token, s
 from apps.miniapp.charging import picture
 from apps.orders.errors import OrderNotFound
 from apps.orders.live import group_of
+from apps.orders.models import Order
 from apps.orders.selectors import order_of, orders_by_number
 from apps.tenancy.selectors import API_PREFIX, tenant_for
 
+log = structlog.get_logger(__name__)
+
 NOT_SIGNED_IN = 4401
 NO_SUCH_ORDER = 4404
+BROKEN = 1011
 FIRST_MESSAGE_S = 10
 LONGEST_MESSAGE = 4000
 AT_ONCE = 200
@@ -86,12 +93,8 @@ class ProgressConsumer(AsyncWebsocketConsumer):
 
     async def live_update(self, _event: dict[str, Any]) -> None:
         """Something changed: look, and tell if it is news. Who was blocked or signed out meanwhile is sent away."""
-        try:
+        async with self._word_of_end():
             await self._show(await self._picture())
-        except NotFound:
-            await self.close(NO_SUCH_ORDER)
-        except (AuthenticationFailed, DomainError):
-            await self.close(NOT_SIGNED_IN)
 
     async def disconnect(self, code: int) -> None:
         """Leave the group."""
@@ -101,7 +104,7 @@ class ProgressConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_discard(self.group, self.channel_name)
 
     async def _open(self, admit: Callable[[str, str, str], tuple[str, Who]], proof: str) -> None:
-        try:
+        async with self._word_of_end():
             public = settings.PUBLIC_SCHEMA_NAME
             self.schema, self.who = await _in_thread(public, admit, proof, self.host, self.order_no)
             transaction_no = await _in_thread(self.schema, self._transaction_no)
@@ -109,10 +112,19 @@ class ProgressConsumer(AsyncWebsocketConsumer):
             # First the group, then the picture: a change between the two is seen twice rather than never.
             await self.channel_layer.group_add(self.group, self.channel_name)
             await self._show(await self._picture())
+
+    @asynccontextmanager
+    async def _word_of_end(self) -> AsyncIterator[None]:
+        """Close with the word for what went wrong within."""
+        try:
+            yield
         except NotFound:
             await self.close(NO_SUCH_ORDER)
         except (AuthenticationFailed, DomainError):
             await self.close(NOT_SIGNED_IN)
+        except Exception as error:  # noqa: BLE001 - one watcher's trouble; it comes back, or asks by REST
+            log.warning("live_closed", order_no=self.order_no, error=repr(error))
+            await self.close(BROKEN)
 
     async def _show(self, shown: dict[str, Any]) -> None:
         if shown["sequence"] >= self.sequence:
@@ -169,7 +181,9 @@ async def _read_all(loop: asyncio.AbstractEventLoop, schema: str) -> None:
             found: Sequence[dict[str, Any] | Exception] = await _in_thread(
                 schema, _pictures, [wish for wish, _ in now_read]
             )
-        except Exception as error:  # noqa: BLE001 - those who wait have to hear of it, whatever it is
+        except Exception as error:
+            # Those who wait have to hear of it, whatever it is.
+            log.exception("live_pictures_failed", schema=schema, count=len(now_read))
             found = [error] * len(now_read)
         for (_, done), one in zip(now_read, found, strict=True):
             if done.done():
@@ -182,9 +196,13 @@ async def _read_all(loop: asyncio.AbstractEventLoop, schema: str) -> None:
 
 
 def _pictures(wishes: Sequence[Wish]) -> list[dict[str, Any] | Exception]:
-    """Read the pictures that are wished for, each as its driver may see it, or why not."""
+    """Read the pictures that are wished for, each as its driver may see it, or why not.
+
+    One that cannot be made is logged, and no trouble of the others; who watches the same order is shown the same.
+    """
     living = sessions.of_numbers({wish.who[0] for wish in wishes})
     orders = orders_by_number(order_nos={wish.order_no for wish in wishes})
+    made: dict[tuple[str, str], dict[str, Any] | Exception] = {}
     found: list[dict[str, Any] | Exception] = []
     for wish in wishes:
         number, customer_id = wish.who
@@ -194,9 +212,20 @@ def _pictures(wishes: Sequence[Wish]) -> list[dict[str, Any] | Exception]:
         elif order is None or order.customer_id != customer_id:
             found.append(OrderNotFound())
         else:
-            with translation.override(wish.language):
-                found.append(picture(order))
+            key = wish.order_no, wish.language
+            if key not in made:
+                made[key] = _made(order, wish.language)
+            found.append(made[key])
     return found
+
+
+def _made(order: Order, language: str) -> dict[str, Any] | Exception:
+    try:
+        with translation.override(language):
+            return picture(order)
+    except Exception as error:
+        log.exception("live_picture_failed", order_no=order.order_no)
+        return error
 
 
 async def _in_thread(schema: str, function: Callable[..., T], *args: Any) -> T:

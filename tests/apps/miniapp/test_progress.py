@@ -159,6 +159,40 @@ def test_many_watchers_are_shown_their_own_with_few_queries(committed, django_as
         ] * 5
 
 
+def test_a_picture_that_cannot_be_made_is_no_trouble_of_the_others(committed) -> None:
+    """A gun that lost the row of its last words: nothing of ours takes it away, yet it ended everybody's socket."""
+    good, broken = (factories.a_charging_order() for _ in range(2))
+    tickets = {order: ticket_for(order.customer, order.order_no) for order in (good, broken)}
+
+    def lose() -> None:
+        ConnectorStatus.objects.filter(connector=broken.connector).delete()
+        push(good.transaction_no, broken.transaction_no)
+
+    async def story() -> None:
+        async with (
+            Socket(path_of(good, tickets[good])) as watching,
+            Socket(path_of(broken, tickets[broken])) as other,
+        ):
+            first = await watching.picture()
+            await other.picture()
+            await in_tenant(committed, lose)
+            assert (await watching.picture())["sequence"] == first["sequence"]
+            assert await other.closed() == 1011
+
+    run(story)
+
+
+def test_who_watches_the_same_order_is_shown_what_was_made_once(
+    committed, order: Order, django_assert_max_num_queries
+) -> None:
+    Order.objects.filter(pk=order.pk).update(parallel_seq="7")
+    who = (sessions.open_session(customer=order.customer).number, order.customer_id)
+    wishes = [progress.Wish(who, order.order_no, "en")] * 10
+    with django_assert_max_num_queries(3):  # its second gun is looked for
+        pictures = progress._pictures(wishes)
+    assert pictures == [pictures[0]] * 10
+
+
 def test_rest_and_socket_show_the_same(committed, order: Order, tenant_client) -> None:
     token = str(token_for(order.customer))
     rest = tenant_client.get(
