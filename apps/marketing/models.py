@@ -41,7 +41,12 @@ class Activity(TimeStamped):
         _("banner"), default=False, help_text=_("its cover is shown at the top of the app")
     )
     banner_link = models.CharField(
-        _("banner leads to"), max_length=16, choices=BannerLink, default=BannerLink.ACTIVITY, blank=True
+        _("banner leads to"),
+        max_length=16,
+        choices=BannerLink,
+        default=BannerLink.ACTIVITY,
+        db_default=BannerLink.ACTIVITY,
+        blank=True,
     )
     position = models.PositiveSmallIntegerField(
         _("position"), default=100, help_text=_("of banners; small numbers come first")

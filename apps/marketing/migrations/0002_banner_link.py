@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='activity',
             name='banner_link',
-            field=models.CharField(blank=True, choices=[('', 'the activity'), ('recharge', 'top-up'), ('coupons', 'coupons'), ('scan', 'scanning'), ('invoices', 'invoices'), ('enterprise', 'enterprise charging')], default='', max_length=16, verbose_name='banner leads to'),
+            field=models.CharField(blank=True, choices=[('', 'the activity'), ('recharge', 'top-up'), ('coupons', 'coupons'), ('scan', 'scanning'), ('invoices', 'invoices'), ('enterprise', 'enterprise charging')], db_default='', default='', max_length=16, verbose_name='banner leads to'),
         ),
     ]
