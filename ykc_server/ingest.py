@@ -460,6 +460,7 @@ class StatusWriter:
         self._gateway = gateway
         self._connection = Connection(STATUS_LOCK_TIMEOUT)
         self.dirty: set[Gun] = set()  # bounded by the guns of the piles that are logged in
+        self.held: set[Gun] = set()  # written, but their watchers were woken less than LIVE_EVERY_S ago
         self.flushing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -469,6 +470,8 @@ class StatusWriter:
                 await asyncio.sleep(self.EVERY_S)
                 if self.dirty:
                     await self.flush()
+                elif self.held:
+                    await self._push(())
         finally:
             await self._connection.close()
 
@@ -493,6 +496,7 @@ class StatusWriter:
     def drop(self, session: Session) -> None:
         """Forget what is not written of a pile that is gone: it must not overwrite "offline"."""
         self.dirty.difference_update(session.guns.values())
+        self.held.difference_update(session.guns.values())
 
     async def _write(self, by_schema: dict[str, list[Gun]], failed: list[Gun]) -> None:
         work = {}
@@ -519,14 +523,15 @@ class StatusWriter:
         ]
 
     async def _push(self, guns: Iterable[Gun]) -> None:
-        """Tell whoever watches a charging order that its connector has news, at most once a second."""
+        """Tell whoever watches a charging order that its connector has news: once a second, what came between late."""
         moment, news = time.monotonic(), []
-        for gun in guns:
-            if (
-                translate.connector_state(gun) == ConnectorState.CHARGING
-                and moment - gun.pushed_at >= LIVE_EVERY_S
-                and (number := translate.transaction_no(gun))
-            ):
+        told, self.held = self.held.union(guns), set()
+        for gun in told:
+            if translate.connector_state(gun) != ConnectorState.CHARGING:
+                continue
+            if moment - gun.pushed_at < LIVE_EVERY_S:
+                self.held.add(gun)
+            elif number := translate.transaction_no(gun):
                 gun.pushed_at = moment
                 news.append((gun.session.schema, number))
         if news:

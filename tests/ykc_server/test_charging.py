@@ -82,6 +82,10 @@ def test_watchers_of_a_charge_are_woken_once_a_second_at_most(committed):
             assert await asyncio.wait_for(layer.receive(channel), 3) == {"type": "live.update"}
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(layer.receive(channel), 0.3)
+            # What was reported within that second is news when it is over, also without another report.
+            assert await asyncio.wait_for(layer.receive(channel), 2) == {"type": "live.update"}
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(layer.receive(channel), 1.3)
         await layer.flush()
 
     run(go())
