@@ -83,6 +83,12 @@ def record(
     return entry
 
 
+def is_recorded(action: str, obj: Model) -> bool:
+    """Whether this was written down of this object before. Under a lock of it the answer holds until the commit."""
+    of_it = AuditEntry.objects.filter(object_kind=obj._meta.label_lower, object_id=str(obj.pk))
+    return of_it.filter(action=action).exists()
+
+
 def entry_hash(entry: AuditEntry) -> str:
     """Return the SHA-256 (hex) over an entry's words and the hash before it."""
     words = {name: getattr(entry, name) for name in _HASHED}

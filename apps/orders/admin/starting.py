@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -138,7 +139,6 @@ class StartPage(ObjectPage):
         """Start once, however often the button is pressed. Raises as `start_charge` does."""
         words, actor = form.cleaned_data, staff_actor(request)
         key = f"staff-{actor.id}-{request.POST.get('request_key', '')[:32]}"
-        known = Order.objects.filter(customer=customer, request_key=key).exists()
         order = services.start_charge(
             customer=customer,
             connector_code=words["gun"].code,
@@ -148,19 +148,22 @@ class StartPage(ObjectPage):
             source=OrderSource.STAFF,
             outside_hours=words["reason"],
         )
-        if not known:
-            audit.record(
-                actor,
-                "orders.order_started",
-                order,
-                changes={
-                    "customer": [None, customer.masked_phone],
-                    "gun": [None, words["gun"].code],
-                    "preset_amount": [None, words["preset_amount"]],
-                },
-                reason=words["reason"],
-                address=client_address(request),
-            )
+        with transaction.atomic():
+            # Two presses at once both come here with the one order: by its lock the second one sees what is written.
+            Order.objects.select_for_update(of=("self",)).get(pk=order.pk)
+            if not audit.is_recorded("orders.order_started", order):
+                audit.record(
+                    actor,
+                    "orders.order_started",
+                    order,
+                    changes={
+                        "customer": [None, customer.masked_phone],
+                        "gun": [None, words["gun"].code],
+                        "preset_amount": [None, words["preset_amount"]],
+                    },
+                    reason=words["reason"],
+                    address=client_address(request),
+                )
         return order
 
 

@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.backoffice.models import AuditEntry
 from apps.common.time import business_day, day_bounds, now
 from apps.customers.models import Customer, CustomerState
+from apps.orders import services
 from apps.orders.models import Order
 from apps.piles.enums import CommandKind, PileState
 from apps.piles.models import Connector, Pile, PileCommand
@@ -74,6 +75,21 @@ def test_a_charge_is_looked_at_then_started_once(driver: Customer, gun: Connecto
     assert (entry.actor_name, entry.reason, entry.address) == ("王芳", "车主手机没电", "203.0.113.7")
     assert (entry.object_id, entry.changes["customer"]) == (str(order.pk), [None, "139****5678"])
     assert "王芳" in client.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+
+
+def test_of_two_presses_at_once_one_is_written_down(driver: Customer, gun: Connector) -> None:
+    """The second press comes when the first one has started the order and written nothing yet."""
+    user = a_user(*MAY)
+    client = signed_in(user)
+    sent = confirmation(client, page(gun), asked(gun))
+    key = f"staff-{user.pk}-{sent['request_key']}"
+    services.start_charge(
+        customer=driver, connector_code=gun.code, request_key=key, preset_amount=Decimal(30)
+    )
+    for _ in range(2):
+        client.post(page(gun), sent)
+    assert Order.objects.count() == 1
+    assert AuditEntry.objects.filter(action="orders.order_started").count() == 1
 
 
 def test_the_whole_number_is_shown_to_who_may_see_it(driver: Customer, gun: Connector) -> None:
