@@ -40,7 +40,7 @@ FIELDS: dict[str, Callable[[str], bool]] = {
     "phone_number": lambda value: re.fullmatch(r"[0-9+-]{1,17}", value) is not None,
     "car_number": lambda value: 0 < len(value) <= 8,
     "name": lambda value: 0 < len(value) <= 10,
-    "phrase": lambda value: 0 < len(value) <= 5,
+    "phrase": lambda value: re.fullmatch(r"[\u3400-\u4dbf\u4e00-\u9fff]{1,5}", value) is not None,
 }
 """What each kind of field takes (订阅消息参数值内容限制说明)."""
 TOKEN_LIFE = timedelta(seconds=7200)

@@ -6,7 +6,7 @@ Messages are kept as kind and values; the words are written when they are read, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -76,6 +76,9 @@ class Messenger(Protocol):
     an error it raises is logged and stops neither the others nor the inbox.
     """
 
+    kinds: Collection[str]
+    """Of InboxKind: what it carries. It is told nothing else, and there is no task for what nobody carries."""
+
     def tell(self, message: InboxMessage) -> None:
         """Hand a message over to whoever brings it; `title_of` and `text_of` are its words."""
 
@@ -94,22 +97,29 @@ def post(*news: News, at: datetime | None = None) -> None:
         for one in news
     ]
     InboxMessage.objects.bulk_create(rows, ignore_conflicts=True)
-    if settings.INBOX_MESSENGERS and news:
-        named = [(one.customer_id, str(one.kind), one.reference) for one in news]
+    carried = {kind for messenger in _messengers() for kind in messenger.kinds}
+    named = [(one.customer_id, str(one.kind), one.reference) for one in news if one.kind in carried]
+    if named:
         transaction.on_commit(partial(enqueue, tasks.tell, named), robust=True)
 
 
 def tell(*, named: Iterable[tuple[int, str, str]]) -> None:
-    """Hand messages (customer, kind, reference) to every messenger. Nothing happens for one that is gone."""
-    messengers: list[Messenger] = [import_string(path)() for path in settings.INBOX_MESSENGERS]
+    """Hand messages (customer, kind, reference) to the messengers of their kind; one that is gone to nobody."""
+    messengers = _messengers()
     for customer_id, kind, reference in named:
         found = InboxMessage.objects.select_related("customer")
         message = found.filter(customer_id=customer_id, kind=kind, reference=reference).first()
         for messenger in messengers if message else ():
+            if kind not in messenger.kinds:
+                continue
             try:
                 messenger.tell(message)
             except Exception:
                 log.exception("messenger_failed", messenger=type(messenger).__name__, message_id=message.pk)
+
+
+def _messengers() -> list[Messenger]:
+    return [import_string(path)() for path in settings.INBOX_MESSENGERS]
 
 
 def title_of(message: InboxMessage) -> str:

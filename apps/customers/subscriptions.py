@@ -102,16 +102,20 @@ CAUSES = {
     "47003": _("a field does not take its value"),
 }
 _PLAIN = re.compile(r"[^!-~]")
+_NOT_CHINESE = re.compile(r"[^\u3400-\u4dbf\u4e00-\u9fff]")
+CHINESE = "zh-hans"
+NOTHING = "无"
+"""In a field for Chinese characters, which takes no dash."""
 
 
 class SubscribeMessages:
     """A messenger of `inbox`: has a message sent in every mini-program in which the driver is known."""
 
+    kinds = frozenset(_OF_KIND)
+
     def tell(self, message: InboxMessage) -> None:
         """Want it sent, once; whether the driver said yes is known to the provider only."""
-        event = _OF_KIND.get(message.kind)
-        if event is None:
-            return
+        event = _OF_KIND[message.kind]
         for mini in MiniProgram.objects.filter(is_active=True, templates__has_key=event):
             known = CustomerIdentity.objects.filter(
                 customer=message.customer, provider=mini.provider, app_id=mini.app_id
@@ -134,8 +138,10 @@ class SubscribeMessages:
 
 
 def values_of(message: InboxMessage) -> dict[str, str]:
-    """Return a message's values as text, and `order`, the number that the page wants."""
+    """Return a message's values as text, `order`, the number that the page wants, and the note in Chinese."""
     data = message.data
+    with translation.override(CHINESE):
+        note_zh = inbox.title_of(message)
     values = {
         "station": data.get("station"),
         "connector": data.get("connector"),
@@ -144,6 +150,7 @@ def values_of(message: InboxMessage) -> dict[str, str]:
         "amount": data.get("payable") or data.get("amount"),
         "energy": data.get("energy"),
         "note": inbox.title_of(message),
+        "note_zh": note_zh,
         "order": data.get("order") or message.reference,
     }
     return {name: str(value) for name, value in values.items() if value}
@@ -165,7 +172,8 @@ def send(*, to: str, template: str, params: Mapping[str, str]) -> str:
     if mini is None or not chosen:
         raise NotConfigured("template")
     fields = {
-        field: fitted(mini.provider, field, params.get(name, "")) for name, field in chosen["fields"].items()
+        field: fitted(mini.provider, field, _word_for(field, name, params))
+        for name, field in chosen["fields"].items()
     }
     client = alipay if mini.provider == IdentityProvider.ALIPAY else wechat
     try:
@@ -183,6 +191,12 @@ def send(*, to: str, template: str, params: Mapping[str, str]) -> str:
     return ""
 
 
+def _word_for(field: str, name: str, params: Mapping[str, str]) -> str:
+    """Return the value that goes into a field: words in Chinese where it takes nothing else."""
+    chinese = params.get(f"{name}_zh", "") if field.startswith("phrase") else ""
+    return chinese or params.get(name, "")
+
+
 def fitted(provider: str, field: str, value: str) -> str:
     """Return a value as a field takes it: of its length, and of the characters that its kind allows."""
     if provider == IdentityProvider.ALIPAY:
@@ -194,6 +208,8 @@ def fitted(provider: str, field: str, value: str) -> str:
         return value or "0"
     if kind in {"character_string", "letter", "symbol"}:
         return _PLAIN.sub("", value)[: LONGEST[kind]] or "-"
+    if kind == "phrase":
+        return _NOT_CHINESE.sub("", value)[: LONGEST[kind]] or NOTHING
     return _cut(value or "-", LONGEST[kind])
 
 

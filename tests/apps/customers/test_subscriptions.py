@@ -200,7 +200,7 @@ def test_nothing_is_wanted_where_nothing_can_be_sent(apps: Apps) -> None:  # noq
         subscriptions.SubscribeMessages().tell(ended(customer))
     customer, _openid = driver_of(apps, "wechat")
     inbox.post(inbox.News(customer.pk, InboxKind.COUPON_GIVEN, "7", {"name": "立减"}))
-    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="7"))
+    inbox.tell(named=[(customer.pk, "coupon_given", "7")])
     MiniProgram.objects.update(is_active=False)
     subscriptions.SubscribeMessages().tell(ended(customer, "C2"))
     assert not Message.objects.exists()
@@ -238,7 +238,10 @@ def test_a_template_that_was_taken_away_sends_nothing(apps: Apps) -> None:  # no
         ("number3", "12.3456", "12.3456"),
         ("number3", "", "0"),
         ("amount4", "999999.99", "999999.99元"),
-        ("phrase5", "账单已经出来了", "账单已经…"),
+        ("phrase5", "账单已经出来了", "账单已经出"),
+        ("phrase5", "账单-已出 (1)。", "账单已出"),
+        ("phrase5", "Your bill is ready", "无"),
+        ("phrase5", "", "无"),
         ("time6", "2026年11月20日 12:00", "2026年11月20日 12:00"),
         ("name7", "站" * 11, "站" * 9 + "…"),
     ],
@@ -263,6 +266,35 @@ def test_every_value_that_we_have_is_taken(apps: Apps) -> None:  # noqa: F811
     (brought,) = sent_by(apps, "wechat", openid)
     assert brought["data"]["time4"]["value"] == "2026年01月02日 00:05"
     assert brought["page"] == "pages/charge/live?order=C1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "event", "note"),
+    [
+        (InboxKind.CHARGE_STARTED, "charge_started", "已开始充电"),
+        (InboxKind.CHARGE_ENDED, "charge_ended", "账单已出"),
+        (InboxKind.ORDER_REFUNDED, "refunded", "充电已退款"),
+        (InboxKind.WALLET_REFUNDED, "refunded", "退款已到账"),
+    ],
+)
+def test_a_field_of_chinese_characters_has_them_for_whoever_reads_english(
+    apps: Apps,  # noqa: F811
+    kind: InboxKind,
+    event: str,
+    note: str,
+) -> None:
+    template_id = template_of(apps, "wechat", event, number="character_string1", note="phrase2")
+    customer, openid = driver_of(apps, "wechat")
+    Customer.objects.update(language="en")
+    subscribe(apps, "wechat", openid, template_id)
+    inbox.post(inbox.News(customer.pk, kind, "C1", {"station": "S", "payable": "1.00", "amount": "1.00"}))
+    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="C1"))
+    notifications.deliver_due()
+    message = Message.objects.get(medium="app")
+    assert message.state == MessageState.SENT, message.error
+    (brought,) = sent_by(apps, "wechat", openid)
+    assert brought["data"]["phrase2"]["value"] == note
+    assert message.subject.isascii(), "what staff read in the log is as the driver would"
 
 
 @pytest.mark.parametrize(

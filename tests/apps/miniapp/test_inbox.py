@@ -135,12 +135,16 @@ HEARD: list[tuple[str, str]] = []
 class Loud:
     """A messenger that keeps what it is told."""
 
+    kinds = ("coupon_given",)
+
     def tell(self, message: InboxMessage) -> None:
         HEARD.append((message.customer.phone, inbox.text_of(message)))
 
 
 class Broken:
     """A messenger whose provider is away."""
+
+    kinds = ("coupon_given",)
 
     def tell(self, message: InboxMessage) -> None:
         raise OSError("away")
@@ -155,6 +159,24 @@ def test_other_ways_to_the_phone_hear_it_too(tenant, settings) -> None:
     assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
     inbox.tell(named=[(customer.pk, "coupon_given", "gone")])
     assert HEARD[-1] == (customer.phone, "「立减」已放入您的卡券。")
+
+
+def test_what_no_messenger_carries_makes_no_task(
+    tenant, settings, django_capture_on_commit_callbacks
+) -> None:
+    HEARD.clear()
+    settings.INBOX_MESSENGERS = [f"{__name__}.Loud"]
+    customer = factories.a_customer("0")
+    words = {"amount": "1.00", "order": "C1"}
+    with django_capture_on_commit_callbacks(execute=True) as nothing:
+        inbox.post(inbox.News(customer.pk, InboxKind.ORDER_REFUNDED, "R1", words))
+    coupon = inbox.News(customer.pk, InboxKind.COUPON_GIVEN, "7", {"name": "立减"})
+    refund = inbox.News(customer.pk, InboxKind.ORDER_REFUNDED, "R2", words)
+    with django_capture_on_commit_callbacks(execute=True) as one:
+        inbox.post(refund, coupon)
+    assert (len(nothing), len(one)) == (0, 1)
+    inbox.tell(named=[(customer.pk, "order_refunded", "R2")])
+    assert [text for _phone, text in HEARD] == ["「立减」已放入您的卡券。"]
 
 
 @pytest.mark.parametrize("count", [1, 3])
