@@ -1,5 +1,5 @@
 import { beforeEach, expect, it, vi } from 'vitest'
-import { get } from '@/api/client'
+import { get, post } from '@/api/client'
 import { session } from '@/api/session'
 
 interface Asked {
@@ -12,7 +12,7 @@ const asked: Asked[] = []
 const stored: Record<string, string> = {}
 let refreshStatus = 200
 
-/** A server that knows one token; each renewal gives another. */
+/** A server that knows one token; each renewal gives another. Cities are for everybody, but no token may be bad. */
 function server(good: { token: string }): void {
   vi.stubGlobal('uni', {
     getStorageSync: (name: string) => stored[name] ?? '',
@@ -28,7 +28,8 @@ function server(good: { token: string }): void {
           const data = { token: good.token, refresh_token: good.token }
           options.success({ statusCode: refreshStatus, data: refreshStatus === 200 ? data : { code: 'no', message: 'no' } })
         } else {
-          const known = options.header.Authorization === `Bearer ${good.token}`
+          const { Authorization: by } = options.header
+          const known = by === `Bearer ${good.token}` || (!by && options.url.endsWith('/cities'))
           options.success({ statusCode: known ? 200 : 401, data: known ? { phone: '1' } : { code: 'not_authenticated', message: 'no' } })
         }
       }, 0)
@@ -42,7 +43,7 @@ beforeEach(() => {
   asked.length = 0
   refreshStatus = 200
   server({ token: 'new' })
-  session.begin({ token: 'old', refresh_token: 'once' })
+  session.begin({ token: 'old', refresh_token: 'once' }, '1')
 })
 
 it('renews a token once for all calls that it was refused to', async () => {
@@ -81,7 +82,30 @@ it('ends the session when the refresh token is refused as well', async () => {
   await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 401 })
   expect([session.token, session.refresh, ended]).toEqual(['', '', 1])
   await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 401 })
-  expect(paths()).toEqual(['/me', '/auth/refresh', '/me'])
+  expect(paths()).toEqual(['/me', '/auth/refresh', '/me', '/me'])
+})
+
+it('shows what is for everybody when the session has ended', async () => {
+  refreshStatus = 401
+  expect(await get('/api/v1/cities')).toEqual({ phone: '1' })
+  expect(paths()).toEqual(['/cities', '/auth/refresh', '/cities'])
+  expect(asked.map((one) => one.header.Authorization)).toEqual(['Bearer old', 'Bearer old', undefined])
+  expect(session.refresh).toBe('')
+})
+
+it('does nothing twice when the session has ended', async () => {
+  refreshStatus = 401
+  await expect(post('/api/v1/me/data-export')).rejects.toMatchObject({ status: 401 })
+  expect(paths()).toEqual(['/me/data-export', '/auth/refresh'])
+})
+
+it('does not go on as another driver who signed in in another tab, and leaves that session alone', async () => {
+  Object.assign(stored, { 'chargeplat.token': 'new', 'chargeplat.refresh': 'of Y', 'chargeplat.whose': '2' })
+  await expect(get('/api/v1/me')).rejects.toMatchObject({ status: 401 })
+  expect(paths()).toEqual(['/me', '/me'])
+  expect(asked[1].header.Authorization).toBeUndefined()
+  expect([session.token, session.refresh]).toEqual(['', ''])
+  expect(stored).toMatchObject({ 'chargeplat.token': 'new', 'chargeplat.refresh': 'of Y', 'chargeplat.whose': '2' })
 })
 
 it('stays signed in while the server cannot say', async () => {

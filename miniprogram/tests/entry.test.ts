@@ -2,8 +2,9 @@ import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, expect, it, vi } from 'vitest'
 import { session } from '@/api/session'
 import { askedBy } from '@/utils/consent'
-import { useEntry } from '@/utils/entry'
+import { agreeOnEntry, useEntry } from '@/utils/entry'
 import { ApiError } from '@/api/client'
+import { useApp } from '@/stores/app'
 import { useDriver } from '@/stores/driver'
 
 vi.mock('wot-design-uni', () => ({ Locale: { use: () => {} } }))
@@ -17,7 +18,7 @@ interface Asked {
 type Answer = [number, object]
 
 const asked: Asked[] = []
-const PAIR = { token: 'good', refresh_token: 'once' }
+const PAIR = { token: 'good', refresh_token: 'once', customer: { phone: '+8613800000001' } }
 const NEW_HERE: Answer = [403, { code: 'customers.phone_needed', message: 'bind', data: { bind_ticket: 'ticket' } }]
 /** What the server says to each path, one after the other; the last one stays. */
 let answers: Record<string, Answer[]>
@@ -33,6 +34,7 @@ beforeEach(() => {
     setStorageSync: () => {},
     removeStorageSync: () => {},
     getLocale: () => 'zh-Hans',
+    setTabBarStyle: () => {},
     login: ({ success }: { success(answer: object): void }) => success({ code: 'of the account' }),
     request(options: Asked & { success: (answer: object) => void }) {
       asked.push(options)
@@ -122,4 +124,19 @@ it('knows which refusals ask for agreements', () => {
   expect(askedBy(new ApiError('customers.consent_needed', '', 409, { agreements: [one] }))).toEqual([one])
   expect(askedBy(new ApiError('wallet.debt', '', 409, { agreements: [one] }))).toEqual([])
   expect(askedBy(new Error('x'))).toEqual([])
+})
+
+it('is in also when what was agreed to is out of date by now, and learns what holds', async () => {
+  const info = { agreements: [], colour: '' }
+  answers['/auth/login'] = [[200, PAIR]]
+  answers['/me/consents'] = [[409, { code: 'customers.agreement_outdated', message: 'read the new one' }]]
+  answers['/app'] = [[200, info]]
+  expect(await useEntry(null).byText('13800000001', '123456')).toBe(true)
+  await agreeOnEntry([{ kind: 'terms', version: 1 }])
+  await vi.waitFor(() => expect(useApp().info).toEqual(info))
+  expect(told().slice(2)).toEqual([
+    ['/me/consents', { agreements: [{ kind: 'terms', version: 1 }] }],
+    ['/app', undefined],
+  ])
+  expect(useDriver().signedIn).toBe(true)
 })

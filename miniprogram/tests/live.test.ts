@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { ApiError } from '@/api/client'
 import { openLive } from '@/utils/live'
 
 interface Socket {
@@ -70,4 +71,22 @@ it('comes back with a new ticket each time, with growing pauses, and stays away 
   await vi.advanceTimersByTimeAsync(60_000)
   expect(sockets).toHaveLength(3)
   expect(sockets[2].closed).toBe(true)
+})
+
+it('stays away when nobody is signed in any more, and says so once', async () => {
+  let tickets = 0
+  const states: string[] = []
+  const refused = new ApiError('auth.invalid_token', 'no', 401)
+  openLive({ url: () => (++tickets, Promise.reject(refused)), onMessage: () => {}, onState: (state) => states.push(state) })
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect([tickets, states]).toEqual([1, ['signed_out']])
+})
+
+it('asks for a ticket again when the server cannot give one', async () => {
+  let tickets = 0
+  const away = new ApiError('unknown', '', 503)
+  const close = openLive({ url: () => (++tickets, Promise.reject(away)), onMessage: () => {}, onState: () => {} })
+  await vi.advanceTimersByTimeAsync(500)
+  expect(tickets).toBe(2)
+  close()
 })

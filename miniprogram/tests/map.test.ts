@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { bannerPage } from '@/utils/banner'
-import { around, moved, placeIn, sidesOf, zoomed } from '@/utils/box'
+import { around, moved, placeIn, scaleOf, sidesOf, zoomed, type View } from '@/utils/box'
+import { useSight } from '@/utils/sight'
 
 const NANJING = { latitude: 32, longitude: 118.8, span: 0.2 }
 
@@ -28,6 +29,45 @@ describe('a part of the map', () => {
     expect(view).toEqual({ latitude: 31.5, longitude: 119.5, span: 3 * 1.2 })
     expect(around([{ latitude: 32, longitude: 118 }])?.span).toBe(0.02)
     expect(around([])).toBeNull()
+  })
+  it('has a scale at which it can be seen', () => {
+    expect([360, 40, 3.6, 0.2, 0.005, 0.0001].map(scaleOf)).toEqual([3, 3, 7, 11, 16, 18])
+  })
+})
+
+describe("the platform's map", () => {
+  /** A map of the platform that shows a bit more than it was told to. */
+  function opened() {
+    const seen: View[] = []
+    const map = {
+      scale: 11.4,
+      getScale: ({ success }: { success(found: object): void }) => success({ scale: map.scale }),
+      getRegion: ({ success }: { success(found: object): void }) =>
+        success({ southwest: { latitude: 31, longitude: 118 }, northeast: { latitude: 32, longitude: 119 } }),
+    }
+    vi.stubGlobal('uni', { createMapContext: () => map })
+    return { seen, map, sight: useSight('stations', (view) => seen.push(view)) }
+  }
+  const SEEN = { latitude: 31.5, longitude: 118.5, span: 1 }
+  afterEach(() => vi.unstubAllGlobals())
+
+  it('looks at all cities from afar, and asks once for what came into sight', () => {
+    const { seen, sight } = opened()
+    sight.lookAt({ latitude: 35, longitude: 105, span: 40 })
+    expect([sight.scale.value, sight.middle.value]).toEqual([3, { latitude: 35, longitude: 105 }])
+    sight.moved({ type: 'begin', causedBy: 'update' })
+    for (let n = 0; n < 2; n += 1) sight.moved({ type: 'end', causedBy: 'update' })
+    expect(seen).toEqual([SEEN])
+  })
+  it('follows the hand of the driver, so that the next look is a change', () => {
+    const { seen, map, sight } = opened()
+    sight.lookAt(NANJING)
+    expect(sight.scale.value).toBe(11)
+    map.scale = 7.6
+    sight.moved({ type: 'regionchange', detail: { type: 'end', causedBy: 'drag' } })
+    expect([sight.scale.value, seen]).toEqual([7.6, [SEEN]])
+    sight.lookAt(zoomed(NANJING, 0.25))
+    expect(sight.scale.value).toBe(13)
   })
 })
 

@@ -234,10 +234,16 @@ def test_what_belongs_to_a_driver(browser: Browser, base: str, app: App, tmp_pat
         shown.open("pkg-user/account")
         with shown.page.expect_file_chooser() as chosen:
             shown.shown("[role=button]", "头像").click()
+        shown.field("昵称").fill("还在写")
         chosen.value.set_files(picture)
         shown.wait("已保存")
         shown.looks_right()
         assert app.get("me")["avatar"]
+        # The phone shows the page anew after its camera or its pictures: what is being written stays.
+        with shown.page.expect_response("**/api/v1/me/deletion"):
+            shown.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        shown.press("保存")
+        wait_for("the name", lambda: app.get("me")["nickname"] == "还在写", 10)
 
         join_and_leave(shown, app)
 
@@ -336,6 +342,22 @@ def test_the_first_page_is_small(browser: Browser, base: str, app: App) -> None:
         assert sum(size for _name, size in loaded) <= LARGEST_FIRST_PAGE, loaded
         shown.looks_right()
         shown.shown("[role=link][aria-label=充值活动]").click()
+        shown.page.wait_for_url("**/pages/login/index")
+
+
+def test_whose_session_has_ended_sees_what_is_for_everybody(browser: Browser, base: str, app: App) -> None:
+    station = a_station(app)
+    with phone(browser, base, station) as shown:
+        shown.open()
+        sign_in(shown, app)
+        app.post("auth/logout")
+        shown.open("pages/index/index")
+        shown.page.reload()
+        shown.wait(station["name"])
+        shown.open("pages/charge/live?order=C1")
+        shown.wait("登录后查看")
+        assert not shown.page.locator(".warn").is_visible(), "nothing is tried again"
+        shown.press("登录")
         shown.page.wait_for_url("**/pages/login/index")
 
 

@@ -91,7 +91,11 @@ async function call<P extends keyof paths, M extends Method>(
   if (answer.statusCode === 401 && asked && (await renewed(asked))) answer = await send(String(path), method, options)
   if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.data as Output<P, M>
   const refused = problem(answer.statusCode, answer.data)
-  if (refused.status === 401) session.end()
+  if (refused.status !== 401) throw refused
+  session.end()
+  // What is for everybody is also for who was signed in until now; all else is refused once more.
+  if (asked && method === 'get') answer = await send(String(path), method, options)
+  if (answer.statusCode >= 200 && answer.statusCode < 300) return answer.data as Output<P, M>
   throw refused
 }
 

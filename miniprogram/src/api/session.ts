@@ -1,7 +1,11 @@
-/** The tokens of the signed-in driver. What is stored survives a restart; what was refused is forgotten. */
+/**
+ * The tokens of the signed-in driver. What is stored survives a restart; what was refused is forgotten. The tabs of a
+ * browser share what is stored, but each goes on as the driver that it began with.
+ */
 const KEY = 'chargeplat.token'
 const REFRESH = 'chargeplat.refresh'
 const RENEWAL = 'chargeplat.renewal'
+const WHOSE = 'chargeplat.whose'
 const listeners: Array<() => void> = []
 
 export interface Pair {
@@ -14,24 +18,37 @@ export const session = {
   refresh: '',
   /** Idempotency-Key of the one renewal that the refresh token is good for; "" before it is first tried. */
   renewal: '',
+  /** Phone number that the driver signed in with: whether what another tab stores is this driver's. */
+  whose: '',
 
   /** Read what was stored; called once at the start. */
   load(): void {
     this.token = uni.getStorageSync(KEY) || ''
     this.refresh = uni.getStorageSync(REFRESH) || ''
     this.renewal = uni.getStorageSync(RENEWAL) || ''
+    this.whose = uni.getStorageSync(WHOSE) || ''
   },
 
-  /** Take over what another tab of the browser has stored meanwhile. */
+  /** Take over what another tab of the browser has stored meanwhile; another driver's tokens end the session here. */
   adopt(): void {
-    if (uni.getStorageSync(REFRESH)) this.load()
+    if (!uni.getStorageSync(REFRESH)) return
+    if (this.isStored()) this.load()
+    else this.end()
   },
 
-  begin({ token, refresh_token }: Pair): void {
+  /** Whether what is stored, if anything, is this driver's. */
+  isStored(): boolean {
+    return (uni.getStorageSync(WHOSE) || '') === this.whose
+  },
+
+  /** Keep new tokens: of the driver who signed in, else of the same one as before. */
+  begin({ token, refresh_token }: Pair, whose?: string): void {
     this.token = token
     this.refresh = refresh_token
+    this.whose = whose ?? this.whose
     uni.setStorageSync(KEY, token)
     uni.setStorageSync(REFRESH, refresh_token)
+    uni.setStorageSync(WHOSE, this.whose)
     this.renewBy('')
   },
 
@@ -43,10 +60,8 @@ export const session = {
 
   end(): void {
     if (!this.token && !this.refresh) return
-    this.token = this.refresh = this.renewal = ''
-    uni.removeStorageSync(KEY)
-    uni.removeStorageSync(REFRESH)
-    uni.removeStorageSync(RENEWAL)
+    if (this.isStored()) [KEY, REFRESH, RENEWAL, WHOSE].forEach((name) => uni.removeStorageSync(name))
+    this.token = this.refresh = this.renewal = this.whose = ''
     listeners.forEach((listener) => listener())
   },
 

@@ -19,8 +19,8 @@ export const useDriver = defineStore('driver', () => {
     me.value = null
   })
 
-  async function begin(tokens: Pair): Promise<void> {
-    session.begin(tokens)
+  async function begin(answer: Pair & { customer: { phone: string } }): Promise<void> {
+    session.begin(answer, answer.customer.phone)
     signedIn.value = true
     await load()
   }

@@ -32,6 +32,11 @@ export function sidesOf({ latitude, longitude, span }: View, ratio = 1): Sides {
   }
 }
 
+/** The scale at which a platform's map shows about so many degrees: each step halves them; it takes 3 to 18. */
+export function scaleOf(span: number): number {
+  return within(3, Math.round(Math.log2(360 / span)), 18)
+}
+
 /** Nearer (a factor below 1) or from farther away. */
 export function zoomed(view: View, factor: number): View {
   return { ...view, span: within(LEAST, view.span * factor, MOST) }

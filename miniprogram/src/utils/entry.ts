@@ -6,7 +6,8 @@
 import { ref } from 'vue'
 import { ApiError, newKey, type Body } from '@/api/client'
 import { t } from '@/i18n'
-import { useDriver } from '@/stores/driver'
+import { useApp } from '@/stores/app'
+import { useDriver, type Version } from '@/stores/driver'
 import { accountCode, phoneProof, type Provider } from '@/utils/provider'
 
 type Proof = Omit<NonNullable<Body<'/api/v1/auth/bind-phone', 'post'>>, 'ticket'>
@@ -50,4 +51,17 @@ export function useEntry(provider: Provider | null) {
   }
 
   return { ticket, byAccount, byButton, byText }
+}
+
+/**
+ * Tell the server what was agreed to by signing in. The driver is in already, and the code is used up: what was refused,
+ * since a newer version came meanwhile, or did not arrive is asked when it is needed, at the first start or top-up.
+ */
+export async function agreeOnEntry(agreements: Version[]): Promise<void> {
+  try {
+    await useDriver().agree(agreements)
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error
+    void useApp().load()
+  }
 }

@@ -1,5 +1,7 @@
-/** A WebSocket that comes back: growing pauses, at most 15 s. Returns what ends it. */
-export type LiveState = 'open' | 'lost'
+/** A WebSocket that comes back: growing pauses, at most 15 s. Returns what ends it. Without a session it stays away. */
+import { ApiError } from '@/api/client'
+
+export type LiveState = 'open' | 'lost' | 'signed_out'
 
 export interface LiveOptions {
   /** The address for each attempt: a ticket is good once. */
@@ -28,7 +30,11 @@ export function openLive({ url, onMessage, onState }: LiveOptions): () => void {
     let address: string
     try {
       address = await url()
-    } catch {
+    } catch (error) {
+      if (!closed && error instanceof ApiError && error.status === 401) {
+        closed = true
+        onState('signed_out')
+      }
       again()
       return
     }

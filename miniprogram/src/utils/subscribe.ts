@@ -13,12 +13,19 @@ const MOST = 3
 /** The templates that this platform is asked for. */
 export function templatesOf(info: AppInfo | null, provider = thisProvider()): string[] {
   const mine = (info?.subscriptions ?? []).filter((one) => one.provider === provider)
-  return mine.slice(0, MOST).map((one) => one.template_id)
+  return [...new Set(mine.map((one) => one.template_id))].slice(0, MOST)
 }
 
-/** Whatever the driver says: the charge starts all the same. */
-export function askForMessages(info: AppInfo | null): Promise<void> {
-  const templates = templatesOf(info)
+/** Whatever the driver says, and also where the platform is too old to ask: the charge starts all the same. */
+export async function askForMessages(info: AppInfo | null): Promise<void> {
+  try {
+    await request(templatesOf(info))
+  } catch {
+    // Alipay's older base libraries have no such question.
+  }
+}
+
+function request(templates: string[]): Promise<void> {
   return new Promise((resolve) => {
     let asked = false
     // #ifdef MP-WEIXIN
