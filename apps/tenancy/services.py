@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.management import call_command
+from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
 from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, F
+from django.utils import translation
 from django_tenants.clone import CLONE_SCHEMA_FUNCTION, CloneSchema
 from django_tenants.utils import schema_exists
 
@@ -219,13 +223,36 @@ def migrate_all(progress: Callable[[str, int], None]) -> dict[str, int]:
 
 
 def migrate_schema(schema: str) -> None:
-    """Apply all migrations to one schema, making it where it does not exist. Commits; not inside a transaction."""
+    """Apply all migrations to one schema, making it where it does not exist. Commits; not inside a transaction.
+
+    What django-tenants' `migrate_schemas` does, but migrations of apps that have no tables in the schema are only
+    recorded: to work out what models look like between two operations that change nothing took a third of the time in
+    which a new deployment starts.
+    """
     is_public = schema == settings.PUBLIC_SCHEMA_NAME
     if not is_public and not schema_exists(schema):
         with connection.cursor() as cursor:
             cursor.execute(f"create schema {connection.ops.quote_name(schema)}")
-    which = {"shared": True} if is_public else {"tenant": True, "schema_name": schema}
-    call_command("migrate_schemas", **which, interactive=False, verbosity=0)
+    names = settings.SHARED_APPS if is_public else settings.TENANT_APPS
+    labels = {config.label for config in apps.get_app_configs() if config.name in names}
+    connection.set_schema(schema, include_public=False)  # type: ignore[attr-defined]
+    recorder = MigrationRecorder(connection)
+    recorder.ensure_schema()  # with public in the path its table would be found
+    connection.set_schema(schema)  # type: ignore[attr-defined]
+    executor = MigrationExecutor(connection)
+    executor.loader.check_consistent_history(connection)
+    targets = [node for node in executor.loader.graph.leaf_nodes() if node[0] in labels]
+    plan = executor.migration_plan(targets)
+    # As Django's own command does.
+    state = executor._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]  # noqa: SLF001
+    # Content types of renamed models follow by operations that a receiver adds to the plan.
+    emit_pre_migrate_signal(0, False, connection.alias, apps=state.apps, plan=plan)
+    executor.migrate(targets, plan, state=state.clone())
+    for app, name in sorted(executor.loader.disk_migrations.keys() - recorder.applied_migrations().keys()):
+        recorder.record_applied(app, name)
+    with translation.override(None):  # names of permissions are stored, for every language
+        emit_post_migrate_signal(0, False, connection.alias, plan=plan)
+    connection.close()  # statements prepared before saw other tables
     connection.set_schema_to_public()  # type: ignore[attr-defined]
 
 
