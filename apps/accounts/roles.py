@@ -164,6 +164,7 @@ ROLES = (
             "customers.view_agreement",
             "!customers.*_driverappsettings",
             "invoices.view_invoiceapplication",
+            "invoices.apply_invoiceapplication",
             "coupons.view_*",
             "marketing.view_activity",
             "coupons.give_coupon",

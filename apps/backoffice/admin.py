@@ -609,6 +609,7 @@ DEEDS = {
     "expired": gettext_lazy("term is over"),
     "answered": gettext_lazy("answered"),
     "noted": gettext_lazy("note written"),
+    "applied": pgettext_lazy("deed", "applied for"),
     "issued": gettext_lazy("invoice entered"),
     "not_issued": gettext_lazy("could not be issued"),
     "red_marked": gettext_lazy("marked for a red invoice"),

@@ -57,6 +57,15 @@ def by_phone(term: str) -> str:
     return f"+86{term}" if LOCAL_PHONE.fullmatch(term) else term
 
 
+def driver_by_phone(term: str) -> Customer:
+    """Return the driver of a typed whole phone number, whose account is there. Raises ValidationError."""
+    phone = by_phone(term.strip())
+    found = Customer.objects.exclude(state=CustomerState.DELETED).filter(phone=phone, phone__gt="").first()
+    if found is None:
+        raise forms.ValidationError(_("No driver has this phone number."))
+    return found
+
+
 class PinForm(ReasonForm):
     """A PIN as the customer types it at a pile."""
 

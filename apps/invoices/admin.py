@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.enums import ActionVariant
+from unfold.forms import BaseDialogForm
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSingleDateWidget,
@@ -33,9 +34,9 @@ from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
 from apps.common.errors import DomainError
 from apps.common.time import business_day, now
-from apps.customers.admin import by_phone
+from apps.customers.admin import by_phone, driver_by_phone
 from apps.files import links
-from apps.invoices import following, services
+from apps.invoices import apply_pages, following, services
 from apps.invoices.enums import InvoiceState
 from apps.invoices.errors import AmountsChanged
 from apps.invoices.models import InvoiceApplication, InvoiceItem, InvoicePolicy
@@ -65,6 +66,21 @@ class RedForm(NoteForm):
         help_text=_("20 digits"),
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
     )
+
+
+class ForWhomForm(BaseDialogForm):
+    """The driver who is applied for, by a whole phone number."""
+
+    phone = forms.CharField(
+        label=_("driver's phone number"),
+        max_length=16,
+        help_text=_("The whole number."),
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "tel", "autocomplete": "off"}),
+    )
+
+    def clean_phone(self) -> Any:
+        """The driver."""
+        return driver_by_phone(self.cleaned_data["phone"])
 
 
 @admin.register(InvoiceApplication, site=tenant_site)
@@ -101,6 +117,7 @@ class InvoiceApplicationAdmin(ReviewAdmin):
     search_help_text = _(
         "Application, invoice or order number, title, tax number, nickname, or a whole phone number"
     )
+    actions_list = ["apply_for_driver", *ReviewAdmin.actions_list]
     actions_detail = ["approve_invoice", "reject_invoice", "not_issued", "mark_red", "enter_red"]
     change_form_template = "backoffice/invoice.html"
     export = [
@@ -178,6 +195,31 @@ class InvoiceApplicationAdmin(ReviewAdmin):
         }
 
     # --- Buttons ---
+
+    @action(
+        description=_("Apply for a driver"),
+        url_path="apply-for",
+        icon="post_add",
+        variant=ActionVariant.PRIMARY,
+        permissions=["apply"],
+        dialog={
+            "title": _("Apply for a driver"),
+            "description": _("Title and orders are chosen on the page that follows."),
+            "form_class": ForWhomForm,
+            "form_submit_text": _("Go on"),
+        },
+    )
+    def apply_for_driver(self, request: HttpRequest, form: ForWhomForm) -> HttpResponse:
+        """Go to the driver's page where it is done."""
+        page = reverse(f"admin:{apply_pages.PAGE}", args=[form.cleaned_data["phone"].pk])
+        return HttpResponse(headers={"HX-Redirect": page})
+
+    def has_apply_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Who may apply on behalf of drivers, and look them up."""
+        person: Any = request.user
+        return self.allowed(request, "apply_invoiceapplication") and person.has_perm(
+            apply_pages.SEE_CUSTOMERS
+        )
 
     @dialog_button(
         _("Approve"),

@@ -9,6 +9,12 @@ class InvoicesOff(DomainError):
     status = 403
 
 
+class AccountDeleted(DomainError):
+    code = "invoices.account_deleted"
+    message = _("This account is deleted: no invoice can be asked for any more.")
+    status = 409
+
+
 class InvoiceNotFound(NotFound):
     code = "invoices.not_found"
     message = _("There is no such invoice.")

@@ -183,6 +183,7 @@ class InvoiceApplication(Reviewed):
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [
+            ("apply_invoiceapplication", _("Can apply for invoices on behalf of drivers")),
             ("review_invoiceapplication", _("Can approve or reject invoice applications")),
             ("issue_invoiceapplication", _("Can enter issued and red invoices")),
         ]

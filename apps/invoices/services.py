@@ -5,7 +5,7 @@ Lock order: customer → orders → application. Files are stored before a trans
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import IO, Any
 
@@ -19,12 +19,13 @@ from apps.common.ids import Actor, dated_number
 from apps.common.money import ZERO
 from apps.common.time import business_day, now
 from apps.customers import inbox
-from apps.customers.models import Customer, InboxKind
+from apps.customers.models import Customer, CustomerState, InboxKind
 from apps.files import content, kinds
 from apps.files import services as files
 from apps.files.models import StoredFile
 from apps.invoices.enums import InvoiceKind, InvoiceState, TitleKind
 from apps.invoices.errors import (
+    AccountDeleted,
     AmountsChanged,
     AmountTooLow,
     InvoiceNumberInvalid,
@@ -54,6 +55,7 @@ from apps.invoices.selectors import (
     title_of,
     with_principal,
 )
+from apps.invoices.titles import add_title
 from apps.orders.enums import OrderRefundState, OrderState
 from apps.orders.errors import OrderNotFound
 from apps.orders.models import Order
@@ -61,6 +63,7 @@ from apps.wallet.errors import KeyReused
 
 MOST_WAITING = 20
 VIEW = "invoices.view_invoiceapplication"
+APPLY = "invoices.apply_invoiceapplication"
 S = InvoiceState
 
 OPERATION = approvals.register(
@@ -214,6 +217,45 @@ def _checked(order: Any, policy: InvoicePolicy, at: datetime) -> Any:
 
 
 # --- Staff ------------------------------------------------------------------------------------------------
+
+
+def apply_for(
+    *,
+    customer: Customer,
+    title_id: int | None,
+    new_title: Mapping[str, Any] | None = None,
+    order_nos: Sequence[str],
+    kind: str,
+    applied_by: Actor,
+    request_key: str,
+    email: str = "",
+    remark: str = "",
+    at: datetime | None = None,
+) -> tuple[InvoiceApplication, bool]:
+    """Ask for an invoice on behalf of a driver, by the driver's own rules; returns it and whether it is new.
+
+    Without a `title_id` it goes to `new_title` (fields of InvoiceTitle), which is kept among the driver's titles once
+    the application is. Raises what `apply` and `add_title` raise, and AccountDeleted.
+    """
+    with transaction.atomic():
+        locked = Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
+        if locked.state == CustomerState.DELETED:
+            raise AccountDeleted
+        known = InvoiceApplication.objects.filter(customer=locked, request_key=request_key).exists()
+        if title_id is None and not known:
+            title_id = add_title(customer=locked, values=dict(new_title or {})).pk
+        made = apply(
+            customer=locked,
+            title_id=title_id or 0,
+            order_nos=order_nos,
+            kind=kind,
+            email=email,
+            remark=remark,
+            applied_by=applied_by,
+            request_key=request_key,
+            at=at,
+        )
+    return made, not known
 
 
 def approve(

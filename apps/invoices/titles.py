@@ -18,10 +18,12 @@ _COMPANY_ONLY = ("address", "phone", "bank", "bank_account")
 
 
 def add_title(*, customer: Customer, values: dict[str, Any]) -> InvoiceTitle:
-    """Keep a title (fields of InvoiceTitle). The same title again is the one that is there, with the other fields new.
+    """Keep a title (fields of InvoiceTitle). The same title again is the one that is there, with the other fields new;
+    the default stays the default where `values` do not say.
 
     Raises TitleIncomplete, TaxNumberInvalid, TooManyTitles.
     """
+    says_default = "is_default" in values
     values = _checked(values)
     same = {name: values[name] for name in ("kind", "name", "tax_no")}
     with transaction.atomic():
@@ -32,6 +34,8 @@ def add_title(*, customer: Customer, values: dict[str, Any]) -> InvoiceTitle:
             if titles.count() >= MOST_TITLES:
                 raise TooManyTitles(limit=MOST_TITLES)
             title = InvoiceTitle(customer=customer)
+        if not says_default:
+            values["is_default"] = title.is_default
         return _save(title, values)
 
 

@@ -26,8 +26,8 @@ from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import client_address, staff_actor
 from apps.common.errors import DomainError
 from apps.common.time import now
-from apps.customers.admin import by_phone
-from apps.customers.models import Customer, CustomerState
+from apps.customers.admin import driver_by_phone
+from apps.customers.models import Customer
 from apps.orders import services
 from apps.orders.enums import OrderSource
 from apps.orders.models import Order
@@ -77,12 +77,8 @@ class StartForm(forms.Form):
 
     def clean_phone(self) -> str:
         """Of somebody who is there."""
-        phone = by_phone(self.cleaned_data["phone"].strip())
-        self.customer = (
-            Customer.objects.exclude(state=CustomerState.DELETED).filter(phone=phone, phone__gt="").first()
-        )
-        if self.customer is None:
-            raise forms.ValidationError(_("No driver has this phone number."))
+        phone: str = self.cleaned_data["phone"]
+        self.customer = driver_by_phone(phone)
         return phone
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from apps.common.ids import Actor
 from apps.invoices import services
 from apps.invoices.models import InvoiceApplication, InvoiceItem
 from apps.orders import refunds
@@ -59,3 +60,35 @@ def test_a_refund_and_the_issue_at_once_never_leave_a_wrong_invoice_unmarked():
         assert (application.state, application.amount) == ("needs_red", 12)
     else:
         assert (application.state, application.amount) == ("applied", 8)
+
+
+def for_the_driver(order, key, number=1):
+    return lambda: services.apply_for(
+        customer=order.customer,
+        title_id=None,
+        new_title={"kind": "personal", "name": "张三"},
+        order_nos=[order.order_no],
+        kind="ordinary",
+        applied_by=Actor("staff", str(number), "王芳"),
+        request_key=key,
+    )
+
+
+def test_staff_and_the_driver_at_once_ask_for_an_order_once():
+    order = factories.a_settled_order()
+    at_once(
+        applying(order, "a"),
+        lambda: for_the_driver(order, "b")()[0].application_no,
+        lambda: for_the_driver(order, "c", 2)()[0].application_no,
+    )
+    assert InvoiceApplication.objects.count() == InvoiceItem.objects.count() == 1
+    made = InvoiceApplication.objects.get()
+    titles = set(order.customer.invoice_titles.values_list("name", flat=True))
+    assert "张三" not in titles or made.title == "张三", "a title of a refused application is not kept"
+
+
+def test_a_double_press_is_one_application_and_new_once():
+    order = factories.a_settled_order()
+    results = at_once(*[lambda: str(for_the_driver(order, "same")()[1])] * 3)
+    assert sorted(results) == ["False", "False", "True"]
+    assert InvoiceApplication.objects.count() == 1
