@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
+
 import nh3
 
 TAGS = {
@@ -14,21 +17,37 @@ SCHEMES = {"https", "tel", "mailto"}
 GONE_WITH_CONTENT = {"script", "style", "iframe", "object", "svg", "math", "template"}
 
 
-def clean(html: str) -> str:
+PICTURE_STYLE = "max-width:100%;height:auto"
+"""No picture is wider than what it stands in, whatever its own size; nothing else of its looks is kept."""
+
+_PICTURE = re.compile(r'<img(?: [a-z]+="[^"]*")*>')  # as nh3 writes it: quotes in values are escaped
+
+
+def clean(html: str, *, pictures: Collection[str] = ()) -> str:
     """Return the text with the tags, attributes and addresses that are allowed, everything else taken out.
 
-    Nothing that is left loads from elsewhere; links do not tell where somebody came from.
+    Nothing that is left loads from elsewhere; links do not tell where somebody came from. Pictures are those whose
+    address is, to the letter, one of `pictures`; they keep their description (alt).
     """
-    return nh3.clean(
+
+    def allowed(tag: str, attribute: str, value: str) -> str | None:
+        return None if (tag, attribute) == ("img", "src") and value not in pictures else value
+
+    cleaned = nh3.clean(
         html,
-        tags=TAGS,
-        attributes=ATTRIBUTES,
+        tags=TAGS | {"img"},
+        attributes={**ATTRIBUTES, "img": {"src", "alt"}},
+        attribute_filter=allowed,
+        set_tag_attribute_values={"img": {"style": PICTURE_STYLE}},
         url_schemes=SCHEMES,
         clean_content_tags=GONE_WITH_CONTENT,
         link_rel="noopener noreferrer nofollow",
-    ).strip()
+    )
+    return _PICTURE.sub(lambda found: found[0] if ' src="' in found[0] else "", cleaned).strip()
 
 
 def is_blank(html: str) -> bool:
-    """Return whether nothing would be read."""
-    return not nh3.clean(html, tags=set()).replace("&nbsp;", " ").replace("\xa0", " ").strip()
+    """Return whether nothing would be read or seen; of a clean text."""
+    return (
+        not nh3.clean(html, tags={"img"}, attributes={}).replace("&nbsp;", " ").replace("\xa0", " ").strip()
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views import View
 from unfold.contrib.forms.widgets import WysiwygWidget
 from unfold.decorators import display
 from unfold.enums import ActionVariant
@@ -26,11 +29,11 @@ from apps.backoffice.object_pages import ObjectPage
 from apps.backoffice.people import staff_actor
 from apps.backoffice.sites import tenant_site
 from apps.backoffice.time_filter import TimeFilter
-from apps.common import richtext
 from apps.common.errors import DomainError
 from apps.common.time import now
-from apps.files import links
-from apps.marketing import services
+from apps.files import content, links
+from apps.files.errors import FileEmpty
+from apps.marketing import services, texts
 from apps.marketing.enums import ActivityState
 from apps.marketing.models import Activity
 from apps.marketing.selectors import in_state
@@ -41,6 +44,9 @@ TONES = {
     ActivityState.RUNNING: "success",
     ActivityState.OVER: "neutral",
 }
+
+
+PICTURES_PAGE = "marketing_activity_picture"
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -63,12 +69,36 @@ class StateFilter(admin.SimpleListFilter):
         )
 
 
+class TextWidget(WysiwygWidget):
+    """The theme's editor, with pictures (static/backoffice/text-pictures.js)."""
+
+    class Media:
+        js = ("backoffice/text-pictures.js",)
+
+    def __init__(self) -> None:
+        words = {
+            "address": reverse(f"admin:{PICTURES_PAGE}"),
+            "types": sorted(content.PICTURES),
+            "most": texts.MOST_BYTES,
+            "insert": gettext("Insert a picture"),
+            "caption": gettext("Describe the picture for who cannot see it"),
+            "remove": gettext("Remove the picture"),
+            "refused": gettext("Pictures are JPEG, PNG or WebP, 5 MB at most."),
+            "foreign": gettext(
+                "Pictures of other websites are not taken over: save it, then insert the file."
+            ),
+            "failed": gettext("The picture could not be uploaded. Try again."),
+            "waiting": gettext("A picture is still being uploaded. Save again in a moment."),
+        }
+        super().__init__({"data-pictures": json.dumps(words)})
+
+
 class ActivityForm(forms.ModelForm):
     """The text is cleaned as it is read, so that the audit log has what is stored."""
 
     def clean_text(self) -> str:
         """Without what may not stand there."""
-        return richtext.clean(self.cleaned_data["text"])
+        return texts.clean(self.cleaned_data["text"])
 
 
 @admin.register(Activity, site=tenant_site)
@@ -122,7 +152,7 @@ class ActivityAdmin(BackofficeAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """The text has an editor."""
         if db_field.name == "text":
-            return db_field.formfield(widget=WysiwygWidget)
+            return db_field.formfield(widget=TextWidget())
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     @dialog_button(
@@ -188,7 +218,7 @@ class ActivityAdmin(BackofficeAdmin):
     @display(description=_("text"))
     def text_shown(self, obj: Activity) -> SafeString:
         """As drivers see it."""
-        return mark_safe(richtext.clean(obj.text))  # noqa: S308 - cleaned at this moment
+        return mark_safe(texts.clean(obj.text))  # noqa: S308 - cleaned at this moment
 
     @display(description=_("starts at"), ordering="starts_at")
     def from_shown(self, obj: Activity) -> str:
@@ -229,7 +259,7 @@ class CoverForm(forms.Form):
 class CoverPage(ObjectPage):
     """The picture of an activity."""
 
-    permission_required = (services.VIEW,)
+    permission_required = (texts.VIEW,)
     title = _("Cover")
     template_name = "backoffice/activity_cover.html"
 
@@ -262,5 +292,27 @@ class CoverPage(ObjectPage):
         return HttpResponseRedirect(request.path)
 
 
+class PictureUpload(View):
+    """Takes a picture for a text that is being written, which may be that of an activity that is not there yet."""
+
+    http_method_names = ["post"]
+    model_admin: Any = None
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """201 with the address by which the text shows it, or what is wrong with it in words."""
+        page = self.model_admin
+        if not (page.has_add_permission(request) or page.has_change_permission(request)):
+            raise PermissionDenied
+        file = request.FILES.get("file")
+        try:
+            if file is None:
+                raise FileEmpty
+            stored = services.add_picture(file=file, name=file.name or "", actor=staff_actor(request))
+        except DomainError as error:
+            return JsonResponse({"error": str(error)}, status=error.status)
+        return JsonResponse({"address": links.path(stored)}, status=201)
+
+
+pages.add_page(Activity, pages.Page("picture/", PICTURES_PAGE, PictureUpload))
 pages.add_page(Activity, pages.Page("<path:object_id>/cover/", "marketing_activity_cover", CoverPage))
-pages.add_tab(Activity, pages.Tab(_("Cover"), "marketing_activity_cover", services.VIEW, place=20))
+pages.add_tab(Activity, pages.Tab(_("Cover"), "marketing_activity_cover", texts.VIEW, place=20))

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.common import richtext
 from apps.common.models import TimeStamped
 from apps.coupons.models import CouponTemplate
 from apps.files.models import StoredFile
+from apps.marketing import texts
 from apps.marketing.enums import ActivityState, BannerLink
 
 
@@ -70,9 +70,19 @@ class Activity(TimeStamped):
         return self.title
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store nothing but a clean text."""
-        self.text = richtext.clean(self.text)
-        super().save(*args, **kwargs)
+        """Store nothing but a clean text. Its pictures stay from then on; those that left it go in a day."""
+        fields = kwargs.get("update_fields")
+        if fields is not None and "text" not in fields:
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic():
+            rows = Activity.objects.select_for_update(of=("self",)).filter(pk=self.pk)
+            before = rows.values_list("text", flat=True).first() or ""
+            pictures = texts.locked_pictures(before, self.text)
+            self.text = texts.with_pictures(self.text, pictures)
+            super().save(*args, **kwargs)
+            shown = Activity.objects.filter(texts.shows_any(pictures)).values_list("text", flat=True)
+            texts.keep(pictures, list(shown))
 
     def clean(self) -> None:
         """Check what columns say together. Raises ValidationError by field."""

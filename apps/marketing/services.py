@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import IO, Any
+from typing import IO
 
 from django.db import transaction
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.common import richtext
@@ -15,21 +14,13 @@ from apps.common.time import now
 from apps.files import content, kinds
 from apps.files import services as files
 from apps.files.models import StoredFile
+from apps.marketing import texts
 from apps.marketing.errors import NotPublishable
 from apps.marketing.models import Activity
 from apps.marketing.selectors import FEATURE
 from apps.tenancy import features
 
-VIEW = "marketing.view_activity"
-
-
-def _opens(request: HttpRequest, file: StoredFile) -> bool:
-    """Staff who see activities see their covers."""
-    person: Any = request.user
-    return bool(person.has_perm(VIEW))
-
-
-COVER = kinds.register(kinds.Kind("activity-cover", content.PICTURES, 5 * kinds.MB, opens=_opens))
+COVER = kinds.register(kinds.Kind("activity-cover", content.PICTURES, texts.MOST_BYTES, opens=texts.opens))
 
 
 def publish(*, activity: Activity, at: datetime | None = None) -> Activity:
@@ -73,3 +64,11 @@ def set_cover(*, activity: Activity, file: IO[bytes], name: str, actor: Actor) -
     if before is not None:
         files.discard(before)
     return locked
+
+
+def add_picture(*, file: IO[bytes], name: str, actor: Actor) -> StoredFile:
+    """Keep a picture for a text that is being written: for a day, and for good once a saved text shows it.
+
+    Raises what is wrong with a file: FileEmpty, FileTooLarge, FileTypeRefused, PictureBroken.
+    """
+    return files.store(kind=texts.PICTURE, file=file, name=name, owner=actor)

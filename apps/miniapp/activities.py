@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from apps.coupons.selectors import claimed_by
 from apps.coupons.services import claimable
 from apps.files import links
+from apps.marketing import texts
 from apps.marketing.enums import BannerLink
 from apps.marketing.errors import ActivityNotFound
 from apps.marketing.models import Activity
@@ -54,8 +55,14 @@ class BannersOutput(serializers.Serializer[Any]):
 
 
 class ActivityDetailOutput(ActivityOutput):
-    text = serializers.CharField(help_text="HTML of a few harmless tags; links lead to https or tel")
+    text = serializers.SerializerMethodField(
+        help_text="HTML of a few harmless tags; links lead to https or tel, pictures are on this host like the cover"
+    )
     coupons = OfferOutput(many=True, source="offers", help_text="claimed by POST /coupons with the `id`")
+
+    def get_text(self, activity: Activity) -> str:
+        """With pictures that open without a token for two hours."""
+        return texts.for_drivers(activity.text)
 
 
 _COVER = "/files/0b5c0f5e-8f0c-4d57-9d5c-1b7f4d0a8c11/"

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { address, newKey, problem } from '@/api/client'
 import { contrast, readable, soft } from '@/utils/colour'
 import { distance, energy, maskedPhone, minutesBetween, moment, money, price, total } from '@/utils/format'
@@ -98,5 +98,18 @@ describe("the operator's colour", () => {
   it('stays as it is where it is dark enough', () => {
     expect(readable('#1d4ed8')).toBe('#1d4ed8')
     expect(readable('#0a7d50')).toBe(readable(readable('#0a7d50')))
+  })
+})
+
+describe('a text of the server', () => {
+  it('has whole addresses of its pictures, and nothing else changes', async () => {
+    vi.stubEnv('VITE_API_BASE', 'https://api.example.test/')
+    vi.resetModules()
+    const { withPictures } = await import('@/api/base')
+    expect(withPictures('<p>a<img src="/files/1/?s=2" alt="b" style="max-width:100%"></p><a href="/files/1/">src="/x"</a>')).toBe(
+      '<p>a<img src="https://api.example.test/files/1/?s=2" alt="b" style="max-width:100%"></p><a href="/files/1/">src="/x"</a>',
+    )
+    expect(withPictures('<p>a</p>')).toBe('<p>a</p>')
+    vi.unstubAllEnvs()
   })
 })

@@ -97,7 +97,7 @@ TENANT_MODELS: dict[str, set[str]] = {
     "coupons/coupontemplate": {"<path:object_id>/give/"},
     "customers/agreement": {f"<path:object_id>/{page}/" for page in ("publish", "new-version")},
     "customers/card": {"<path:object_id>/state/"},
-    "customers/customer": {"<path:object_id>/pin/"},
+    "customers/customer": {"<path:object_id>/pin/", "<path:object_id>/invoice/"},
     "customers/driverappsettings": set(),
     "customers/enterprise": {
         f"<path:object_id>/{page}/" for page in ("add-members", "invitation", "account")
@@ -111,11 +111,17 @@ TENANT_MODELS: dict[str, set[str]] = {
         *(f"<path:object_id>/{page}/" for page in (*FRANCHISEE_TABS, "end", "resume")),
     },
     "invoices/invoiceapplication": {
-        f"<path:object_id>/{page}/"
-        for page in ("approve", "reject", "not-issued", "issue", "mark-red", "enter-red")
+        *(
+            f"<path:object_id>/{page}/"
+            for page in ("approve", "reject", "not-issued", "issue", "mark-red", "enter-red")
+        ),
+        "apply-for/",
     },
     "invoices/invoicepolicy": set(),
-    "marketing/activity": {f"<path:object_id>/{page}/" for page in ("publish", "withdraw", "cover")},
+    "marketing/activity": {
+        *(f"<path:object_id>/{page}/" for page in ("publish", "withdraw", "cover")),
+        "picture/",
+    },
     "notifications/mailaccount": {f"<path:object_id>/{page}/" for page in ("test", "switch")},
     "notifications/message": {"<path:object_id>/again/"},
     "notifications/robot": {"<path:object_id>/test/"},

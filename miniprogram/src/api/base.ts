@@ -11,6 +11,11 @@ export function pictureAddress(path: string): string {
   return API_BASE + path
 }
 
+/** A text of the server's with whole addresses of its pictures, which stand in it as paths of ours. */
+export function withPictures(html: string): string {
+  return html.replace(/ src="(\/[^"]*)"/g, (_whole, path: string) => ` src="${pictureAddress(path)}"`)
+}
+
 /** The address of a WebSocket from a path of ours. */
 export function socketAddress(path: string): string {
   if (/^wss?:/.test(path)) return path
