@@ -95,11 +95,11 @@ def watch_unbilled() -> None:
 
 
 @shared_task(name="orders.check_meter")
-def check_meter(record_id: int) -> None:
-    """Compare the meter of a record with those of the records before and after it."""
+def check_meter(*record_ids: int) -> None:
+    """Compare the meters of records with those of the records before and after them."""
     from apps.orders import unbilled
 
-    unbilled.check_meter(record_id=record_id)
+    unbilled.check_meters(record_ids=record_ids)
 
 
 @shared_task(name="orders.reconcile_energy")

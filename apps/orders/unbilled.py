@@ -281,23 +281,18 @@ def records_worked_off(*, record_ids: Sequence[int], at: datetime | None = None)
     piles = dict(records.values_list("pk", "pile_code"))
     known = Pile.objects.filter(pile_code__in=set(piles.values()))
     logins = dict(known.values_list("pile_code", "last_login_at"))
-    due = []
+    due, later = [], []
     for record_id, pile_code in sorted(piles.items()):
         if pile_code not in logins:
             continue
         login = logins[pile_code]
-        if login is not None and (at or now()) - login < OFFLINE_RECORDS_WITHIN:
-            delay = int(OFFLINE_RECORDS_WITHIN.total_seconds())
-            # With the broker away the nightly comparison of energy finds a step of the meter.
-            enqueue(tasks.check_meter, record_id, countdown=delay)
-        else:
-            due.append(record_id)
+        is_early = login is not None and (at or now()) - login < OFFLINE_RECORDS_WITHIN
+        (later if is_early else due).append(record_id)
+    if later:
+        # One message for all: workers keep what is due later in memory. With the broker away the nightly comparison of
+        # energy finds a step of the meter.
+        enqueue(tasks.check_meter, *later, countdown=int(OFFLINE_RECORDS_WITHIN.total_seconds()))
     check_meters(record_ids=due)
-
-
-def check_meter(*, record_id: int) -> None:
-    """Do for one record what `check_meters` does."""
-    check_meters(record_ids=[record_id])
 
 
 def check_meters(*, record_ids: Sequence[int]) -> None:

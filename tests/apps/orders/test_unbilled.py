@@ -10,7 +10,7 @@ from django.core.cache import cache
 
 from apps.common.schema import current_schema
 from apps.common.time import now
-from apps.orders import settling, unbilled
+from apps.orders import settling, tasks, unbilled
 from apps.orders.enums import LIVE, OrderState, StopReason
 from apps.orders.models import Order, TransactionRecord
 from apps.orders.unbilled import Case, GunFacts, Reading, judge, meter_step
@@ -280,6 +280,21 @@ def test_with_the_broker_away_the_other_records_are_looked_at_all_the_same(gun):
     with broker.dead():
         unbilled.records_worked_off(record_ids=list(records.values_list("pk", flat=True)))
     assert alarm().subject == numbers[1]
+
+
+def test_records_of_piles_that_came_back_wait_in_one_message(gun):
+    Pile.objects.update(last_login_at=now() - timedelta(minutes=9))
+    with broker.in_memory():
+        session(gun, 9, "1000", "20.0000")
+        session(gun, 2, "1060.5", "10.0000")
+    ids = sorted(TransactionRecord.objects.values_list("pk", flat=True))
+    with broker.in_memory() as queue:
+        unbilled.records_worked_off(record_ids=ids)
+        (check,) = [message for message in queue.messages() if message["task"] == "orders.check_meter"]
+    assert check["args"] == ids
+    assert not Alarm.objects.filter(kind=AlarmKind.UNBILLED_ENERGY).exists()
+    tasks.check_meter(*ids)
+    assert Alarm.objects.filter(kind=AlarmKind.UNBILLED_ENERGY).count() == 1
 
 
 def test_a_pile_that_came_back_gets_time_to_send_its_records(gun):
