@@ -74,6 +74,7 @@
     input.type = "file";
     input.hidden = true;
     input.multiple = true;
+    input.hasChangeListener = true; // the theme would look for the text field of its own file fields, and fail
     input.accept = words(editor).types.join(",");
     input.setAttribute("aria-label", words(editor).insert);
     input.addEventListener("change", () => {
