@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, pgettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action, display
@@ -582,7 +582,7 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
 
     list_display = [
         "phone_shown",
-        "name",
+        "name_shown",
         "enterprise",
         "limit_shown",
         "payer_shown",
@@ -681,6 +681,11 @@ class EnterpriseMemberAdmin(ReadOnlyAdmin):
 
     def _is_one(self, object_id: Any) -> bool:
         return object_id is None or EnterpriseMember.objects.filter(pk=object_id, is_active=True).exists()
+
+    @display(description=pgettext_lazy("of a person", "name"), ordering="name")
+    def name_shown(self, obj: EnterpriseMember) -> str:
+        """As the enterprise or the driver wrote it."""
+        return obj.name or shown.EMPTY
 
     @display(description=_("limit per month (yuan)"), ordering="monthly_limit")
     def limit_shown(self, obj: EnterpriseMember) -> str:

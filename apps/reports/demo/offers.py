@@ -1,4 +1,4 @@
-"""What the demo's drivers are offered: coupons that they claim and use, an enterprise, a station with retail prices."""
+"""What the demo's drivers are offered: coupons that they claim and use, a station with retail prices."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from apps.common.ids import Actor
 from apps.common.time import SHANGHAI, business_day, day_bounds, now
 from apps.coupons.models import CouponTemplate
 from apps.coupons.services import claim
-from apps.customers.enterprises import add_members
-from apps.customers.models import Customer, Enterprise
+from apps.customers.models import Customer
 from apps.pricing.changes import request_task
 from apps.pricing.enums import DayKind, TaskDays
 from apps.pricing.models import PriceTask, RetailPrice
@@ -54,25 +53,18 @@ TEMPLATES = (
         "days_valid": 7,
     },
 )
-COMPANY = "顺风同城配送"
 HOLIDAY_SHARE = Decimal("0.9")
 SERVICE_MORE = Decimal("0.10000")
 """Yuan/kWh that the station with retail prices asks more for its service."""
 
 
-def offers(*, station_no: str, phones: list[str], opened_at: datetime) -> None:
-    """Make coupon templates, an enterprise with members, and retail prices at one station, where they are missing."""
+def offers(*, station_no: str, opened_at: datetime) -> None:
+    """Make coupon templates, and retail prices at one station, where they are missing."""
     for fields in TEMPLATES:
         CouponTemplate.objects.get_or_create(
             name=fields["name"],
             defaults={**fields, "per_customer": 20, "created_at": opened_at - timedelta(days=31)},
         )
-    enterprise, created = Enterprise.objects.get_or_create(
-        name=COMPANY,
-        defaults={"percent_off": Decimal(15), "contact": "车队 李经理", "station_share": Decimal(30)},
-    )
-    if created:
-        add_members(enterprise=enterprise, phones=phones, actor=SEEDER)
     station = Station.objects.get(station_no=station_no)
     if not RetailPrice.objects.filter(station=station).exists():
         _retail(station, opened_at)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from apps.common.ids import Actor
-from apps.customers.models import Customer
+from apps.customers.models import Customer, Payer
 from apps.orders import refunds as order_refunds
 from apps.orders.enums import OrderState
 from apps.orders.models import Order, OrderRefund
@@ -23,7 +23,8 @@ def seed_refunds(customers: list[Customer], until: datetime, reviewer: Actor) ->
     for number, (case, customer) in enumerate(zip(CASES, customers, strict=True)):
         _wallet_refund(case, customer, until - timedelta(hours=6 + number), reviewer)
     orders = Order.objects.filter(state=OrderState.COMPLETED, debt=0, payable__gt=5, source="app")
-    settled = orders.exclude(customer__wallet__holds__state="open").select_related("customer").order_by("-id")
+    own = orders.filter(payer=Payer.WALLET)
+    settled = own.exclude(customer__wallet__holds__state="open").select_related("customer").order_by("-id")
     if not OrderRefund.objects.filter(request_key__startswith=KEY).exists():
         for case, order in zip(CASES, settled[: len(CASES)], strict=False):
             _order_refund(case, order, until, reviewer)

@@ -23,10 +23,11 @@ from apps.backoffice.models import Approval
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
 from apps.common.time import SHANGHAI, business_day
-from apps.customers.models import Customer
+from apps.customers.models import Customer, Payer
 from apps.orders import abnormal
 from apps.orders import services as orders
 from apps.orders.enums import OrderState
+from apps.orders.errors import EnterpriseLimit
 from apps.orders.models import Order
 from apps.orders.settling import settle_record, store_record
 from apps.piles import drivers
@@ -41,6 +42,7 @@ from apps.reports import rollups
 from apps.reports.demo import (
     asking,
     driver_app,
+    fleet,
     franchising,
     hosting,
     paying,
@@ -59,6 +61,7 @@ from apps.tenancy.selectors import tenant_of_code
 from apps.tenancy.services import create_tenant, ensure_platform
 from apps.wallet import books, recharges
 from apps.wallet import services as wallets
+from apps.wallet.errors import EnterpriseShort
 
 Progress = Callable[[str], None]
 
@@ -69,8 +72,6 @@ TOP_UP = Decimal("500.00")
 TOP_UP_BEFORE = timedelta(minutes=3)
 ENOUGH = Decimal("150.00")
 LAST_DRIVER = FIRST_OLDER_DRIVER + DRIVERS - 1
-FLEET = (3, 7, 11, FIRST_OLDER_DRIVER + 2)
-"""Drivers of the demo's enterprise."""
 FAILED_DRIVER, HELD_DRIVER, OWING_DRIVER = 91, 92, 93
 REFUND_DRIVERS = (94, 95, 96)
 
@@ -108,11 +109,8 @@ def seed(*, codes: list[str], days: int, password: str, progress: Progress, clos
                 _business(wanted, tenant.created_at, result)
                 driver_app.seed_driver_app()
                 _customers(tenant.created_at)
-                offers(
-                    station_no=wanted.stations[-1].station_no,
-                    phones=[_phone(number) for number in FLEET],
-                    opened_at=tenant.created_at,
-                )
+                offers(station_no=wanted.stations[-1].station_no, opened_at=tenant.created_at)
+                fleet.seed_fleet({number: _customer(number) for number in fleet.FLEET}, SEEDER)
                 paying.seed_merchants(wanted.code)
                 signing.seed_sign_in(wanted.code)
                 telling.seed_telling(wanted.code)
@@ -257,9 +255,13 @@ def _history(chosen: list[DemoTenant], days: int, result: Result, progress: Prog
         tenant = tenant_of_code(wanted.code)
         with schema_context(tenant.schema_name):
             result.orders += _special_cases(tenant.created_at)
-            _ask_for_approval(User.objects.get(username="reviewer"))
+            reviewer = User.objects.get(username="reviewer")
+            _ask_for_approval(reviewer)
             admin = User.objects.get(username="admin")
             staff = Actor("staff", str(admin.pk), str(admin))
+            second = Actor("staff", str(reviewer.pk), str(reviewer))
+            fleet.book_top_up(second, staff)
+            fleet.give_one_back(second, staff)
             drivers = [_customer(number) for number in REFUND_DRIVERS]
             refunding.seed_refunds(drivers, tenant.created_at, staff)
             asking.seed_asking(tenant.created_at, staff)
@@ -290,39 +292,66 @@ def _day(wanted: DemoTenant, day: date, until: datetime, *, recent: bool) -> int
 
 
 def _charge(charge: Charge) -> bool:
-    """Write one charge from start to settlement; False when its gun is in real use just now.
+    """Write one charge from start to settlement; False when its gun or the company's money is in real use.
 
     Money and coupon come before it, in transactions of their own: a start locks its connector before the wallet.
     """
-    customer = _with_money(charge.driver, charge.key, charge.starts_at)
-    claim_some(customer, charge.key, charge.starts_at)
-    with transaction.atomic():
-        try:
-            order = _start(
-                customer, charge.gun, charge.key, charge.starts_at, preset_amount=charge.preset_amount
-            )
-        except ConnectorBusy:
-            return False
-        _runs(order, charge.gun, charge.starts_at)
-        if charge.stopped_by_driver:
-            actor = Actor("customer", str(customer.pk), customer.masked_phone)
-            orders.stop_charge(order_no=order.order_no, actor=actor, at=charge.ends_at - timedelta(seconds=4))
-            answer = StopAnswer(
-                pile_code=charge.gun.code[:14], connector_no=charge.gun.code[14:], accepted=True
-            )
-            orders.stop_answered(answer, at=charge.ends_at - timedelta(seconds=2))
-        report = record_of(
-            transaction_no=order.transaction_no,
-            gun=charge.gun,
-            begin=_begin(charge.starts_at),
-            end=charge.ends_at,
-            average_kw=charge.average_kw,
-            tariff=order.frozen_tariff(),
-            stopped_by_driver=charge.stopped_by_driver,
-            limit=order.pile_balance(),
-        )
-        _ends(order, charge.gun, report)
+    at_cost = charge.driver in fleet.FLEET and _is_paid(charge)
+    if at_cost:
+        customer = _customer(charge.driver)
+    else:
+        customer = _with_money(charge.driver, charge.key, charge.starts_at)
+        claim_some(customer, charge.key, charge.starts_at)
+    try:
+        with transaction.atomic():
+            _goes(charge, customer, at_cost=at_cost)
+    except (ConnectorBusy, EnterpriseLimit, EnterpriseShort):
+        return False  # the gun, or the company's money, is in real use just now
     return True
+
+
+def _goes(charge: Charge, customer: Customer, *, at_cost: bool) -> None:
+    """From start to settlement."""
+    order = _start(
+        customer,
+        charge.gun,
+        charge.key,
+        charge.starts_at,
+        preset_amount=charge.preset_amount,
+        at_cost=at_cost,
+    )
+    _runs(order, charge.gun, charge.starts_at)
+    if charge.stopped_by_driver:
+        actor = Actor("customer", str(customer.pk), customer.masked_phone)
+        orders.stop_charge(order_no=order.order_no, actor=actor, at=charge.ends_at - timedelta(seconds=4))
+        answer = StopAnswer(pile_code=charge.gun.code[:14], connector_no=charge.gun.code[14:], accepted=True)
+        orders.stop_answered(answer, at=charge.ends_at - timedelta(seconds=2))
+    report = record_of(
+        transaction_no=order.transaction_no,
+        gun=charge.gun,
+        begin=_begin(charge.starts_at),
+        end=charge.ends_at,
+        average_kw=charge.average_kw,
+        tariff=order.frozen_tariff(),
+        stopped_by_driver=charge.stopped_by_driver,
+        limit=None if _goes_beyond(charge, order) else order.pile_balance(),
+    )
+    _ends(order, charge.gun, report)
+
+
+def _is_paid(charge: Charge) -> bool:
+    station = Station.objects.get(piles__connectors__code=charge.gun.code)
+    return fleet.pays(
+        customer=_customer(charge.driver),
+        station_id=station.pk,
+        amount=charge.preset_amount,
+        at=charge.starts_at,
+    )
+
+
+def _goes_beyond(charge: Charge, order: Order) -> bool:
+    """Of one driver the pile gives more than the company's limit left to be held, so that nothing is left of it."""
+    return charge.driver == fleet.SPENT and order.payer == Payer.ENTERPRISE and charge.preset_amount is None
 
 
 def _special_cases(until: datetime) -> int:
@@ -419,7 +448,13 @@ def _ask_for_approval(person: User) -> None:
 
 
 def _start(
-    customer: Customer, gun: Gun, key: str, begin: datetime, *, preset_amount: Decimal | None = None
+    customer: Customer,
+    gun: Gun,
+    key: str,
+    begin: datetime,
+    *,
+    preset_amount: Decimal | None = None,
+    at_cost: bool = False,
 ) -> Order:
     """Start as the driver did then, when the pile was online and idle, whatever it is now."""
     # Locked, in the order of those that set piles offline: piles come and go while the demo is seeded.
@@ -436,6 +471,8 @@ def _start(
         connector_code=gun.code,
         request_key=key,
         preset_amount=preset_amount,
+        payer=Payer.ENTERPRISE if at_cost else Payer.WALLET,
+        plate=fleet.plate_of(customer) if at_cost else "",
         at=begin,
     )
     if not pile_was_online:

@@ -22,7 +22,7 @@ from apps.backoffice.models import Approval
 from apps.common.schema import current_schema, run_in_schema, schema_context
 from apps.common.time import SHANGHAI, business_day, now
 from apps.customers.feedback.models import Feedback
-from apps.customers.models import Customer
+from apps.customers.models import Customer, EnterpriseMember
 from apps.invoices.models import InvoiceApplication
 from apps.marketing.selectors import running
 from apps.orders.enums import OrderState, Verdict
@@ -33,13 +33,13 @@ from apps.piles.services import piles_offline
 from apps.pricing.tariff import RateClass
 from apps.reports.demo import asking
 from apps.reports.demo import seed as seeding
-from apps.reports.demo.offers import COMPANY
+from apps.reports.demo.fleet import COMPANY, TOP_UP
 from apps.reports.demo.places import TENANTS, tariff
 from apps.reports.demo.plan import Gun, charges_of, energies, record_of
 from apps.sites.models import Station
 from apps.tenancy.models import Domain, InboundRoute, SupportSession, Tenant
 from apps.wallet import books
-from apps.wallet.models import ChannelDay, Wallet
+from apps.wallet.models import ChannelDay, EnterpriseAccount, Wallet
 from tests import factories
 from tests.e2e.site import wait_for
 
@@ -92,8 +92,6 @@ def test_the_demo_is_made_once_and_its_books_are_right(
             OrderState.FAILED: 1,
             OrderState.ABNORMAL: 1,
         }
-        assert Order.objects.filter(coupon_discount__gt=0, coupon__state="used").exists()
-        assert Order.objects.filter(enterprise__name=COMPANY, enterprise_discount__gt=0).exists()
         assert any(order.is_retail for order in Order.objects.filter(station__station_no="SZ8001"))
         held = Order.objects.filter(state=OrderState.ABNORMAL).get()
         assert held.verdict == Verdict.HELD
@@ -102,6 +100,7 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert set(asked) == {
             ("orders.settle_as_proposed", held.order_no, "pending", "复核员"),
             ("pricing.assign", "元旦服务费九折", "executed", "seed_demo"),
+            ("wallet.enterprise_deposit", COMPANY, "executed", "复核员"),
         }
         assert set(Order.objects.filter(state=OrderState.COMPLETED).values_list("verdict", flat=True)) == {
             "ok"
@@ -133,6 +132,26 @@ def test_the_demo_is_made_once_and_its_books_are_right(
         assert run("--tenant", "second", "--days", "3")["orders"] >= 10
         assert Order.objects.filter(request_key__startswith="seed:2").count() >= kept + 10
         assert differences() == []
+        assert Order.objects.filter(coupon_discount__gt=0, coupon__state="used").exists()
+        # The company paid for its drivers, one of whom has a limit, and nothing of it was theirs.
+        members = Order.objects.filter(
+            state=OrderState.COMPLETED,
+            request_key__startswith="seed:2",
+            customer__phone__in=EnterpriseMember.objects.values("phone"),
+        )
+        limited = EnterpriseMember.objects.exclude(monthly_limit=None).get()
+        assert set(members.exclude(customer__phone=limited.phone).values_list("payer", flat=True)) == {
+            "enterprise"
+        }
+        paid = Order.objects.filter(payer="enterprise", enterprise__name=COMPANY)
+        assert paid.filter(enterprise_discount__gt=0).exists()
+        assert not paid.exclude(paid_principal=0, coupon_discount=0).exists()
+        spent = paid.aggregate(
+            spent=Sum("paid_enterprise"), back=Sum("refunded_electricity") + Sum("refunded_service")
+        )
+        account = EnterpriseAccount.objects.get()
+        assert account.principal == TOP_UP - spent["spent"] + spent["back"]
+        assert account.held == 0
         # The day before yesterday is reconciled: two payments are nobody's, all else agrees.
         day = ChannelDay.objects.get()
         assert day.day == business_day(opened_at) - timedelta(days=2)

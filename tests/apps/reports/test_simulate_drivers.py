@@ -1,4 +1,5 @@
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 
 from apps.common.time import now
@@ -6,8 +7,16 @@ from apps.customers.models import Customer
 from apps.orders.models import Order
 from apps.orders.settling import settle_record
 from apps.reports.management.commands.simulate_drivers import _enlist, _look
-from apps.wallet.models import Debt
-from tests.factories import a_charging_order, a_connector, a_customer, a_pile, a_record
+from apps.wallet.models import Debt, Recharge
+from apps.wallet.services import wallet_of
+from tests.factories import (
+    a_charging_order,
+    a_connector,
+    a_customer,
+    a_paying_enterprise,
+    a_pile,
+    a_record,
+)
 
 
 def test_drivers_are_made_once_and_arrive_together(tenant):
@@ -43,6 +52,24 @@ def test_drivers_of_a_fleet_leave_other_piles_and_their_charges_alone(tenant):
     assert Order.objects.filter(connector__code="9900000000000102").count() == 1
     order.refresh_from_db()
     assert order.state == "stopping"
+
+
+def test_the_enterprise_pays_for_its_drivers_while_it_can(tenant):
+    member = wallet_of(customer=a_customer("0")).customer
+    enterprise = a_paying_enterprise(member, "1000.00", member_monthly_limit=Decimal("1000.00"))
+    for _ in range(2):
+        a_connector()  # the first gun of all stays free
+    _look(Random(1), 1.0, 9, ["sandbox"])
+    order = Order.objects.get()
+    assert (order.customer, order.payer, order.enterprise) == (member, "enterprise", enterprise)
+    assert not Recharge.objects.exists()
+
+    Order.objects.update(state="failed")
+    enterprise.member_monthly_limit = Decimal("1.00")
+    enterprise.save()
+    _look(Random(1), 1.0, 9, ["sandbox"])
+    assert Order.objects.latest("pk").payer == "wallet"
+    assert Recharge.objects.get().wallet.customer == member
 
 
 def test_who_owes_for_days_stays_away(tenant):

@@ -25,14 +25,14 @@ from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.schema import schema_context
 from apps.common.time import now
-from apps.customers.models import Customer, CustomerState
+from apps.customers.models import Customer, CustomerState, Payer
 from apps.orders import services as orders
 from apps.orders.enums import LIVE, OrderRefundState, OrderState
 from apps.orders.models import Order
 from apps.piles.enums import ConnectorState
 from apps.piles.models import Connector
 from apps.piles.selectors import piles_to_play
-from apps.reports.demo import driver_app, paying
+from apps.reports.demo import driver_app, fleet, paying
 from apps.tenancy.management.choosing import schema_named
 from apps.wallet import services as wallets
 from apps.wallet.enums import ChannelName
@@ -150,26 +150,34 @@ def _look(random: Random, share: float, arrivals: int, channels: list[str], coun
 
 def _arrive(random: Random, customer: Customer, connector: Connector, channels: list[str]) -> None:
     driver_app.agree([customer])
+    amount, station_id = random.choice(AMOUNTS), connector.pile.station_id
     try:
-        wallet = wallets.wallet_of(customer=customer)
-        needs = bool(wallet.debt) or wallet.available < LOW
-        channel = random.choice(channels)
-        by_provider = channel != ChannelName.SANDBOX
-        if needs or (by_provider and random.random() < TOPS_UP_EARLY):
-            paying.know_at_providers(customer)
-            paying.top_up(customer, TOP_UP if needs else random.choice(EARLY_TOP_UPS), channel)
-            if needs and by_provider:
-                return  # the money comes with the provider's notice; then the driver comes again
+        at_cost = fleet.pays(customer=customer, station_id=station_id, amount=amount, at=now())
+        if not at_cost and not _has_money(random, customer, random.choice(channels)):
+            return
         orders.start_charge(
             customer=customer,
             connector_code=connector.code,
             request_key=uuid4().hex,
-            preset_amount=random.choice(AMOUNTS),
+            preset_amount=amount,
+            payer=Payer.ENTERPRISE if at_cost else Payer.WALLET,
+            plate=fleet.plate_of(customer) if at_cost else "",
         )
     except requests.RequestException as error:  # the phone has no network
         log.info("top_up_not_paid", error=type(error).__name__)
     except DomainError as error:  # somebody was quicker, or the pile went away
         log.info("driver_turned_away", error_code=error.code, connector_code=connector.code)
+
+
+def _has_money(random: Random, customer: Customer, channel: str) -> bool:
+    """Let a driver top up where little is left, or before; False while the money is on its way."""
+    wallet = wallets.wallet_of(customer=customer)
+    needs = bool(wallet.debt) or wallet.available < LOW
+    by_provider = channel != ChannelName.SANDBOX
+    if needs or (by_provider and random.random() < TOPS_UP_EARLY):
+        paying.know_at_providers(customer)
+        paying.top_up(customer, TOP_UP if needs else random.choice(EARLY_TOP_UPS), channel)
+    return not (needs and by_provider)  # it comes with the provider's notice; then the driver comes again
 
 
 def _leave(running: QuerySet[Order]) -> None:
