@@ -145,9 +145,13 @@ def settle_waiting(*, limit: int = 500, dry_run: bool = False) -> list[Outcome]:
             break
         outcomes |= claimed
     waiting = TransactionRecord.objects.filter(state=RecordState.STORED).exclude(pk__in=list(outcomes))
-    rest = list(
-        waiting.order_by("received_at", "id").values_list("pk", "transaction_no")[: limit - len(outcomes)]
-    )
+    if not dry_run:
+        # Those that another worker has claimed are its own; to wait for each of them would take its time once more.
+        waiting = waiting.select_for_update(skip_locked=True)
+    with transaction.atomic():
+        rest = list(
+            waiting.order_by("received_at", "id").values_list("pk", "transaction_no")[: limit - len(outcomes)]
+        )
     for record_id, transaction_no in rest:
         outcomes[record_id] = _outcome(record_id, transaction_no, dry_run=dry_run)
     return list(outcomes.values())
@@ -249,8 +253,10 @@ def settle_record(*, record_id: int, at: datetime | None = None) -> TransactionR
     """
     moment = at or now()
     with transaction.atomic(), gathered():
-        number = TransactionRecord.objects.values_list("transaction_no", flat=True).get(pk=record_id)
-        order = _lock_order(number)
+        record = TransactionRecord.objects.select_related("order").defer("body").get(pk=record_id)
+        if record.state != RecordState.STORED:
+            return record
+        order = _lock_order(record.transaction_no)
         record = TransactionRecord.objects.select_for_update().get(pk=record_id)
         if record.state != RecordState.STORED:
             return record

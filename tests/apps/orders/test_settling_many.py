@@ -11,7 +11,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from apps.common.schema import current_schema
 from apps.customers.models import Customer
 from apps.orders import settling
 from apps.orders.desk import SETTLED
@@ -199,6 +201,26 @@ def test_workers_share_the_queue_and_settle_each_record_once() -> None:
     assert OrderEvent.objects.filter(kind="settled").count() == 24
     assert {order.payable for order in Order.objects.all()} == {Decimal("1.20")}
     assert differences() == []
+
+
+@pytest.mark.usefixtures("committed")
+def test_what_another_worker_has_claimed_is_left_to_it() -> None:
+    sessions("claimed")
+    other = connection.copy()
+    try:
+        other.set_schema(current_schema())
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("select id from orders_order for update")
+            cursor.execute("select id from orders_transactionrecord for update")
+        with connection.cursor() as cursor:
+            cursor.execute("set lock_timeout = '1s'")
+        assert settling.settle_waiting() == []
+        other.rollback()
+        other.set_autocommit(True)
+    finally:
+        other.close()
+    assert settling.settle_pending() == 12
 
 
 @pytest.mark.usefixtures("committed")
