@@ -110,6 +110,9 @@ def _join(enterprise: Enterprise, customer: Customer) -> EnterpriseMember:
         if there.enterprise_id != enterprise.pk:
             raise MemberElsewhere(name=there.enterprise.name)
         return there
+    removed = EnterpriseMember.objects.filter(enterprise=enterprise, removed_at__isnull=False)
+    if removed.filter(orders__customer=customer).exists():  # with another number since
+        raise MemberRemoved(name=enterprise.name)
     member, _ = EnterpriseMember.objects.get_or_create(
         enterprise=enterprise, phone=customer.phone, defaults={"name": customer.nickname}
     )

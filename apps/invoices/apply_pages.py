@@ -119,6 +119,8 @@ class ApplyForm(forms.Form):
         words = super().clean() or {}
         if self.errors.pop("request_key", None):
             raise forms.ValidationError(_("Please load the page anew."))
+        if words.get("title") == NEW and not words.get("title_kind"):
+            self.add_error("title_kind", self.fields["title_kind"].error_messages["required"])
         return words
 
     @property

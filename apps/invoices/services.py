@@ -243,7 +243,7 @@ def apply_for(
             raise AccountDeleted
         known = InvoiceApplication.objects.filter(customer=locked, request_key=request_key).exists()
         if title_id is None and not known:
-            title_id = add_title(customer=locked, values=dict(new_title or {})).pk
+            title_id = add_title(customer=locked, values=dict(new_title or {}), keeps=True).pk
         made = apply(
             customer=locked,
             title_id=title_id or 0,

@@ -17,9 +17,9 @@ MOST_TITLES = 20
 _COMPANY_ONLY = ("address", "phone", "bank", "bank_account")
 
 
-def add_title(*, customer: Customer, values: dict[str, Any]) -> InvoiceTitle:
+def add_title(*, customer: Customer, values: dict[str, Any], keeps: bool = False) -> InvoiceTitle:
     """Keep a title (fields of InvoiceTitle). The same title again is the one that is there, with the other fields new;
-    the default stays the default where `values` do not say.
+    the default stays the default where `values` do not say. With `keeps`, fields that are empty now stay as they were.
 
     Raises TitleIncomplete, TaxNumberInvalid, TooManyTitles.
     """
@@ -34,6 +34,8 @@ def add_title(*, customer: Customer, values: dict[str, Any]) -> InvoiceTitle:
             if titles.count() >= MOST_TITLES:
                 raise TooManyTitles(limit=MOST_TITLES)
             title = InvoiceTitle(customer=customer)
+        if keeps:
+            values |= {name: getattr(title, name) for name in (*_COMPANY_ONLY, "email") if not values[name]}
         if not says_default:
             values["is_default"] = title.is_default
         return _save(title, values)

@@ -46,6 +46,8 @@ def order_of_offline_card(record: TransactionRecord, at: datetime) -> Order | No
     if found is None:
         return None
     version, tariff, retail = found
+    # Connector → order → wallet: the order refers to it, and who starts a charge there waits for the payer's account.
+    list(Connector.objects.select_for_update().filter(pk=connector.pk).values_list("pk"))
     payer = payers.pays_offline(
         customer=card.customer, station_id=pile.station_id, at=report.start_time or record.received_at
     )

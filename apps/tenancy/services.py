@@ -248,8 +248,11 @@ def migrate_schema(schema: str) -> None:
     # Content types of renamed models follow by operations that a receiver adds to the plan.
     emit_pre_migrate_signal(0, False, connection.alias, apps=state.apps, plan=plan)
     executor.migrate(targets, plan, state=state.clone())
-    for app, name in sorted(executor.loader.disk_migrations.keys() - recorder.applied_migrations().keys()):
-        recorder.record_applied(app, name)
+    with transaction.atomic():  # some of them alone would be a history that cannot be
+        for app, name in sorted(
+            executor.loader.disk_migrations.keys() - recorder.applied_migrations().keys()
+        ):
+            recorder.record_applied(app, name)
     with translation.override(None):  # names of permissions are stored, for every language
         emit_post_migrate_signal(0, False, connection.alias, plan=plan)
     connection.close()  # statements prepared before saw other tables

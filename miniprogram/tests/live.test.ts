@@ -73,6 +73,21 @@ it('comes back with a new ticket each time, with growing pauses, and stays away 
   expect(sockets[2].closed).toBe(true)
 })
 
+it('waits longer each time for a server that takes it and says nothing', async () => {
+  const close = openLive({ url: async () => 'ws://test/', onMessage: () => {}, onState: () => {} })
+  await vi.advanceTimersByTimeAsync(0)
+  for (const pause of [500, 1000, 2000]) {
+    const count = sockets.length
+    sockets[count - 1].open()
+    sockets[count - 1].drop()
+    await vi.advanceTimersByTimeAsync(pause - 1)
+    expect(sockets).toHaveLength(count)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(sockets).toHaveLength(count + 1)
+  }
+  close()
+})
+
 it('stays away when nobody is signed in any more, and says so once', async () => {
   let tickets = 0
   const states: string[] = []

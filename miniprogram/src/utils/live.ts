@@ -41,11 +41,9 @@ export function openLive({ url, onMessage, onState }: LiveOptions): () => void {
     if (closed) return
     // With a callback it returns the task; without one, a promise.
     task = uni.connectSocket({ url: address, complete: () => {} }) as unknown as UniApp.SocketTask
-    task.onOpen(() => {
-      tries = 0
-      onState('open')
-    })
+    task.onOpen(() => onState('open'))
     task.onMessage((event: { data: unknown }) => {
+      tries = 0 // not when it opens: the server accepts a socket before it finds that it cannot serve it
       try {
         onMessage(JSON.parse(String(event.data)))
       } catch {

@@ -124,6 +124,22 @@ def test_the_same_title_typed_anew_stays_the_default(driver: Customer) -> None:
     assert InvoiceTitle.objects.get().is_default
 
 
+def test_what_staff_leave_empty_stays_in_the_drivers_title(driver: Customer) -> None:
+    factories.a_title(driver, bank="招商银行", email="driver@example.com")
+    order = factories.a_settled_order(customer=driver)
+    assert a_clerk().post(page(driver), sent(order, address="上海市测试路 1 号")).status_code == 302
+    title = InvoiceTitle.objects.get()
+    assert (title.bank, title.email, title.address) == ("招商银行", "driver@example.com", "上海市测试路 1 号")
+    assert InvoiceApplication.objects.get().bank == "招商银行"
+
+
+def test_a_title_has_a_kind(driver: Customer) -> None:
+    order = factories.a_settled_order(customer=driver)
+    html = said(a_clerk().post(page(driver), sent(order, title_kind="", tax_no="")))
+    assert "这个字段是必填项" in html or "该字段是必填项" in html
+    assert not InvoiceTitle.objects.exists()
+
+
 def test_a_double_press_with_a_new_title_changes_nothing(driver: Customer) -> None:
     order = factories.a_settled_order(customer=driver)
     client, words = a_clerk(), sent(order)

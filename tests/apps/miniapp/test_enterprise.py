@@ -8,7 +8,7 @@ import time_machine
 
 from apps.common.time import now
 from apps.customers import enterprises
-from apps.customers.models import EnterpriseMember
+from apps.customers.models import Customer, EnterpriseMember
 from apps.orders.models import Order
 from tests import factories
 from tests.apps.miniapp.conftest import refusal
@@ -59,6 +59,20 @@ def test_no_code_brings_back_whom_staff_removed(app_of) -> None:
     )
     app.post("enterprise/leave")
     assert app.post("enterprise/join", {"code": code}).json()["membership"]["name"] == "顺风物流"
+
+
+def test_who_was_removed_does_not_come_back_with_another_number(app_of) -> None:
+    customer = factories.a_customer("100")
+    enterprise = factories.a_paying_enterprise(customer, name="顺风物流")
+    code = enterprises.renew_code(enterprise=enterprise)
+    factories.a_settled_order(customer=customer)
+    member = enterprise.members.get()
+    Order.objects.update(enterprise_member=member)
+    enterprises.remove_members(enterprise=enterprise, member_ids=[member.pk])
+    Customer.objects.filter(pk=customer.pk).update(phone="+8613711112222")
+    customer.refresh_from_db()
+    refused = app_of(customer).post("enterprise/join", {"code": code})
+    assert refusal(refused) == (409, "customers.member_removed")
 
 
 def test_codes_that_are_none(app_of) -> None:
