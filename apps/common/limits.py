@@ -74,7 +74,8 @@ end
 
 # Takes a place for a try among the failures that every window still allows, or in none. KEYS: failures, lock, tries
 # under way of each. ARGV: now (ms), member, how long a try may take (ms), then window (ms) and limit of each. Returns
-# 0, or the ms to wait: until a lock ends, or a second where tries under way have taken the last places.
+# 0, or the ms to wait: until a lock ends, or a second where tries under way have taken the last places. Failures alone
+# refuse nobody, even where the limit was lowered below them: a lock does, and the next failure sets it.
 _ENTER = """
 local now, wait = tonumber(ARGV[1]), 0
 for i = 1, #KEYS / 3 do
@@ -83,8 +84,9 @@ for i = 1, #KEYS / 3 do
   if left <= 0 then
     redis.call('ZREMRANGEBYSCORE', failures, '-inf', now - tonumber(ARGV[2 * i + 2]))
     redis.call('ZREMRANGEBYSCORE', under_way, '-inf', now)
-    local taken = redis.call('ZCARD', failures) + redis.call('ZCARD', under_way)
-    left = taken >= tonumber(ARGV[2 * i + 3]) and 1000 or 0
+    local trying = redis.call('ZCARD', under_way)
+    local taken = redis.call('ZCARD', failures) + trying
+    left = trying > 0 and taken >= tonumber(ARGV[2 * i + 3]) and 1000 or 0
   end
   wait = math.max(wait, left)
 end
@@ -163,8 +165,10 @@ def fail(window: Window, *, at: datetime, lock_s: int) -> None:
 def trying(windows: Sequence[Window], *, at: datetime) -> Iterator[int]:
     """Hold a place among the failures that all windows still allow while something is tried, and give 0.
 
-    However many try at the same instant, no more fail before the lock than the window allows. Without a place it gives
-    the seconds to wait, and nothing may be tried. Whoever failed says so by `fail`, before the place is given up.
+    However many try at the same instant, no more fail before the lock than the window allows; where the limit was
+    lowered to what has failed already or less, one is tried at a time, and the next that fails locks. Without a place
+    it gives the seconds to wait, and nothing may be tried. Whoever failed says so by `fail`, before the place is given
+    up.
     """
     member = secrets.token_hex(8)
     keys = [key for window in windows for key in (window.key, _lock_key(window), _try_key(window))]

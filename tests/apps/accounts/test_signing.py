@@ -150,6 +150,22 @@ def test_ten_failures_lock_the_name_and_the_address_for_a_while(tenant: Any, clo
     assert log("outcome")[-1] == ("signed_in",)
 
 
+def test_fewer_failures_than_there_were_lock_only_with_the_next(tenant: Any, clock: Any) -> None:
+    """Where the policy was made stricter, who knows the password comes in; who guesses on is locked, for all to see."""
+    rule(puzzle_failures=0)
+    knows, guesses = a_user(), a_user()
+    for number in range(6):
+        for user in (knows, guesses):
+            words = {"username": user.username, "password": "no"}
+            stranger().post(LOGIN, words, REMOTE_ADDR=f"203.0.113.{number}")
+    rule(failures=5)
+    assert enter(stranger(), knows).status_code == 302
+    enter(stranger(), guesses, "no")
+    assert "15 分钟" in words_of(enter(stranger(), guesses))
+    assert log("outcome")[-3:] == [("signed_in",), ("wrong_password",), ("locked",)]
+    assert "已锁定" in boss().get(f"/admin/accounts/user/{guesses.pk}/change/").content.decode()
+
+
 def test_an_administrator_unlocks(tenant: Any) -> None:
     user = a_user()
     for number in range(10):
