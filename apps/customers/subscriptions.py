@@ -114,7 +114,10 @@ class SubscribeMessages:
     kinds = frozenset(_OF_KIND)
 
     def tell(self, message: InboxMessage) -> None:
-        """Want it sent, once; whether the driver said yes is known to the provider only."""
+        """Want it sent, once; whether the driver said yes is known to the provider only.
+
+        Not where it would show a sum that there is not: of charges at an enterprise's cost drivers are not told all.
+        """
         event = _OF_KIND[message.kind]
         for mini in MiniProgram.objects.filter(is_active=True, templates__has_key=event):
             known = CustomerIdentity.objects.filter(
@@ -125,6 +128,8 @@ class SubscribeMessages:
                 continue
             with translation.override(message.customer.language or settings.LANGUAGE_CODE):
                 title, values = inbox.title_of(message), values_of(message)
+            if _lacks_amount(mini, event, values):
+                continue
             notifications.post(
                 medium=Medium.APP,
                 to=str(identity.pk),  # not the openid: with the account it is forgotten
@@ -171,6 +176,8 @@ def send(*, to: str, template: str, params: Mapping[str, str]) -> str:
     chosen = mini.templates.get(template) if mini else None
     if mini is None or not chosen:
         raise NotConfigured("template")
+    if _lacks_amount(mini, template, params):  # the template may have changed since
+        raise Refused("no_amount")
     fields = {
         field: fitted(mini.provider, field, _word_for(field, name, params))
         for name, field in chosen["fields"].items()
@@ -189,6 +196,13 @@ def send(*, to: str, template: str, params: Mapping[str, str]) -> str:
     except ProviderRefused as error:
         raise Refused(error.reason, str(CAUSES.get(error.reason, ""))) from error
     return ""
+
+
+def _lacks_amount(mini: MiniProgram, event: str, params: Mapping[str, str]) -> bool:
+    """Return whether a field of WeChat's that takes nothing but a number is to show an amount that is not known: 0 yuan
+    would be wrong. Alipay's fields take a dash."""
+    field = mini.templates[event]["fields"].get("amount", "")
+    return not params.get("amount") and field.startswith(("amount", "number"))
 
 
 def _word_for(field: str, name: str, params: Mapping[str, str]) -> str:

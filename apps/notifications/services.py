@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
@@ -43,13 +44,17 @@ MOST_TRIES = {Medium.SMS: 6, Medium.MAIL: 6, Medium.ROBOT: 6, Medium.APP: 3}
 APP_WAITS = timedelta(hours=1)
 """How long a message in an app may be overdue before it is given up."""
 APP_PAUSE_S = 60
-"""How long a tenant's sender of messages in apps rests after the provider was away: each try holds a worker up."""
+"""How long a provider of messages in apps gets none after it was away: each try holds a worker up."""
+APP_PROVIDERS = ("wechat", "alipay")
+"""Each rests for itself: one that is away takes nothing from the other's messages."""
 LEASE = timedelta(minutes=5)
 FIRST_PAUSE = timedelta(seconds=30)
 KEPT_FOR = timedelta(days=400)
 HOUR = timedelta(hours=1)
 SENDERS = ("notifications:sender:1", "notifications:sender:2")
 APP_SENDER = "notifications:sender:app"
+APP_RESTS = "notifications:sender:app:rests:"
+"""Before the name of a provider."""
 OTHERS = (Medium.SMS, Medium.MAIL, Medium.ROBOT)
 LONGEST_S = 60
 SENDER_LEASE_S = 120
@@ -77,9 +82,9 @@ def post(
 
     Text messages need `to` (E.164), `template` and `params`; mails `to`, `subject`, `text` and may have `files`; robots
     `robot`, `subject` and `text`; messages in an app `to`, `template` and `params` as settings.APP_MESSAGE_SENDER reads
-    them. `source` says in a few words who wants it, such as "alarms: night shift"; with
-    `limit_per_hour` a message beyond so many of one source to one address is only logged (LIMITED). A `key` that was
-    used before returns the message of then and sends nothing.
+    them, and a `key` that begins with "app:<provider>:". `source` says in a few words who wants it, such as
+    "alarms: night shift"; with `limit_per_hour` a message beyond so many of one source to one address is only logged
+    (LIMITED). A `key` that was used before returns the message of then and sends nothing.
     """
     address = robot.name if robot is not None else to
     with transaction.atomic():
@@ -150,31 +155,33 @@ def deliver_due(*, limit: int = 200) -> int:
 def deliver_app(*, limit: int = 200) -> int:
     """Send the messages in apps that are due, as `deliver_due` does the others. Returns how many were sent.
 
-    One at a time of a tenant. What is overdue by APP_WAITS is given up. After a message that the provider could not
-    take now, none is sent for APP_PAUSE_S: the others would wait for the same answer.
+    One at a time of a tenant. What is overdue by APP_WAITS is given up. After a message that a provider could not take
+    now, that provider gets none for APP_PAUSE_S: the others would wait for the same answer.
     """
     if not cache.add(APP_SENDER, "busy", timeout=SENDER_LEASE_S):
         return 0
     until = monotonic() + LONGEST_S
     sent = 0
-    is_away = False
     try:
         _give_up_old_news()
+        resting = {name for name in APP_PROVIDERS if cache.get(APP_RESTS + name)}
         for _turn in range(limit):
-            message = _take([Medium.APP]) if monotonic() < until else None
+            message = _take([Medium.APP], but_for=resting) if monotonic() < until else None
             if message is None:
                 break
             error = _try(message)
             sent += error is None
-            is_away = isinstance(error, SendError) and error.again
-            if is_away:
-                break
+            if isinstance(error, SendError) and error.again:
+                away = {name for name in APP_PROVIDERS if (message.key or "").startswith(_keys_of(name))}
+                cache.set_many({APP_RESTS + name: "away" for name in away}, timeout=APP_PAUSE_S)
+                resting |= away
     finally:
-        if is_away:
-            cache.set(APP_SENDER, "away", timeout=APP_PAUSE_S)
-        else:
-            cache.delete(APP_SENDER)
+        cache.delete(APP_SENDER)
     return sent
+
+
+def _keys_of(provider: str) -> str:
+    return f"app:{provider}:"
 
 
 def _give_up_old_news() -> None:
@@ -187,16 +194,19 @@ def _give_up_old_news() -> None:
         log.warning("messages_too_late", messages=gone)
 
 
-def _take(media: Iterable[str]) -> Message | None:
+def _take(media: Iterable[str], *, but_for: Iterable[str] = ()) -> Message | None:
     """Take the oldest due message of some media for LEASE, or None. Messages to a robot that has had its fill of this
-    minute wait."""
+    minute wait, and those in apps of some providers."""
+    others = Q()
+    for provider in but_for:
+        others &= ~Q(key__startswith=_keys_of(provider))
     while True:
         moment = now()
         with transaction.atomic():
             message = (
                 Message.objects.select_for_update(skip_locked=True, of=["self"])
                 .select_related("robot")
-                .filter(state=MessageState.WAITING, next_try_at__lte=moment, medium__in=media)
+                .filter(others, state=MessageState.WAITING, next_try_at__lte=moment, medium__in=media)
                 .order_by("next_try_at")
                 .first()
             )

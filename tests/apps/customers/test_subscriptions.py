@@ -120,7 +120,7 @@ def test_a_provider_that_is_away_is_tried_again(apps: Apps, provider: str) -> No
     notifications.deliver_app()
     message.refresh_from_db()
     assert message.tries == 1, "it rests for a minute"
-    cache.delete(notifications.APP_SENDER)
+    cache.delete(notifications.APP_RESTS + provider)
     notifications.deliver_app()
     message.refresh_from_db()
     assert (message.state, message.tries) == (MessageState.SENT, 2)
@@ -142,7 +142,7 @@ def test_news_waits_for_nobody_and_nobody_for_it(apps: Apps) -> None:  # noqa: F
         Message.objects.filter(state="waiting").update(next_try_at=moment)
         first = Message.objects.earliest("id")
         Message.objects.filter(pk=first.pk).update(next_try_at=moment - timedelta(seconds=1))
-        cache.delete(notifications.APP_SENDER)
+        cache.delete(notifications.APP_RESTS + "wechat")
         notifications.deliver_app()
         notifications.deliver_app()
     states = Message.objects.order_by("id").values_list("state", "tries")
@@ -150,17 +150,40 @@ def test_news_waits_for_nobody_and_nobody_for_it(apps: Apps) -> None:  # noqa: F
     late = Message.objects.latest("id")
     Message.objects.filter(pk=late.pk).update(next_try_at=moment - timedelta(minutes=61))
     apps.wechat.faults.clear()
-    notifications.deliver_app()
-    late.refresh_from_db()
-    assert (late.state, late.tries) == ("waiting", 0), "still resting"
-    cache.delete(notifications.APP_SENDER)
-    assert notifications.deliver_app() == 1
+    assert notifications.deliver_app() == 0, "still resting"
     late.refresh_from_db()
     assert (late.state, late.error, late.next_try_at) == ("failed", "too_late", None)
+    cache.delete(notifications.APP_RESTS + "wechat")
+    assert notifications.deliver_app() == 1
     subscribe(apps, "wechat", openid, template_id)  # the first yes is used up
     notifications.send_again(message=late)
     assert notifications.deliver_app() == 1
     assert len(sent_by(apps, "wechat", openid)) == 2
+
+
+@pytest.mark.parametrize(("away", "well"), [PROVIDERS, PROVIDERS[::-1]])
+def test_a_provider_that_is_away_holds_the_other_up_no_more(apps: Apps, away: str, well: str) -> None:  # noqa: F811
+    ids = {provider: template_of(apps, provider) for provider in PROVIDERS}
+    for provider in PROVIDERS:
+        customer, openid = driver_of(apps, provider)
+        for _yes in range(3):
+            subscribe(apps, provider, openid, ids[provider])
+    getattr(apps, away).faults.append(
+        Fault("http_500", 10, "subscribe" if away == "wechat" else "templatemessage", 0)
+    )
+    for number in range(2):
+        subscriptions.SubscribeMessages().tell(ended(customer, f"C{number}"))
+    waiting = Message.objects.filter(key__startswith=f"app:{away}:")
+    waiting.update(next_try_at=timezone.now() - timedelta(minutes=1))
+    assert notifications.deliver_app() == 2
+    assert sorted(waiting.values_list("tries", flat=True)) == [0, 1], "one try for all that wait"
+    waiting.update(next_try_at=timezone.now() - timedelta(minutes=1))
+    subscriptions.SubscribeMessages().tell(ended(customer, "C2"))
+    assert notifications.deliver_app() == 1, "nor does it while it rests"
+    assert sorted(waiting.values_list("tries", flat=True)) == [0, 0, 1]
+    assert set(Message.objects.filter(state="sent").values_list("key", flat=True)) == {
+        f"app:{well}:{pk}" for pk in InboxMessage.objects.values_list("pk", flat=True)
+    }
 
 
 def test_an_alarm_goes_out_while_wechat_hangs(apps: Apps, django_capture_on_commit_callbacks: Any) -> None:  # noqa: F811
@@ -204,6 +227,35 @@ def test_nothing_is_wanted_where_nothing_can_be_sent(apps: Apps) -> None:  # noq
     MiniProgram.objects.update(is_active=False)
     subscriptions.SubscribeMessages().tell(ended(customer, "C2"))
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("field", ["amount2", "number2"])
+def test_wechat_shows_no_sum_where_there_is_none(apps: Apps, field: str) -> None:  # noqa: F811
+    """A driver is not told what is held of an enterprise's money: that is not 0 yuan."""
+    own = {"wechat": {"number": "character_string1", "amount": field}, "alipay": FIELDS["alipay"]}
+    for provider in PROVIDERS:
+        template_id = template_of(apps, provider, "charge_started", **own[provider])
+        customer, openid = driver_of(apps, provider)
+        subscribe(apps, provider, openid, template_id)
+    inbox.post(inbox.News(customer.pk, InboxKind.CHARGE_STARTED, "C1", {"station": "一号站"}))
+    news = InboxMessage.objects.get(reference="C1")
+    subscriptions.SubscribeMessages().tell(news)
+    assert notifications.deliver_app() == 1
+    message = Message.objects.get()
+    assert (message.state, message.key) == (MessageState.SENT, f"app:alipay:{news.pk}")
+    (brought,) = sent_by(apps, "alipay", openid)
+    assert '"keyword4": {"value": "-"}' in brought["data"]
+
+
+def test_a_template_that_shows_a_sum_by_now_shows_none_where_there_is_none(apps: Apps) -> None:  # noqa: F811
+    template_of(apps, "wechat", "charge_started", number="character_string1")
+    customer, _openid = driver_of(apps, "wechat")
+    inbox.post(inbox.News(customer.pk, InboxKind.CHARGE_STARTED, "C1", {"station": "一号站"}))
+    subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="C1"))
+    template_of(apps, "wechat", "charge_started", amount="amount1")
+    notifications.deliver_app()
+    message = Message.objects.get()
+    assert (message.state, message.error) == (MessageState.FAILED, "no_amount")
 
 
 def test_an_account_that_was_deleted_is_left_alone(apps: Apps) -> None:  # noqa: F811
@@ -289,7 +341,7 @@ def test_a_field_of_chinese_characters_has_them_for_whoever_reads_english(
     subscribe(apps, "wechat", openid, template_id)
     inbox.post(inbox.News(customer.pk, kind, "C1", {"station": "S", "payable": "1.00", "amount": "1.00"}))
     subscriptions.SubscribeMessages().tell(InboxMessage.objects.get(reference="C1"))
-    notifications.deliver_due()
+    notifications.deliver_app()
     message = Message.objects.get(medium="app")
     assert message.state == MessageState.SENT, message.error
     (brought,) = sent_by(apps, "wechat", openid)
