@@ -125,7 +125,7 @@ class InvoiceApplicationAdmin(ReviewAdmin):
         (_("created at"), "created_at"),
         (_("customer"), "customer.masked_phone"),
         (_("kind"), "get_kind_display"),
-        (_("title"), "title"),
+        (pgettext_lazy("invoice", "title"), "title"),
         (_("tax number"), "tax_no"),
         (_("orders"), "order_count"),
         (_("electricity fee"), "electricity"),

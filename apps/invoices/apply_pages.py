@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminEmailInputWidget,
@@ -76,7 +76,7 @@ class ApplyForm(forms.Form):
 
     NEW_TITLE = ("title_kind", "name", "tax_no", "address", "phone", "bank", "bank_account")
 
-    title = forms.ChoiceField(label=_("title"), widget=UnfoldAdminSelectWidget)
+    title = forms.ChoiceField(label=pgettext_lazy("invoice", "title"), widget=UnfoldAdminSelectWidget)
     title_kind = forms.ChoiceField(
         label=_("kind of title"), choices=TitleKind, required=False, widget=UnfoldAdminSelectWidget
     )
