@@ -99,8 +99,16 @@ def main() -> None:
                 "sign-in-of-drivers": "/admin/customers/miniprogram/",
                 "agreements": "/admin/customers/agreement/",
                 "activities": "/admin/marketing/activity/",
+                "activity": first_link(page, "/admin/marketing/activity/"),
                 "invoices": "/admin/invoices/invoiceapplication/",
                 "invoice": first_link(page, "/admin/invoices/invoiceapplication/"),
+                "invoice-apply": first_link(page, "/admin/customers/customer/?q=13800000001").replace(
+                    "/change/", "/invoice/"
+                ),
+                "enterprise": first_link(page, "/admin/customers/enterprise/"),
+                "enterprise-members": "/admin/customers/enterprisemember/",
+                "enterprise-account": first_link(page, "/admin/wallet/enterpriseaccount/"),
+                "enterprise-statement": "/admin/orders/enterprisecharge/",
                 "feedback": first_link(page, "/admin/customers/feedback/"),
                 "franchisees": "/admin/franchisees/franchisee/",
                 "franchisee-contracts": first_link(page, "/admin/franchisees/franchisee/").replace(
@@ -149,8 +157,12 @@ def main() -> None:
             shoot(page, "overview-phone", "/admin/")
             shoot(page, "orders-phone", "/admin/orders/order/")
             shoot(page, "order-phone", order)
+            shoot(page, "start-charge-phone", wide["start-charge"])
+            shoot(page, "enterprise-account-phone", wide["enterprise-account"])
             dark_mode(page)
             shoot(page, "timeline-phone", timeline)
+            shoot(page, "invoice-apply-phone", wide["invoice-apply"])
+            shoot(page, "enterprise-statement-phone", wide["enterprise-statement"])
             faults += watch.faults
         with person(browser, platform) as (page, watch):
             sign_in(page, "admin", password)

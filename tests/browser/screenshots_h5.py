@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from chargeplat import embedded
@@ -81,6 +82,9 @@ def shoot_all(site: Site, out: Path, only: str = "") -> None:
         shown.open(path)
         shown.page.wait_for_load_state("networkidle")
         shown.page.locator("[role=status]").first.wait_for(state="detached")
+        shown.page.locator("uni-page-body").get_by_text(
+            re.compile(r"\S")
+        ).first.wait_for()  # its code is there
         save(shown.page, out / f"{name}.png")
 
     with chromium() as browser, phone(browser, f"http://{site.host}:{site.port}", station) as shown:
