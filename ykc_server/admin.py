@@ -77,8 +77,13 @@ def meaning_words(meaning: str) -> str:
         return _("%(number)s would fit the bytes that are here") % {"number": found[1]}
     if found := _CUT.fullmatch(meaning):
         return _("cut off: %(here)s of %(whole)s bytes") % {"here": found[1], "whole": found[2]}
-    parts = (": ".join(_(word) if word else "" for word in part.split(": ")) for part in meaning.split("; "))
-    return "; ".join(parts)
+    return "; ".join(_part_words(part) for part in meaning.split("; "))
+
+
+def _part_words(part: str) -> str:
+    """Return a code's words, which may have a colon themselves, or the words and the state of a group of bits."""
+    whole = _(part) if part else ""
+    return whole if whole != part else ": ".join(_(word) if word else "" for word in part.split(": "))
 
 
 def unit_words(unit: str) -> str:

@@ -5,6 +5,11 @@ from enum import IntEnum, IntFlag
 from ykc_server.protocol.fields import Group
 
 
+def _(text: str) -> str:
+    """Mark a source string for the collector of translations: the protocol itself knows no languages."""
+    return text
+
+
 class PileType(IntEnum):
     DC = 0
     AC = 1
@@ -378,69 +383,69 @@ class Permission(IntEnum):
 # Bit groups of the frames about the battery, as GB/T 27930 orders them: low bits first.
 
 BMS_STATUS = (
-    Group("cell_voltage", 0, 2, "cell voltage", Level),
-    Group("soc", 2, 2, "state of charge", Level),
-    Group("current", 4, 2, "charging current", Condition),
-    Group("temperature", 6, 2, "battery temperature", Condition),
-    Group("insulation", 8, 2, "insulation", Condition),
-    Group("connector", 10, 2, "output connector", Condition),
-    Group("permission", 12, 2, "charging", Permission, normal=1),
+    Group("cell_voltage", 0, 2, _("cell voltage"), Level),
+    Group("soc", 2, 2, _("state of charge"), Level),
+    Group("current", 4, 2, _("charging current"), Condition),
+    Group("temperature", 6, 2, _("battery temperature"), Condition),
+    Group("insulation", 8, 2, _("insulation"), Condition),
+    Group("connector", 10, 2, _("output connector"), Condition),
+    Group("permission", 12, 2, _("charging permission"), Permission, normal=1),
 )
 TALK_ERRORS = (
     # What the battery missed.
-    Group("crm_00", 0, 2, "charger identification (CRM 00)", Wait),
-    Group("crm_aa", 2, 2, "charger identification (CRM AA)", Wait),
-    Group("cts_cml", 8, 2, "time and maximum output (CTS, CML)", Wait),
-    Group("cro", 10, 2, "charger ready (CRO)", Wait),
-    Group("ccs", 16, 2, "charger state (CCS)", Wait),
-    Group("cst", 18, 2, "charger stop (CST)", Wait),
-    Group("csd", 24, 2, "charger statistics (CSD)", Wait),
-    Group("bms_other", 26, 6, "other error of the battery"),
+    Group("crm_00", 0, 2, _("charger identification (CRM 00)"), Wait),
+    Group("crm_aa", 2, 2, _("charger identification (CRM AA)"), Wait),
+    Group("cts_cml", 8, 2, _("time and maximum output (CTS, CML)"), Wait),
+    Group("cro", 10, 2, _("charger ready (CRO)"), Wait),
+    Group("ccs", 16, 2, _("charger state (CCS)"), Wait),
+    Group("cst", 18, 2, _("charger stop (CST)"), Wait),
+    Group("csd", 24, 2, _("charger statistics (CSD)"), Wait),
+    Group("bms_other", 26, 6, _("other error of the battery")),
     # What the charger missed.
-    Group("brm", 32, 2, "battery identification (BRM)", Wait),
-    Group("bcp", 40, 2, "battery parameters (BCP)", Wait),
-    Group("bro", 42, 2, "battery ready (BRO)", Wait),
-    Group("bcs", 48, 2, "battery total state (BCS)", Wait),
-    Group("bcl", 50, 2, "battery demand (BCL)", Wait),
-    Group("bst", 52, 2, "battery stop (BST)", Wait),
-    Group("bsd", 56, 2, "battery statistics (BSD)", Wait),
-    Group("charger_other", 58, 6, "other error of the charger"),
+    Group("brm", 32, 2, _("battery identification (BRM)"), Wait),
+    Group("bcp", 40, 2, _("battery parameters (BCP)"), Wait),
+    Group("bro", 42, 2, _("battery ready (BRO)"), Wait),
+    Group("bcs", 48, 2, _("battery total state (BCS)"), Wait),
+    Group("bcl", 50, 2, _("battery demand (BCL)"), Wait),
+    Group("bst", 52, 2, _("battery stop (BST)"), Wait),
+    Group("bsd", 56, 2, _("battery statistics (BSD)"), Wait),
+    Group("charger_other", 58, 6, _("other error of the charger")),
 )
 BMS_ABORT_REASON = (
-    Group("soc_reached", 0, 2, "state of charge reached", Verdict),
-    Group("total_voltage_reached", 2, 2, "total voltage reached", Verdict),
-    Group("cell_voltage_reached", 4, 2, "cell voltage reached", Verdict),
-    Group("charger_stopped", 6, 2, "charger stopped first", Verdict),
+    Group("soc_reached", 0, 2, _("state of charge reached"), Verdict),
+    Group("total_voltage_reached", 2, 2, _("total voltage reached"), Verdict),
+    Group("cell_voltage_reached", 4, 2, _("cell voltage reached"), Verdict),
+    Group("charger_stopped", 6, 2, _("charger stopped first"), Verdict),
 )
 BMS_ABORT_FAULT = (
-    Group("insulation", 0, 2, "insulation fault", Verdict),
-    Group("connector_too_hot", 2, 2, "output connector too hot", Verdict),
-    Group("bms_too_hot", 4, 2, "battery management or its connector too hot", Verdict),
-    Group("connector", 6, 2, "charging connector fault", Verdict),
-    Group("battery_too_hot", 8, 2, "battery too hot", Verdict),
-    Group("relay", 10, 2, "high-voltage relay fault", Verdict),
-    Group("detection_point_2", 12, 2, "voltage at detection point 2", Verdict),
-    Group("other", 14, 2, "other fault", Verdict),
+    Group("insulation", 0, 2, _("insulation fault"), Verdict),
+    Group("connector_too_hot", 2, 2, _("output connector too hot"), Verdict),
+    Group("bms_too_hot", 4, 2, _("battery management or its connector too hot"), Verdict),
+    Group("connector", 6, 2, _("charging connector fault"), Verdict),
+    Group("battery_too_hot", 8, 2, _("battery too hot"), Verdict),
+    Group("relay", 10, 2, _("high-voltage relay fault"), Verdict),
+    Group("detection_point_2", 12, 2, _("voltage at detection point 2"), Verdict),
+    Group("other", 14, 2, _("other fault"), Verdict),
 )
 BMS_ABORT_ERROR = (
-    Group("over_current", 0, 2, "current too high", Verdict),
-    Group("voltage", 2, 2, "voltage abnormal", Verdict),
+    Group("over_current", 0, 2, _("current too high"), Verdict),
+    Group("voltage", 2, 2, _("voltage abnormal"), Verdict),
 )
 CHARGER_ABORT_REASON = (
-    Group("condition_reached", 0, 2, "set condition reached", Verdict),
-    Group("by_hand", 2, 2, "stopped by hand", Verdict),
-    Group("abnormal", 4, 2, "abnormal stop", Verdict),
-    Group("bms_stopped", 6, 2, "battery stopped first", Verdict),
+    Group("condition_reached", 0, 2, _("set condition reached"), Verdict),
+    Group("by_hand", 2, 2, _("stopped by hand"), Verdict),
+    Group("abnormal", 4, 2, _("abnormal stop"), Verdict),
+    Group("bms_stopped", 6, 2, _("battery stopped first"), Verdict),
 )
 CHARGER_ABORT_FAULT = (
-    Group("charger_too_hot", 0, 2, "charger too hot", Verdict),
-    Group("connector", 2, 2, "charging connector fault", Verdict),
-    Group("interior_too_hot", 4, 2, "interior of the charger too hot", Verdict),
-    Group("energy_not_delivered", 6, 2, "energy cannot be delivered", Verdict),
-    Group("emergency_stop", 8, 2, "emergency stop", Verdict),
-    Group("other", 10, 2, "other fault", Verdict),
+    Group("charger_too_hot", 0, 2, _("charger too hot"), Verdict),
+    Group("connector", 2, 2, _("charging connector fault"), Verdict),
+    Group("interior_too_hot", 4, 2, _("interior of the charger too hot"), Verdict),
+    Group("energy_not_delivered", 6, 2, _("energy cannot be delivered"), Verdict),
+    Group("emergency_stop", 8, 2, _("emergency stop"), Verdict),
+    Group("other", 10, 2, _("other fault"), Verdict),
 )
 CHARGER_ABORT_ERROR = (
-    Group("current_mismatch", 0, 2, "current does not match", Verdict),
-    Group("voltage", 2, 2, "voltage abnormal", Verdict),
+    Group("current_mismatch", 0, 2, _("current does not match"), Verdict),
+    Group("voltage", 2, 2, _("voltage abnormal"), Verdict),
 )

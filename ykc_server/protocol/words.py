@@ -1,7 +1,7 @@
 """What codes mean, in English words that are the source strings of translations.
 
     words(message)["abort_reason"]   [Word("state of charge reached")]
-    words(message)["status_bits"]    [Word("cell voltage", "too high"), Word("charging", "forbidden")]
+    words(message)["status_bits"]    [Word("cell voltage", "too high"), Word("charging permission", "forbidden")]
 
 Whoever shows a word translates `text` and `state` one by one: the protocol itself knows no languages.
 """
@@ -24,16 +24,11 @@ class Word(NamedTuple):
         return f"{self.text}: {self.state}" if self.state else self.text
 
 
-def _(text: str) -> str:
-    """Mark a source string for the collector of translations."""
-    return text
-
-
+_ = codes._
 _Stop = codes.StopReason
 _Fault = codes.HardwareFault
 _Auth = codes.AuthFailure
 
-# Codes that are not here are told by their names: WRONG_PILE_NO is "wrong pile no".
 WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
     _Stop: {
         _Stop.APP_STOP: _("stopped by the platform"),
@@ -158,13 +153,149 @@ WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
     codes.ProtocolVersion: {version: f"V{version // 10}.{version % 10}" for version in codes.ProtocolVersion},
     codes.PileType: {codes.PileType.DC: "DC", codes.PileType.AC: "AC"},
     codes.PileModel: {codes.PileModel.DC: "DC", codes.PileModel.AC: "AC"},
+    codes.NetworkType: {
+        codes.NetworkType.SIM: "SIM",
+        codes.NetworkType.LAN: "LAN",
+        codes.NetworkType.WAN: "WAN",
+        codes.NetworkType.OTHER: _("other network"),
+    },
+    codes.MobileOperator: {
+        codes.MobileOperator.CHINA_MOBILE: _("China Mobile"),
+        codes.MobileOperator.CHINA_TELECOM: _("China Telecom"),
+        codes.MobileOperator.CHINA_UNICOM: _("China Unicom"),
+        codes.MobileOperator.OTHER: _("other carrier"),
+    },
+    codes.ZeroIsSuccess: {codes.ZeroIsSuccess.SUCCESS: _("success"), codes.ZeroIsSuccess.FAIL: _("failure")},
+    codes.OneIsSuccess: {codes.OneIsSuccess.FAIL: _("failure"), codes.OneIsSuccess.SUCCESS: _("success")},
+    codes.HeartbeatStatus: {
+        codes.HeartbeatStatus.NORMAL: _("normal"),
+        codes.HeartbeatStatus.FAULT: _("fault"),
+    },
+    codes.BillingVerdict: {
+        codes.BillingVerdict.SAME: _("same prices"),
+        codes.BillingVerdict.DIFFERENT: _("other prices"),
+    },
+    codes.RecordVerdict: {
+        codes.RecordVerdict.RECEIVED: _("received"),
+        codes.RecordVerdict.ILLEGAL: _("record refused"),
+    },
+    codes.GunStatus: {
+        codes.GunStatus.OFFLINE: _("offline"),
+        codes.GunStatus.FAULT: _("fault"),
+        codes.GunStatus.IDLE: _("idle"),
+        codes.GunStatus.CHARGING: _("charging"),
+    },
+    codes.GunHomed: {
+        codes.GunHomed.NO: _("no"),
+        codes.GunHomed.YES: _("yes"),
+        codes.GunHomed.UNKNOWN: _("unknown"),
+    },
+    codes.GunPlugged: {codes.GunPlugged.NO: _("no"), codes.GunPlugged.YES: _("yes")},
+    codes.YesNo: {codes.YesNo.NO: _("no"), codes.YesNo.YES: _("yes")},
+    codes.StartType: {
+        codes.StartType.CARD: _("card"),
+        codes.StartType.ACCOUNT: _("account"),
+        codes.StartType.VIN: "VIN",
+    },
+    codes.StartMode: {
+        codes.StartMode.APP: _("app"),
+        codes.StartMode.CARD: _("card"),
+        codes.StartMode.OFFLINE_CARD: _("offline card"),
+        codes.StartMode.VIN: "VIN",
+    },
+    codes.GunRole: {codes.GunRole.MAIN: _("main gun"), codes.GunRole.AUXILIARY: _("auxiliary gun")},
+    codes.BalanceResult: {
+        codes.BalanceResult.OK: _("success"),
+        codes.BalanceResult.WRONG_PILE_NO: _("wrong pile number"),
+        codes.BalanceResult.WRONG_CARD: _("wrong card"),
+    },
+    codes.SyncFailure: {
+        codes.SyncFailure.NONE: _("none"),
+        codes.SyncFailure.BAD_FORMAT: _("bad card number format"),
+        codes.SyncFailure.NO_SPACE: _("no space left"),
+    },
+    codes.ClearFailure: {
+        codes.ClearFailure.NONE: _("none"),
+        codes.ClearFailure.BAD_FORMAT: _("bad card number format"),
+    },
+    codes.CardPresence: {
+        codes.CardPresence.ABSENT: _("not on the pile"),
+        codes.CardPresence.PRESENT: _("on the pile"),
+    },
+    codes.WorkSwitch: {
+        codes.WorkSwitch.ALLOWED: _("work allowed"),
+        codes.WorkSwitch.LOCKED: _("stopped and locked"),
+    },
+    codes.ExecuteMode: {
+        codes.ExecuteMode.NOW: _("at once"),
+        codes.ExecuteMode.WHEN_IDLE: _("when the pile is idle"),
+    },
+    codes.UpdateResult: {
+        codes.UpdateResult.OK: _("success"),
+        codes.UpdateResult.WRONG_PILE_NO: _("wrong pile number"),
+        codes.UpdateResult.WRONG_MODEL: _("wrong pile model"),
+        codes.UpdateResult.DOWNLOAD_TIMEOUT: _("download timed out"),
+    },
+    codes.QrFormat: {
+        codes.QrFormat.PILE_NO: _("prefix and pile number"),
+        codes.QrFormat.PILE_AND_GUN_NO: _("prefix, pile and gun number"),
+    },
+    codes.Ownership: {
+        codes.Ownership.LEASED: _("leased"),
+        codes.Ownership.VEHICLE: _("owned with the vehicle"),
+    },
+    codes.ChargeMode: {
+        codes.ChargeMode.CONSTANT_VOLTAGE: _("constant voltage"),
+        codes.ChargeMode.CONSTANT_CURRENT: _("constant current"),
+    },
+    codes.LockStatus: {
+        codes.LockStatus.NOT_IN_POSITION: _("not in position"),
+        codes.LockStatus.RAISED: _("raised and locked"),
+        codes.LockStatus.LOWERED: _("lowered and locked"),
+    },
+    codes.SpaceStatus: {
+        codes.SpaceStatus.EMPTY: _("no vehicle"),
+        codes.SpaceStatus.OCCUPIED: _("vehicle present"),
+    },
+    codes.LockAlarm: {
+        codes.LockAlarm.NONE: _("none"),
+        codes.LockAlarm.ARM_STUCK: _("arm stuck"),
+        codes.LockAlarm.ARM_FORCED: _("arm moved by force"),
+    },
+    codes.LockCommand: {
+        codes.LockCommand.RAISE: _("raise the lock"),
+        codes.LockCommand.LOWER: _("lower the lock"),
+    },
+    codes.Level: {
+        codes.Level.NORMAL: _("normal"),
+        codes.Level.TOO_HIGH: _("too high"),
+        codes.Level.TOO_LOW: _("too low"),
+    },
+    codes.Condition: {
+        codes.Condition.NORMAL: _("normal"),
+        codes.Condition.ABNORMAL: _("abnormal"),
+        codes.Condition.UNTRUSTED: _("untrusted"),
+    },
+    codes.Verdict: {
+        codes.Verdict.NO: _("no"),
+        codes.Verdict.YES: _("yes"),
+        codes.Verdict.UNTRUSTED: _("untrusted"),
+    },
+    codes.Wait: {
+        codes.Wait.NORMAL: _("normal"),
+        codes.Wait.TIMEOUT: _("timeout"),
+        codes.Wait.UNTRUSTED: _("untrusted"),
+    },
+    codes.Permission: {
+        codes.Permission.FORBIDDEN: _("forbidden"),
+        codes.Permission.ALLOWED: _("allowed"),
+    },
 }
 
 
 def word(code: IntEnum | IntFlag) -> str:
     """Return the words for one code."""
-    texts = WORDS.get(type(code), {})
-    return texts.get(code) or (code.name or "").lower().replace("_", " ")
+    return WORDS[type(code)][code]
 
 
 def field_words(field: Field, raw: int) -> list[Word]:

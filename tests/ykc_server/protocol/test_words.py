@@ -1,10 +1,13 @@
+import re
 from enum import IntEnum, IntFlag
 
 import pytest
+from django.utils.translation import gettext, override
 
+from ykc_server.admin import meaning_words
 from ykc_server.protocol import BY_NAME
 from ykc_server.protocol.codes import AuthFailure, HardwareFault, StartFailure, StopFailure, StopReason
-from ykc_server.protocol.fields import Bits, Coded, Groups
+from ykc_server.protocol.fields import Bits, Coded, Groups, Listed
 from ykc_server.protocol.messages import (
     BmsAbort,
     BmsError,
@@ -13,7 +16,7 @@ from ykc_server.protocol.messages import (
     Realtime,
     TransactionRecord,
 )
-from ykc_server.protocol.words import WORDS, Word, word, words
+from ykc_server.protocol.words import WORDS, Word, field_words, word, words
 
 
 def zeros(cls, **raw):
@@ -21,10 +24,42 @@ def zeros(cls, **raw):
     return cls(**values | raw)
 
 
+def flat(fields):
+    for field in fields:
+        yield from flat(field.items.values()) if isinstance(field, Listed) else (field,)
+
+
 @pytest.mark.parametrize("codes", [StopReason, AuthFailure, StartFailure, StopFailure, HardwareFault])
 def test_every_reason_has_words_of_its_own(codes):
     assert WORDS[codes].keys() == {code.value for code in codes}
     assert len(set(WORDS[codes].values())) == len(codes)
+
+
+def test_everything_a_frame_can_say_has_words_in_chinese():
+    """Names that no language translates have no small letters, or are short: VIN, NiMH, V1.6."""
+    said = set()
+    for cls in BY_NAME.values():
+        for field in flat(cls.spec.fields.values()):
+            if isinstance(field, Coded | Bits):
+                everything = (
+                    range(256) if isinstance(field, Coded) else [1 << bit for bit in range(8 * field.size)]
+                )
+                said |= {text for raw in everything for one in field_words(field, raw) for text in one}
+            if isinstance(field, Groups):
+                said |= {
+                    WORDS[group.codes][code] for group in field.groups if group.codes for code in group.codes
+                }
+    with override("zh-hans"):
+        english = {text for text in said if gettext(text or "-") == (text or "-")}
+    assert {text for text in english if re.search(r"[a-z]{2}", text)} <= {"NiMH"}
+    assert len(said - english) > 150
+
+
+def test_a_code_and_what_a_group_says_are_translated_part_by_part():
+    with override("zh-hans"):
+        assert meaning_words("start failed: insulation") == "启动失败：绝缘"
+        said = meaning_words("insulation: abnormal; charging permission: forbidden; 0x8A")
+        assert said == "绝缘: 异常; 充电许可: 禁止; 0x8A"
 
 
 def test_the_stop_reasons_of_the_table_are_all_there():
@@ -71,7 +106,7 @@ def test_charging_has_to_be_allowed():
     assert words(zeros(BmsInfo, status_bits=0b10_00_00_01))["status_bits"] == [
         Word("cell voltage", "too high"),
         Word("battery temperature", "untrusted"),
-        Word("charging", "forbidden"),
+        Word("charging permission", "forbidden"),
     ]
     assert words(zeros(BmsInfo, status_bits=0b11 | 1 << 12))["status_bits"] == [Word("cell voltage", "3")]
 
