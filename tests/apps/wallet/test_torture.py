@@ -5,7 +5,7 @@ its account meanwhile, behind the locks of the same wallets.
 
 What each thread does is fixed by its seed; how the threads meet is not. After every thousand operations all of them
 stop, and the books are held against every check of the ledger, against what the threads say they were told, and against
-what money there can be.
+what money there can be. Meetings that are rare may not have come about by then: more rounds are played until they have.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ SETTLED = 31
 PAID_BY_ENTERPRISE = 6
 """Settled orders that the enterprise paid."""
 ROUND = 1_000
+MORE_ROUNDS = 20
+"""Played at most until everybody met. Twenty runs in a row needed none."""
 MAXIMUM = Decimal("500.00")
 ABOUT_ORDERS = {
     "open hold without a running order",
@@ -153,8 +155,8 @@ class Player:
             (self.charge_at_cost, 12),
             (self.release_at_cost, 4),
             (self.late_charges, 4),
-            (self.ask_transfer, 8),
-            (self.decide_transfer, 10),
+            (self.ask_transfer, 16),
+            (self.decide_transfer, 16),
         ]
         for _ in range(operations):
             deed = self.random.choices([one for one, _ in deeds], [weight for _, weight in deeds])[0]
@@ -343,12 +345,14 @@ class Player:
         ask(account=self.account, amount=amount, number=number, actor=actor, reason="x")
 
     def decide_transfer(self) -> None:
-        """Approve or reject a transfer that was asked for lately, whoever else is doing so."""
+        """Approve or reject a transfer that waits or was asked for lately, whoever else is doing so."""
         asked = Approval.objects.filter(object_kind="wallet.enterpriseaccount").order_by("-id")
-        newest = asked.values_list("pk", flat=True)[:2]
-        if not newest:
+        numbers = asked.values_list("pk", flat=True)
+        # One request of a kind at a time: one that waits must be found again when others came after it.
+        chosen = {*numbers[:2], *numbers.filter(state=ApprovalState.PENDING)}
+        if not chosen:
             return
-        number, reviewer = self.random.choice(newest), Actor("staff", f"{self.name} too")
+        number, reviewer = self.random.choice(sorted(chosen)), Actor("staff", f"{self.name} too")
         if self.random.random() < 0.2:
             approvals.reject(number, reviewer, "x")
             return
@@ -469,8 +473,8 @@ def settled_orders(customers: list[Customer], told: Told) -> list[str]:
     return numbers
 
 
-def torture(operations: int, seed: int) -> Told:
-    """Play so many operations, with a check after every ROUND of them."""
+def torture(operations: int, seed: int) -> None:
+    """Play so many operations, with a check after every ROUND of them; then more until what should meet has met."""
     customers = [factories.a_customer("0") for _ in range(WALLETS + 1)]
     orders: list[tuple[int, str, int]] = []
     costs: list[tuple[int, str, int]] = []
@@ -489,16 +493,29 @@ def torture(operations: int, seed: int) -> Told:
         finally:
             connection.close()
 
-    done = 0
-    while done < operations:
-        share = min(ROUND, operations - done)
+    def play(share: int) -> None:
         shares = [share // THREADS + (thread < share % THREADS) for thread in range(THREADS)]
         with ThreadPoolExecutor(THREADS) as pool:
             for result in [pool.submit(run, *one) for one in zip(players, shares, strict=True)]:
                 result.result()  # a deadlock or any other fault of a thread is raised here
-        done += share
         check(customers, told)
-    return told
+
+    for done in range(0, operations, ROUND):
+        play(min(ROUND, operations - done))
+    for _ in range(MORE_ROUNDS):
+        if have_met(told):
+            return
+        play(ROUND)
+    must_have_met(told)
+
+
+def have_met(told: Told) -> bool:
+    """Whether `must_have_met` holds by now."""
+    try:
+        must_have_met(told)
+    except AssertionError:
+        return False
+    return True
 
 
 def must_have_met(told: Told) -> None:
@@ -538,11 +555,11 @@ def must_have_met_the_enterprise(told: Told) -> None:
 
 
 def test_money_stays_right_when_everything_happens_at_once() -> None:
-    must_have_met(torture(1_500, seed=7))
+    torture(1_500, seed=7)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_000)
 @pytest.mark.parametrize("seed", [1])
 def test_twenty_thousand_operations_at_once(seed: int) -> None:
-    must_have_met(torture(20_000, seed))
+    torture(20_000, seed)
