@@ -36,6 +36,7 @@ django.setup()
 del os.environ["DJANGO_SETTINGS_MODULE"]  # a worker of pytest-xdist would inherit it
 
 from chargeplat import embedded  # noqa: E402
+from tests.forks import Forks  # noqa: E402
 from tests.live.system import live_system  # noqa: E402, F401 - one running system for all that drive it
 from tests.miniprogram.pages import built  # noqa: E402, F401 - built once for all that look at them
 
@@ -53,11 +54,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     SERVICES.remove()
 
 
+def is_live(item: pytest.Item) -> bool:
+    """Whether a test drives the running system, or a browser."""
+    return "live_system" in getattr(item, "fixturenames", ()) or any(
+        item.get_closest_marker(name) for name in ("browser", "live")
+    )
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        if "live_system" in names or any(item.get_closest_marker(name) for name in ("browser", "live")):
+        if is_live(item):
             item.add_marker(pytest.mark.xdist_group("live"))  # one running system, driven by one process
         if "committed" in names and (
             names & {"db", "transactional_db"} or item.get_closest_marker("django_db")
@@ -66,6 +74,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: takes `committed` and a transaction together; choose one"
             )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the running system behind the last test that drives it: it would take a seventh of a core until the end.
+
+    Only under xdist, where these tests follow each other.
+    """
+    if (
+        hasattr(item.config, "workerinput")
+        and nextitem is not None
+        and is_live(item)
+        and not is_live(nextitem)
+    ):
+        manager = item.session._fixturemanager
+        for fixture in manager.getfixturedefs("live_system", item) or ():
+            fixture.finish(item._request)  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -136,6 +161,14 @@ def committed(cleaner: database.Cleaner, django_db_blocker: Any) -> Iterator[Ten
         yield from _inside("alpha")
         connections.close_all()
         cleaner.clean()
+
+
+@pytest.fixture(scope="session")
+def forks(django_db_setup: None) -> Iterator[Forks]:
+    """Processes to be killed; they work with this process's servers."""
+    made = Forks()
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -22,9 +19,9 @@ from apps.orders.ledger_check import differences
 from apps.orders.models import BillingPolicy, Order, OrderEvent, TransactionRecord
 from apps.wallet.models import Debt, JournalEntry, Posting
 from apps.wallet.services import wallet_of
-from chargeplat.embedded import BASE_DIR
 from tests import factories
 from tests.apps.orders.test_at_once import at_once
+from tests.forks import Forks
 
 OTHERS = {"started_at", "ended_at", "settled_at", "findings", "coupon", "explanation"}
 NAMES = ("sharp", "peak", "flat", "valley")
@@ -238,16 +235,13 @@ STEPS = ["money written", "bills written", "records written", "committed"]
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.usefixtures("committed")
-def test_killed_among_many(step: str) -> None:
+def test_killed_among_many(forks: Forks, step: str) -> None:
     """All of them or none: what the next worker finds is settled once."""
     orders = [factories.a_charging_order() for _ in range(3)]
     for order in orders:
         factories.a_record(order, {"flat": "1.0000"})
-    command = [sys.executable, "-m", "tests.apps.orders.killed", "t_alpha", step]
-    done = subprocess.run(
-        command, cwd=BASE_DIR, env=dict(os.environ), capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    code, said = forks.run("tests.apps.orders.killed", "t_alpha", step)
+    assert code == -signal.SIGKILL, said
     whole = step == "committed"
     assert JournalEntry.objects.filter(kind="charge").count() == (3 if whole else 0)
     assert settling.settle_pending() == (0 if whole else 3)

@@ -1,16 +1,14 @@
 """A process that works on a top-up or a refund and is killed with SIGKILL at a named step; see test_killed.py.
 
-    python -m tests.apps.wallet.killed SCHEMA STEP ACTION ARGUMENTS…
-
 The steps stand where a process can die between two things that belong together: around each call of the provider,
 inside and behind each transaction. Nothing is replaced: each function does its work, and then the process ends.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import sys
 from decimal import Decimal
 from typing import Any
 
@@ -36,15 +34,9 @@ def after(owner: Any, name: str) -> None:
     setattr(owner, name, killed)
 
 
-def main() -> None:
-    """Run, and die on the way."""
-    schema, step, action, *arguments = sys.argv[1:]
-    os.environ["DJANGO_SETTINGS_MODULE"] = "chargeplat.settings"
-    import django
-    from django.conf import settings
-
-    settings.CELERY_TASK_ALWAYS_EAGER = settings.CELERY_TASK_EAGER_PROPAGATES = True
-    django.setup()
+def main(arguments: list[str]) -> None:
+    """Run, and die on the way; arguments: schema, step, action, and what the action needs."""
+    schema, step, action, *arguments = arguments
     from apps.common.ids import Actor
     from apps.common.schema import schema_context
     from apps.common.time import now
@@ -111,8 +103,6 @@ def main() -> None:
                 recharges.prepare_payment(recharge=recharge)
             case "notice":
                 channel, merchant_id, place = arguments
-                import json
-
                 with open(place) as file:
                     kept = json.load(file)
                 notices.receive(
@@ -131,7 +121,3 @@ def main() -> None:
             case "ask again":
                 WalletRefundPart.objects.exclude(next_try_at=None).update(next_try_at=now())
                 tasks.execute_refunds()
-
-
-if __name__ == "__main__":
-    main()

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from django.conf import settings
 
 from apps.wallet import refunds
 from apps.wallet.models import JournalEntry, PaymentNotice, Recharge, WalletRefund
-from chargeplat.embedded import BASE_DIR
 from tests import factories
 from tests.apps.wallet.conftest import Shopping
 from tests.apps.wallet.test_recharges import beat, booked, overdue
 from tests.apps.wallet.test_refunds import LI, ask, fresh
 from tests.apps.wallet.test_refunds_at_providers import REFUND_CALL, instant, is_done, silent
 from tests.apps.wallet.test_refunds_at_providers import beat as beat_refunds
+from tests.forks import Forks
 
 ON_THE_WAY = ["row not committed", "row written", "order at the provider"]
 WITH_THE_NOTICE = [
@@ -64,18 +62,28 @@ WITH_THE_REFUNDS_QUESTION = [
 ]
 
 
-def killed(step: str, *arguments: object) -> None:
-    """Run a process that has to die at the step; it works with the settings of this one."""
-    command = [sys.executable, "-m", "tests.apps.wallet.killed", "t_alpha", step, *map(str, arguments)]
-    environment = os.environ | {"NOTICE_BASE_URL": settings.NOTICE_BASE_URL}
-    done = subprocess.run(
-        command, cwd=BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+class Killer(Protocol):
+    def __call__(self, step: str, *arguments: object) -> None:
+        """Have a process work that dies at the step."""
+
+
+@pytest.fixture
+def killed(forks: Forks) -> Killer:
+    """Of a process that works with the settings of this one."""
+
+    def at(step: str, *arguments: object) -> None:
+        code, said = forks.run(
+            "tests.apps.wallet.killed",
+            *("t_alpha", step, *arguments),
+            settings={"NOTICE_BASE_URL": settings.NOTICE_BASE_URL},
+        )
+        assert code == -signal.SIGKILL, said
+
+    return at
 
 
 @pytest.mark.parametrize("step", ON_THE_WAY)
-def test_killed_while_it_begins(shopping: Shopping, step: str) -> None:
+def test_killed_while_it_begins(shopping: Shopping, killed: Killer, step: str) -> None:
     factories.a_tier("100.00", "5.00", per_customer=1)
     killed(step, "begin", shopping.customer.pk, shopping.provider)
     assert Recharge.objects.count() == (0 if step == "row not committed" else 1)
@@ -90,7 +98,7 @@ def test_killed_while_it_begins(shopping: Shopping, step: str) -> None:
 @pytest.mark.parametrize("step", WITH_THE_NOTICE)
 @pytest.mark.parametrize("again", [True, False], ids=["told again", "never told again"])
 def test_killed_while_a_notice_is_worked_on(
-    shopping: Shopping, step: str, again: bool, tmp_path: Path
+    shopping: Shopping, killed: Killer, step: str, again: bool, tmp_path: Path
 ) -> None:
     factories.a_tier("100.00", "5.00")
     recharge, params = shopping.begin()
@@ -114,7 +122,7 @@ def test_killed_while_a_notice_is_worked_on(
 
 
 @pytest.mark.parametrize("step", WITH_THE_QUESTION)
-def test_killed_while_the_provider_is_asked(shopping: Shopping, step: str) -> None:
+def test_killed_while_the_provider_is_asked(shopping: Shopping, killed: Killer, step: str) -> None:
     _, params = shopping.begin()
     shopping.pay(params, notify="no")
     killed(step, "check")
@@ -126,7 +134,7 @@ def test_killed_while_the_provider_is_asked(shopping: Shopping, step: str) -> No
 
 @pytest.mark.parametrize("step", WITH_THE_CLOSING)
 @pytest.mark.parametrize("paid", [True, False], ids=["paid meanwhile", "never paid"])
-def test_killed_while_it_is_closed(shopping: Shopping, step: str, paid: bool) -> None:
+def test_killed_while_it_is_closed(shopping: Shopping, killed: Killer, step: str, paid: bool) -> None:
     recharge, params = shopping.begin()
     overdue(recharge)
     killed(step, "check")
@@ -140,7 +148,7 @@ def test_killed_while_it_is_closed(shopping: Shopping, step: str, paid: bool) ->
 
 
 @pytest.mark.parametrize("step", WITH_THE_REFUND)
-def test_killed_while_a_refund_is_paid(shopping: Shopping, step: str) -> None:
+def test_killed_while_a_refund_is_paid(shopping: Shopping, killed: Killer, step: str) -> None:
     refund = a_refund(shopping)
     killed(step, "approve", refund.refund_no)
     assert fresh(refund).state in {"approved", "executing", "done"}
@@ -151,7 +159,9 @@ def test_killed_while_a_refund_is_paid(shopping: Shopping, step: str) -> None:
 
 
 @pytest.mark.parametrize("step", WITH_THE_REFUNDS_QUESTION)
-def test_killed_while_the_provider_is_asked_about_a_refund(shopping: Shopping, step: str) -> None:
+def test_killed_while_the_provider_is_asked_about_a_refund(
+    shopping: Shopping, killed: Killer, step: str
+) -> None:
     refund = a_refund(shopping)
     shopping.console.fault("bad_signature", REFUND_CALL[shopping.provider])  # done there, unclear here
     refunds.approve(refund_no=refund.refund_no, reviewer=LI)
