@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
+from apps.common.prepared import Prepared
 from apps.common.time import now
 from apps.customers.errors import CustomerBlocked, SessionOver, SessionUnknown
 from apps.customers.models import Customer, CustomerState, DriverSession, DriverSessionEnd, SignInMethod
@@ -55,12 +57,36 @@ def of_customer(customer: Customer) -> QuerySet[DriverSession]:
     return DriverSession.objects.filter(customer=customer, ended_at=None, expires_at__gt=now())
 
 
+# Every request of a driver begins with this: built by the ORM it takes three times as long as PostgreSQL needs for it.
+_SESSION, _CUSTOMER = (
+    [one.column for one in model._meta.concrete_fields] for model in (DriverSession, Customer)
+)
+_BY_NUMBER = Prepared(
+    "driver_session",
+    ["uuid"],
+    f"""
+    SELECT {", ".join([f"session.{name}" for name in _SESSION] + [f"customer.{name}" for name in _CUSTOMER])}
+      FROM customers_driversession session
+      JOIN customers_customer customer ON customer.id = session.customer_id
+     WHERE session.number = $1
+    """,  # noqa: S608 - names of our own columns
+)
+
+
+def _session_of(row: Sequence[Any]) -> DriverSession:
+    """Make a session and its customer of a row, whose columns need no conversion."""
+    found = DriverSession.from_db(connection.alias, _SESSION, row[: len(_SESSION)])
+    found.customer = Customer.from_db(connection.alias, _CUSTOMER, row[len(_SESSION) :])
+    return found
+
+
 def of_number(number: uuid.UUID) -> DriverSession:
     """Return a living session with its customer; that it is used is written down every ten minutes at most.
 
     Raises SessionOver, CustomerBlocked.
     """
-    found = next(iter(DriverSession.objects.select_related("customer").filter(number=number)), None)
+    rows = _BY_NUMBER.rows(number)
+    found = _session_of(rows[0]) if rows else None
     moment = now()
     if found is None or not _lives(found):
         raise SessionOver

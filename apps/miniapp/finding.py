@@ -22,7 +22,16 @@ from apps.piles.enums import PileKind
 from apps.piles.selectors import gun_counts, with_guns
 from apps.sites.enums import ParkingKind
 from apps.sites.models import LARGEST_ORDER, Station
-from apps.sites.selectors import Box, cities, clusters, open_at, recommended, stations_near, with_distance
+from apps.sites.selectors import (
+    Box,
+    cities,
+    clusters,
+    distance_m,
+    open_at,
+    recommended,
+    stations_near,
+    with_distance,
+)
 
 EARTH_HALF_M = 20_040_000
 MOST_ON_MAP = 100
@@ -199,7 +208,7 @@ class StationsView(PublicView):
         next_cursor = _place(shown[-1], data["sort"]) if len(found) > limit else None
         add_prices_and_guns(shown, at)
         for station in shown:
-            station.distance_m = round(station.distance_m) if "latitude" in data else None
+            station.distance_m = round(distance_m(station.chord_m)) if "latitude" in data else None
         return Response(StationsOutput.of({"items": shown, "next_cursor": next_cursor}))
 
 

@@ -36,6 +36,7 @@ from apps.sites.selectors import station_shown
 
 _SPACING = re.compile(r"[ -]")
 _CODE = re.compile(r"[0-9]{16}", re.ASCII)
+KINDS = tuple(PileKind.values)
 FREE = {ConnectorState.IDLE, ConnectorState.PLUGGED}
 
 
@@ -374,9 +375,7 @@ def add_prices_and_guns(stations: Sequence[Any], at: datetime) -> list[Tariff | 
         station.is_open_now = hours.is_open(station.opening_hours, at)
         station.opening_hours = hours.words(station.opening_hours)
         station.price_now = _price_now(tariffs.get(station.pk), at)
-        station.guns = {
-            kind: {"idle": count[f"{kind}_idle"], "total": count[kind]} for kind in PileKind.values
-        }
+        station.guns = {kind: {"idle": count[f"{kind}_idle"], "total": count[kind]} for kind in KINDS}
     return [tariffs.get(pk) for pk in ids]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from apps.common.errors import NotFound
+from apps.common.prepared import Prepared
 from apps.common.schema import current_schema
 from apps.piles.enums import CommandKind, CommandState, ConnectorState, PileState
 from apps.piles.errors import PileNotFound
@@ -72,34 +72,30 @@ def with_guns(*, kind: str = "", idle: bool = False) -> Exists:
     return Exists(guns.filter(IDLE) if idle else guns)
 
 
+_GUN_COUNTS = Prepared(
+    "gun_counts",
+    ["bigint[]"],
+    f"""
+    SELECT pile.station_id, pile.kind, count(*),
+           count(*) FILTER (WHERE pile.state = '{PileState.IN_SERVICE.value}'
+                              AND status.state IN ('{ConnectorState.IDLE.value}', '{ConnectorState.PLUGGED.value}'))
+      FROM piles_pile pile
+      JOIN piles_connector gun ON gun.pile_id = pile.id
+      LEFT JOIN piles_connectorstatus status ON status.connector_id = gun.id
+     WHERE pile.station_id = ANY ($1) AND pile.state <> '{PileState.RETIRED.value}'
+     GROUP BY pile.station_id, pile.kind
+    """,  # noqa: S608 - words of our own
+)
+
+
 def gun_counts(*, station_ids: list[int]) -> dict[int, dict[str, int]]:
     """Return {station id: {"dc": n, "ac": n, "dc_idle": n, "ac_idle": n}} in one query.
 
     Idle is what IDLE says. In plain SQL, since every search for stations counts: the ORM takes longer to build it
     than PostgreSQL to answer.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT pile.station_id, pile.kind, count(*),
-                   count(*) FILTER (WHERE pile.state = %s AND status.state IN (%s, %s))
-              FROM piles_pile pile
-              JOIN piles_connector gun ON gun.pile_id = pile.id
-              LEFT JOIN piles_connectorstatus status ON status.connector_id = gun.id
-             WHERE pile.station_id = ANY (string_to_array(%s, ',')::bigint[]) AND pile.state <> %s
-             GROUP BY pile.station_id, pile.kind
-            """,
-            [
-                PileState.IN_SERVICE.value,
-                ConnectorState.IDLE.value,
-                ConnectorState.PLUGGED.value,
-                ",".join(map(str, station_ids)),
-                PileState.RETIRED.value,
-            ],
-        )
-        rows = cursor.fetchall()
     counts = {station: {"dc": 0, "ac": 0, "dc_idle": 0, "ac_idle": 0} for station in station_ids}
-    for station_id, kind, total, idle in rows:
+    for station_id, kind, total, idle in _GUN_COUNTS.rows(station_ids):
         counts[station_id][kind] = total
         counts[station_id][f"{kind}_idle"] = idle
     return counts

@@ -11,6 +11,7 @@ from functools import lru_cache
 from django.db import connection
 from django.db.models import Q, Subquery
 
+from apps.common.prepared import Prepared
 from apps.pricing.models import PriceAssignment, PriceVersion, RetailPrice
 from apps.pricing.tariff import ClassPrice, RateClass, Tariff, prices_from_json
 from apps.sites.models import Station
@@ -101,42 +102,48 @@ def effective_version(*, pile_id: int, station_id: int, at: datetime) -> PriceVe
     return found[0] if found else None
 
 
+_COLUMNS = [f"version.{name.value}_{part}::text" for name in RateClass for part in ("electricity", "service")]
+_STATION_TARIFFS = Prepared(
+    "station_tariffs",
+    ["bigint[]", "timestamptz"],
+    f"""
+    SELECT station.id, version.slots, COALESCE(retail.prices, '{{}}'),
+           array_to_string(ARRAY[{", ".join(_COLUMNS)}], ',', '')
+      FROM unnest($1) AS station (id)
+     CROSS JOIN LATERAL (
+           SELECT version_id FROM pricing_priceassignment
+            WHERE station_id = station.id AND starts_at <= $2 AND (ends_at IS NULL OR ends_at > $2)
+            ORDER BY is_temporary DESC, starts_at DESC, id DESC LIMIT 1) assignment
+      JOIN pricing_priceversion version ON version.id = assignment.version_id
+      LEFT JOIN LATERAL (
+           SELECT prices::text AS prices FROM pricing_retailprice
+            WHERE station_id = station.id AND starts_at <= $2
+            ORDER BY starts_at DESC, id DESC LIMIT 1) retail ON TRUE
+    """,  # noqa: S608 - names of our own columns
+)
+
+
 def station_tariffs(*, station_ids: Sequence[int], at: datetime) -> dict[int, Tariff]:
     """Return {station id: what drivers pay there at `at`}, for lists of stations, in one query.
 
     Infrastructure prices and the station's retail prices together; stations without a price are left out. Every
     search for stations needs it, so it is plain SQL, as `effective_prices`.
     """
-    columns = [f"{name.value}_{part}" for name in RateClass for part in ("electricity", "service")]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT station.id, version.slots, retail.prices, {", ".join(f"version.{name}" for name in columns)}
-              FROM unnest(string_to_array(%s, ',')::bigint[]) AS station (id)
-             CROSS JOIN LATERAL (
-                   SELECT version_id FROM pricing_priceassignment
-                    WHERE station_id = station.id AND starts_at <= %s AND (ends_at IS NULL OR ends_at > %s)
-                    ORDER BY is_temporary DESC, starts_at DESC, id DESC LIMIT 1) assignment
-              JOIN pricing_priceversion version ON version.id = assignment.version_id
-              LEFT JOIN LATERAL (
-                   SELECT prices::text AS prices FROM pricing_retailprice
-                    WHERE station_id = station.id AND starts_at <= %s
-                    ORDER BY starts_at DESC, id DESC LIMIT 1) retail ON TRUE
-            """,  # noqa: S608 - names of our own columns
-            [",".join(map(str, set(station_ids))), at, at, at],
-        )
-        rows = cursor.fetchall()
-    return {row[0]: _sold(row[1], row[2] or "{}", row[3:]) for row in rows}
+    rows = _STATION_TARIFFS.rows(list(set(station_ids)), at)
+    return {station_id: _sold(*texts) for station_id, *texts in rows}
 
 
 @lru_cache(maxsize=1024)
-def _sold(slots: str, retail: str, prices: tuple[Decimal | None, ...]) -> Tariff:
-    """Make the tariff of a version's columns, in the order of the classes, and of retail prices; once for all alike."""
-    pairs = zip(RateClass, prices[::2], prices[1::2], strict=True)
+def _sold(slots: str, retail: str, columns: str) -> Tariff:
+    """Make the tariff of a version's columns, in the order of the classes, and of retail prices; once for all alike.
+
+    The columns are one text: twenty stations have two hundred numbers, nearly all of them alike.
+    """
+    prices = columns.split(",")
     own = {
-        name: ClassPrice(electricity, service)
-        for name, electricity, service in pairs
-        if electricity is not None and service is not None
+        name: ClassPrice(Decimal(electricity), Decimal(service))
+        for name, electricity, service in zip(RateClass, prices[::2], prices[1::2], strict=True)
+        if electricity and service
     }
     tariff = Tariff(own, tuple(RateClass.from_code(int(code)) for code in slots))
     return tariff.sold_at(prices_from_json(json.loads(retail)))

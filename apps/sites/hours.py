@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from django.core.exceptions import ValidationError
@@ -38,6 +39,7 @@ Ranges = tuple[tuple[int, int], ...]
 """Of one day: (from, until) in minutes after its midnight; `until` may lie beyond DAY_MINUTES."""
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> tuple[Ranges, ...]:
     """Return the ranges of each day, Monday first. Raises ValueError with what is wrong, for people."""
     days: list[Ranges | None] = [None] * 7

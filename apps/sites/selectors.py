@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from math import floor, log2, pi, sin
+from math import asin, floor, log2, pi, sin
 from typing import Any
 
 from django.db import models
@@ -45,22 +45,22 @@ def with_distance(
     radius_m: float | None = None,
     stations: QuerySet[Station] | None = None,
 ) -> QuerySet[Station]:
-    """Return stations with `distance_m` and `chord_m`, by which `stations_near` orders; arguments as there."""
+    """Return stations with `chord_m`, by which `stations_near` orders; arguments as there."""
     point = [latitude, longitude, latitude, longitude, latitude]
     # The straight line through the earth orders as the great circle does, and is what the index knows.
     chord = RawSQL(f"({_POSITION} OPERATOR(public.<->) {_POINT})", point, models.FloatField())  # noqa: S611, TID251
-    distance = RawSQL(  # noqa: S611 - the text is ours, the point is a parameter
-        f"(2 * {EARTH_RADIUS_M} * asin(least(1, ({_POSITION} OPERATOR(public.<->) {_POINT}) / 2 / {EARTH_RADIUS_M})))",
-        point,
-        models.FloatField(),  # noqa: TID251 - a distance, not money
-    )
     found = Station.objects.filter(is_published=True) if stations is None else stations
-    found = found.annotate(chord_m=chord, distance_m=distance)
-    if radius_m is not None:
-        reach = 2 * EARTH_RADIUS_M * sin(min(radius_m, _FARTHEST_M) / EARTH_RADIUS_M / 2)
+    found = found.annotate(chord_m=chord)
+    if radius_m is not None and radius_m < _FARTHEST_M:
+        reach = 2 * EARTH_RADIUS_M * sin(radius_m / EARTH_RADIUS_M / 2)
         box = f"({_POSITION} OPERATOR(public.<@) public.cube_enlarge({_POINT}, %s, 3))"
-        found = found.filter(RawSQL(box, [*point, reach], models.BooleanField()), distance_m__lte=radius_m)  # noqa: S611
+        found = found.filter(RawSQL(box, [*point, reach], models.BooleanField()), chord_m__lte=reach)  # noqa: S611
     return found
+
+
+def distance_m(chord_m: float) -> float:
+    """Return the way over the ground between two points of a sphere like the earth, a straight line apart; metres."""
+    return 2 * EARTH_RADIUS_M * asin(min(1.0, chord_m / 2 / EARTH_RADIUS_M))
 
 
 def stations_near(
@@ -73,11 +73,11 @@ def stations_near(
     after: tuple[float, int] | None = None,
     stations: QuerySet[Station] | None = None,
 ) -> QuerySet[Station]:
-    """Return stations by distance from a point (degrees, GCJ-02), nearest first, each with `distance_m`.
+    """Return stations by distance from a point (degrees, GCJ-02), nearest first, each with `chord_m`.
 
-    `distance_m` is the great-circle distance on a sphere of the earth's mean radius, in metres. With `radius_m`, only
-    stations within it. `stations` narrows the choice (default: those shown to drivers); rows of equal distance come
-    by id, so that pages do not overlap. `after`: `chord_m` and id of the last station of the page before.
+    Of this `distance_m()` is the great-circle distance on a sphere of the earth's mean radius. With `radius_m`, only
+    stations within that distance. `stations` narrows the choice (default: those shown to drivers); rows of equal
+    distance come by id, so that pages do not overlap. `after`: `chord_m` and id of the last station of the page before.
     """
     found = with_distance(latitude=latitude, longitude=longitude, radius_m=radius_m, stations=stations)
     if after is not None:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from apps.sites.models import Station
-from apps.sites.selectors import EARTH_RADIUS_M, stations_near
+from apps.sites.selectors import EARTH_RADIUS_M, distance_m, stations_near
 from apps.tenancy.models import Tenant
 
 HERE = (31.230416, 121.473701)  # 人民广场
@@ -46,7 +46,7 @@ def by_hand(radius_m: float | None = None) -> list[tuple[str, float]]:
 
 def near(**options: object) -> list[tuple[str, float]]:
     found = stations_near(latitude=HERE[0], longitude=HERE[1], **options)
-    return [(station.station_no, station.distance_m) for station in found]
+    return [(station.station_no, distance_m(station.chord_m)) for station in found]
 
 
 @pytest.mark.parametrize("radius_m", [None, 0, 500, 20_000, 150_000, 30_000_000])
