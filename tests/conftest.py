@@ -8,6 +8,7 @@ Everything is made when a test first asks for it: tests of pure code start no se
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
     from apps.tenancy.models import Tenant
 
 SERVICES = embedded.services()
+
+# The project, its tests and what they need are hundreds of megabytes that stay: the collector need not look at them
+# again and again. A tenth of the time of pages.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

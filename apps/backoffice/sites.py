@@ -14,6 +14,7 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 from django.views.decorators.cache import never_cache
 from unfold.dataclasses import SearchResult
@@ -67,6 +68,12 @@ class BackofficeSite(UnfoldAdminSite):
         """The page where staff sign in (settings.SIGN_IN_VIEW)."""
         answer: HttpResponse = import_string(settings.SIGN_IN_VIEW)(request, site=self)
         return answer
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> Any:
+        """The models of each app, worked out when somebody looks: every page's context has them, and the sidebar shows
+        the menu instead.
+        """
+        return SimpleLazyObject(lambda: super(BackofficeSite, self).get_app_list(request, app_label))
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         """Every page but the open ones; some ask for more than a session (guard_by)."""
