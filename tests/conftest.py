@@ -111,6 +111,24 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def whole_templates_only(django_test_environment: None) -> None:
+    """Have `response.context` know the contexts of whole templates only.
+
+    Django's test environment copies the context at each include and each parent as well, two hundred times a page.
+    """
+    from django.template.base import Template
+    from django.template.context import Context
+    from django.test.signals import template_rendered
+
+    def render(template: Template, context: Context) -> Any:
+        if context.template is template:
+            template_rendered.send(sender=template, template=template, context=context)
+        return template.nodelist.render(context)
+
+    Template._render = render  # type: ignore[method-assign]
+
+
 @pytest.fixture(autouse=True)
 def language() -> Iterator[None]:
     """A request leaves its language to the thread: the next test begins with the site's own."""
