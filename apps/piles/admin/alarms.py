@@ -238,10 +238,13 @@ class AlarmAdmin(ReadOnlyAdmin):
         alarms = list(queryset.filter(closed_at=None, acknowledged_at=None))
         with transaction.atomic():
             done = services.acknowledge(alarms=alarms, actor=staff_actor(request))
-            for alarm in alarms:
+            for alarm in done:
                 self.audit(request, "acknowledged", alarm)
-        words_of = ngettext("%(number)s alarm is acknowledged.", "%(number)s alarms are acknowledged.", done)
-        messages.success(request, words_of % {"number": done})
+        number = len(done)
+        words_of = ngettext(
+            "%(number)s alarm is acknowledged.", "%(number)s alarms are acknowledged.", number
+        )
+        messages.success(request, words_of % {"number": number})
 
     @dialog_button(
         _("Acknowledge"),

@@ -17,8 +17,8 @@ from apps.piles.errors import AlarmClosed, NotOfThisStation
 from apps.piles.models import Pile
 
 
-def acknowledge(*, alarms: Iterable[Alarm], actor: Actor, note: str = "") -> int:
-    """Say that somebody looks at them. Those that are acknowledged or closed stay as they are. Returns how many."""
+def acknowledge(*, alarms: Iterable[Alarm], actor: Actor, note: str = "") -> list[Alarm]:
+    """Say that somebody looks at them. Those that are acknowledged or closed stay as they are. Returns the others."""
     with transaction.atomic():
         ids = sorted(alarm.pk for alarm in alarms)
         found = list(
@@ -30,7 +30,7 @@ def acknowledge(*, alarms: Iterable[Alarm], actor: Actor, note: str = "") -> int
         AlarmEvent.objects.bulk_create(
             _event(alarm, AlarmDeed.ACKNOWLEDGED, actor, note=note) for alarm in found
         )
-    return len(found)
+    return found
 
 
 def assign(*, alarm: Alarm, person: User, actor: Actor, note: str = "") -> None:

@@ -9,7 +9,7 @@ from random import Random
 from apps.common.errors import DomainError
 from apps.common.ids import Actor
 from apps.common.time import SHANGHAI, business_day, day_bounds, now
-from apps.coupons.models import CouponTemplate
+from apps.coupons.models import Coupon, CouponTemplate
 from apps.coupons.services import claim
 from apps.customers.models import Customer
 from apps.pricing.changes import request_task
@@ -23,7 +23,7 @@ from apps.sites.models import Station
 
 SEEDER = Actor("command", name="seed_demo")
 CLAIMS = 0.25
-"""Of so many charges a driver claims a coupon first."""
+"""Of so many charges after the first a driver claims a coupon before."""
 TEMPLATES = (
     {
         "name": "新客立减",
@@ -112,11 +112,14 @@ def _holiday_prices(station: Station) -> None:
 
 
 def claim_some(customer: Customer, key: str, before: datetime) -> None:
-    """Let a driver claim a coupon before some charges, the same ones in every run."""
+    """Let a driver claim a newcomer's coupon before the first charge, others before some; the same in every run."""
     chance = Random(f"coupon {key}")
-    if chance.random() >= CLAIMS:
+    names = [fields["name"] for fields in TEMPLATES]
+    if not Coupon.objects.filter(customer=customer).exists():
+        names = names[:1]
+    elif chance.random() >= CLAIMS:
         return
-    templates = list(CouponTemplate.objects.filter(name__in=[fields["name"] for fields in TEMPLATES]))
+    templates = list(CouponTemplate.objects.filter(name__in=names))
     if not templates:
         return
     chosen = chance.choice(sorted(templates, key=lambda row: row.name))

@@ -189,8 +189,8 @@ def test_staff_acknowledge_assign_note_and_close(tenant: Any) -> None:
     pile, other = factories.a_pile(), factories.a_pile()
     alarm, second = raised(pile), raised(other)
     assert alarm.state == AlarmState.OPEN
-    assert services.acknowledge(alarms=[second, alarm], actor=ME, note="去看看") == 2
-    assert services.acknowledge(alarms=[alarm], actor=ME) == 0
+    assert services.acknowledge(alarms=[second, alarm], actor=ME, note="去看看") == [alarm, second]
+    assert services.acknowledge(alarms=[alarm], actor=ME) == []
     alarm.refresh_from_db()
     assert alarm.state == AlarmState.ACKNOWLEDGED
 
