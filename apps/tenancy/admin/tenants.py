@@ -235,7 +235,8 @@ class TenantAdmin(DeedAdmin):
         ]
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: TenantForm, change: bool) -> None:
-        """With the logo. Only what the form changed: a button may have moved the rest meanwhile."""
+        """With the logo. Only what the form changed: routes and figures of the row move by themselves."""
+        self.check_unedited(request, obj, form)
         fields = [name for name in form.changed_data if name in TenantForm._meta.fields]
         obj.save(update_fields=[*fields, "updated_at"])
         if form.cleaned_data.get("new_logo") or form.cleaned_data.get("no_logo"):

@@ -252,6 +252,21 @@ def test_looks_are_the_tenants_own(platform: Client) -> None:
     assert (fresh().logo_digest, TenantLogo.objects.count()) == ("", 0)
 
 
+def test_two_people_do_not_write_over_each_other(platform: Client) -> None:
+    beta = fresh()
+    page = f"/admin/tenancy/tenant/{beta.pk}/change/"
+    opened = platform.get(page)  # by both
+    seen = {"_seen": opened.context_data["seen"]}
+    assert f'name="_seen" value="{seen["_seen"]}"' in opened.content.decode()
+    assert platform.post(page, form_of(beta, contact_name="王", **seen)).status_code == 302
+    answer = platform.post(page, form_of(beta, contact_name="李", **seen), follow=True)
+    assert "已有人修改了这条记录" in answer.content.decode()
+    assert fresh().contact_name == "王"
+    again = {"_seen": platform.get(page).context_data["seen"]}
+    assert platform.post(page, form_of(beta, contact_name="李", **again)).status_code == 302
+    assert fresh().contact_name == "李"
+
+
 def test_a_form_does_not_undo_what_a_button_did_meanwhile(platform: Client) -> None:
     beta = fresh()
     page = f"/admin/tenancy/tenant/{beta.pk}/change/"
