@@ -89,17 +89,19 @@ def join(*, customer: Customer, code: str, at: datetime | None = None) -> Enterp
     features.require("enterprises")
     moment = at or now()
     guard = Window("join-enterprise", str(customer.pk), HOUR, FAILURES_PER_HOUR)
-    wait_s = limits.locked_for_s(guard, at=moment)
-    if wait_s:
-        raise TooManyFailures(retry_after_s=wait_s)
     text = code.upper().replace(" ", "").replace("-", "")
-    with transaction.atomic():
-        # As in add_members: the enterprises' rows serialise who joins where.
-        known = {one.invitation_code: one for one in Enterprise.objects.select_for_update().order_by("pk")}
-        enterprise = known.get(text) if text else None
-        if enterprise is not None and enterprise.is_active:
-            return _join(enterprise, customer)
-    limits.fail(guard, at=moment, lock_s=LOCK_SECONDS)
+    with limits.trying([guard], at=moment) as wait_s:
+        if wait_s:
+            raise TooManyFailures(retry_after_s=wait_s)
+        with transaction.atomic():
+            # As in add_members: the enterprises' rows serialise who joins where.
+            known = {
+                one.invitation_code: one for one in Enterprise.objects.select_for_update().order_by("pk")
+            }
+            enterprise = known.get(text) if text else None
+            if enterprise is not None and enterprise.is_active:
+                return _join(enterprise, customer)
+        limits.fail(guard, at=moment, lock_s=LOCK_SECONDS)
     log.info("join_failed", customer_id=customer.pk)
     raise InvitationUnknown
 

@@ -75,11 +75,12 @@ def check_code(*, purpose: str, phone: str, code: str, address: str) -> None:
         Window("login-phone", phone, HOUR, FAILURES_PER_HOUR),
         Window("login-address", address, HOUR, FAILURES_PER_HOUR),
     ]
-    wait_s = max(limits.locked_for_s(guard, at=at) for guard in guards)
-    if wait_s:
-        raise TooManyFailures(retry_after_s=wait_s)
-    if not codes.is_right(purpose=purpose, phone=phone, code=code):
+    with limits.trying(guards, at=at) as wait_s:
+        if wait_s:
+            raise TooManyFailures(retry_after_s=wait_s)
+        if codes.is_right(purpose=purpose, phone=phone, code=code):
+            return
         for guard in guards:
             limits.fail(guard, at=at, lock_s=LOCK_SECONDS)
-        log.info("sign_in_failed", phone=phone, address=address, purpose=purpose)
-        raise CodeWrong
+    log.info("sign_in_failed", phone=phone, address=address, purpose=purpose)
+    raise CodeWrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 from django.db import connection, connections
 
 from apps.common.errors import DomainError
-from apps.customers import deletion, sessions, signing
+from apps.customers import deletion, enterprises, services, sessions, signing
 from apps.customers.errors import AccountKept, SessionOver
 from apps.customers.models import Customer, CustomerIdentity, DriverSession
 from apps.customers.signing import Account
@@ -58,6 +59,20 @@ def test_one_account_with_two_phones_at_once_belongs_to_one_of_them(committed: A
     found = at_once(*(partial(signing.bind, account=account, phone=phone) for phone in phones))
     assert sorted(customer.phone for customer in found) == phones
     assert CustomerIdentity.objects.get().customer.phone in phones
+
+
+def test_no_more_codes_are_tried_at_once_than_one_after_the_other(committed: Any) -> None:
+    """A lock that counts after it looked would let all of them through."""
+    customer = factories.a_customer("0")
+    tries: list[Callable[[], Any]] = [
+        partial(services.check_code, purpose="login", phone=PHONE, code="000000", address="10.0.0.1"),
+        partial(enterprises.join, customer=customer, code="NOSUCHCODE"),
+    ]
+    for one in tries:
+        names = Counter(type(error).__name__ for error in at_once(*[one] * 25))
+        assert names.pop("TooManyFailures") >= 25 - services.FAILURES_PER_HOUR
+        assert len(names) == 1
+        assert set(names) <= {"CodeWrong", "InvitationUnknown"}
 
 
 def test_one_refresh_token_used_twice_at_once(committed: Any) -> None:
