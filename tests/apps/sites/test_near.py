@@ -88,16 +88,16 @@ def test_a_choice_of_stations_can_be_given(tenant: Tenant) -> None:
     assert near(stations=Station.objects.filter(station_no="S00004"))[0][0] == "S00004"
 
 
-@pytest.mark.parametrize("radius_m", [None, 3000])
-def test_the_index_finds_the_nearest(tenant: Tenant, radius_m: float | None) -> None:
+def test_the_index_finds_the_nearest(tenant: Tenant) -> None:
     """In a cloned schema, with enough rows that sorting them all costs more, whatever the server's version."""
-    make(20_000)
+    make(10_000)
     with connection.cursor() as cursor:
         # Maintenance runs with an empty search_path: an expression that names nothing without a schema survives it.
         cursor.execute("reindex index sites_station_position")
         cursor.execute("analyze sites_station")
-    plan = stations_near(latitude=HERE[0], longitude=HERE[1], radius_m=radius_m, limit=10).explain()
-    if radius_m is None and connection.pg_version < 160000:
-        return  # PostgreSQL 15 sorts all stations of the tenant: it cannot add "id" to an order from this index
-    assert "sites_station_position" in plan
-    assert "Seq Scan" not in plan
+    for radius_m in (None, 3000):
+        plan = stations_near(latitude=HERE[0], longitude=HERE[1], radius_m=radius_m, limit=10).explain()
+        if radius_m is None and connection.pg_version < 160000:
+            continue  # PostgreSQL 15 sorts all stations of the tenant: it cannot add "id" to an order from this index
+        assert "sites_station_position" in plan
+        assert "Seq Scan" not in plan
