@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ class Forks:
     ) -> tuple[int, str]:
         """Return the exit code (minus the signal that ended it) and what it wrote; `settings` are set in it only.
 
-        One that takes longer than LONGEST_S is killed with its parent, and RuntimeError is raised.
+        One that takes longer than LONGEST_S ends by SIGALRM. Raises RuntimeError when the parent died.
         """
         assert self._parent.stdin is not None
         assert self._parent.stdout is not None
@@ -53,13 +54,15 @@ class Forks:
             }
             self._parent.stdin.write(f"{json.dumps(call)}\n")
             self._parent.stdin.flush()
-            watch = Timer(LONGEST_S, self._parent.kill)
+            watch = Timer(2 * LONGEST_S, self._parent.kill)
             watch.start()
-            answer = self._parent.stdout.readline()
-            watch.cancel()
+            try:
+                answer = self._parent.stdout.readline()
+            finally:
+                watch.cancel()
             said = Path(output.name).read_text()
         if not answer:
-            raise RuntimeError(f"{module} did not end within {LONGEST_S} s, or its parent died: {said}")
+            raise RuntimeError(f"the parent of {module} died: {said}")
         return int(answer), said
 
     def close(self) -> None:
@@ -90,6 +93,7 @@ def _be(call: dict[str, Any]) -> None:
     """Do what is called for, and end; what the parent has to say to its starter is not for this process."""
     from django.conf import settings
 
+    signal.alarm(LONGEST_S)
     with open(call["output"], "w") as output, open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
         os.dup2(output.fileno(), 1)

@@ -44,9 +44,10 @@ class Prepared:
             try:
                 cursor.execute(f"EXECUTE {self._called(cursor)} {self._values}", values)
             except NotSupportedError:  # a migration changed a column: what was prepared answers no more
-                del _known[connection.connection][self._name]
+                stale = _known[connection.connection].pop(self._name)
                 if connection.in_atomic_block:
                     raise
+                cursor.execute(f"DEALLOCATE {stale}")
                 cursor.execute(f"EXECUTE {self._called(cursor)} {self._values}", values)
             return cursor.fetchall()
 

@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.db import models
 from django.db.models import QuerySet
+from django.utils.text import format_lazy
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -34,7 +35,9 @@ from rest_framework.permissions import SAFE_METHODS, AllowAny
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
+from rest_framework.utils.formatting import lazy_format
 from rest_framework.utils.json import strict_constant
 from rest_framework.views import APIView
 
@@ -233,13 +236,31 @@ def query(request: Request, serializer: type[serializers.Serializer[Any]]) -> di
 
 def _checked(kind: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
     # The rules are those of the class: to copy all its fields for each request takes longer than to look at the data.
-    values: dict[str, Any] = _input(kind).run_validation(data)
+    try:
+        values: dict[str, Any] = _input(kind).run_validation(data)
+    except serializers.ValidationError as error:
+        if isinstance(error.detail, list):  # of the whole, such as null
+            raise serializers.ValidationError({api_settings.NON_FIELD_ERRORS_KEY: error.detail}) from None
+        raise
     return values
 
 
 @cache
 def _input(kind: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
-    return kind()
+    made = kind()
+    _speak_each_language(made)
+    return made
+
+
+def _speak_each_language(field: serializers.Field[Any, Any, Any, Any]) -> None:
+    """Have a field's validators say what is wrong in the language of each reader: DRF's texts keep the first one's."""
+    for validator in field.validators:
+        message = getattr(validator, "message", None)
+        if isinstance(message, lazy_format):
+            validator.message = format_lazy(message.format_string, *message.args, **message.kwargs)  # type: ignore[attr-defined]
+    for inner in (*getattr(field, "fields", {}).values(), getattr(field, "child", None)):
+        if inner is not None:
+            _speak_each_language(inner)
 
 
 def idempotency_key(request: Request) -> str:

@@ -141,13 +141,13 @@ WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
     },
     codes.BatteryType: {
         codes.BatteryType.LEAD_ACID: _("lead-acid"),
-        codes.BatteryType.NIMH: "NiMH",
-        codes.BatteryType.LFP: "LFP",
-        codes.BatteryType.LMO: "LMO",
-        codes.BatteryType.LCO: "LCO",
+        codes.BatteryType.NIMH: _("NiMH"),
+        codes.BatteryType.LFP: _("LFP"),
+        codes.BatteryType.LMO: _("LMO"),
+        codes.BatteryType.LCO: _("LCO"),
         codes.BatteryType.TERNARY: _("ternary"),
         codes.BatteryType.LI_POLYMER: _("lithium polymer"),
-        codes.BatteryType.LTO: "LTO",
+        codes.BatteryType.LTO: _("LTO"),
         codes.BatteryType.OTHER: _("other type"),
     },
     codes.ProtocolVersion: {version: f"V{version // 10}.{version % 10}" for version in codes.ProtocolVersion},
@@ -165,8 +165,11 @@ WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
         codes.MobileOperator.CHINA_UNICOM: _("China Unicom"),
         codes.MobileOperator.OTHER: _("other carrier"),
     },
-    codes.ZeroIsSuccess: {codes.ZeroIsSuccess.SUCCESS: _("success"), codes.ZeroIsSuccess.FAIL: _("failure")},
-    codes.OneIsSuccess: {codes.OneIsSuccess.FAIL: _("failure"), codes.OneIsSuccess.SUCCESS: _("success")},
+    codes.ZeroIsSuccess: {
+        codes.ZeroIsSuccess.SUCCESS: _("success"),
+        codes.ZeroIsSuccess.FAIL: _("it failed"),
+    },
+    codes.OneIsSuccess: {codes.OneIsSuccess.FAIL: _("it failed"), codes.OneIsSuccess.SUCCESS: _("success")},
     codes.HeartbeatStatus: {
         codes.HeartbeatStatus.NORMAL: _("normal"),
         codes.HeartbeatStatus.FAULT: _("fault"),
@@ -198,7 +201,7 @@ WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
         codes.StartType.VIN: "VIN",
     },
     codes.StartMode: {
-        codes.StartMode.APP: _("app"),
+        codes.StartMode.APP: _("by the app"),
         codes.StartMode.CARD: _("card"),
         codes.StartMode.OFFLINE_CARD: _("offline card"),
         codes.StartMode.VIN: "VIN",
@@ -288,7 +291,7 @@ WORDS: dict[type[IntEnum | IntFlag], dict[int, str]] = {
     },
     codes.Permission: {
         codes.Permission.FORBIDDEN: _("forbidden"),
-        codes.Permission.ALLOWED: _("allowed"),
+        codes.Permission.ALLOWED: _("it is allowed"),
     },
 }
 

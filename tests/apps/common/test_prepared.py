@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.common.prepared import Prepared, keeps_plans
 from apps.common.schema import schema_context
+from apps.common.time import now
 from apps.customers import sessions
 from apps.customers.models import DriverSession
 from apps.piles.selectors import gun_counts
+from apps.pricing.selectors import station_tariffs
+from apps.pricing.tariff import ClassPrice, RateClass
 from apps.tenancy.models import Tenant
 from tests import factories
 
@@ -57,6 +61,7 @@ def test_a_kept_plan_finds_the_rows_of_the_tenant_that_is_served(pooled: None, o
         with schema_context(name):
             pile = factories.a_pile(guns=guns)
             session = sessions.open_session(customer=factories.a_customer("0"), agent=name)
+            factories.a_retail_price(pile.station, {"flat": ("0.80", f"0.{guns}")})
             found[name] = (pile.station_id, guns, session.number)
     numbers = [number for _, _, number in found.values()]
     for _ in range(8):  # from the sixth execution on PostgreSQL may take a plan for any values
@@ -64,6 +69,9 @@ def test_a_kept_plan_finds_the_rows_of_the_tenant_that_is_served(pooled: None, o
             with schema_context(name):
                 counts = gun_counts(station_ids=[station_id])[station_id]
                 assert counts["dc"] + counts["ac"] == guns, name
+                tariff = station_tariffs(station_ids=[station_id, 10**9], at=now())[station_id]
+                assert tariff.prices[RateClass.FLAT] == ClassPrice(Decimal("0.80000"), Decimal(f"0.{guns}"))
+                assert set(tariff.prices) == set(factories.TARIFF.prices)  # one class has no price
                 assert sessions.of_number(number).agent == name
                 for other in set(numbers) - {number}:
                     with pytest.raises(sessions.SessionOver):
@@ -87,7 +95,7 @@ def outlives_changes(statement: Prepared) -> None:
         cursor.execute("ALTER TABLE of_change ADD COLUMN later integer DEFAULT 0")
         assert asked(statement, "ab") == ([("ab",)], ["EXECUTE"])
         cursor.execute("ALTER TABLE of_change ALTER COLUMN word TYPE varchar(9)")
-        assert asked(statement, "ab") == ([("ab",)], ["EXECUTE", "PREPARE", "EXECUTE"])
+        assert asked(statement, "ab") == ([("ab",)], ["EXECUTE", "DEALLOCATE", "PREPARE", "EXECUTE"])
         cursor.execute("ALTER TABLE of_change ALTER COLUMN word TYPE varchar(12)")
         with pytest.raises(NotSupportedError), transaction.atomic():  # nothing can be asked in it any more
             statement.rows("ab")

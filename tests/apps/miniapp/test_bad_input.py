@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 import yaml
 from django.test import Client
+from django.utils.translation import override
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rest_framework import serializers
 
+from apps.miniapp import api
 from apps.miniapp.authentication import token_for
 from apps.orders.models import Order
 from apps.wallet.models import Recharge
@@ -187,6 +190,49 @@ def test_bodies_that_are_no_object(app_of, raw: bytes) -> None:
     app = app_of(factories.a_customer("100.00"))
     for path, _ in BODIES:
         assert refusal(send(app, path, raw))[0] == 400, path
+
+
+def test_a_body_of_nothing_has_the_one_shape(app_of) -> None:
+    answer = send(app_of(factories.a_customer("0")), "/api/v1/vehicles", b"null")
+    assert answer.json()["data"] == {"fields": {"non_field_errors": ["This field may not be null."]}}
+
+
+def test_each_reader_is_told_in_their_own_language(app_of) -> None:
+    """Rules are made once for all requests; their texts are the reader's, also of the parts of a list."""
+    customer = factories.a_customer("0")
+    english, chinese = app_of(customer), app_of(customer, **{"accept-language": "zh-CN"})
+    for _ in range(2):
+        for app, most, longest in (
+            (chinese, "请确保该值小于或者等于 50。", "请确保这个字段不能超过 50 个字符。"),
+            (
+                english,
+                "Ensure this value is less than or equal to 50.",
+                "Ensure this field has no more than 50 characters.",
+            ),
+        ):
+            assert app.get("stations", limit=99).json()["data"]["fields"] == {"limit": [most]}
+            assert app.get("stations", search="x" * 51).json()["data"]["fields"] == {"search": [longest]}
+
+
+def test_texts_that_keep_the_first_language_are_in_no_rule() -> None:
+    """What DRF makes for limits remembers the language that it was first read in."""
+
+    class Part(serializers.Serializer):
+        number = serializers.IntegerField(max_value=5)
+
+    class Whole(serializers.Serializer):
+        parts = Part(many=True)
+        words = serializers.ListField(child=serializers.CharField(max_length=3), max_length=2)
+
+    bad = {"parts": [{"number": 9}], "words": ["long", "x", "x"]}
+    said = []
+    for language in ("zh-hans", "en", "zh-hans"):
+        with override(language), pytest.raises(serializers.ValidationError) as wrong:
+            api._checked(Whole, bad)
+        said.append(str(wrong.value.detail))
+    assert said[0] == said[2] != said[1]
+    assert "请确保" not in said[1]
+    assert "Ensure" not in said[0]
 
 
 @pytest.mark.parametrize(

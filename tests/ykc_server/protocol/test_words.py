@@ -6,7 +6,18 @@ from django.utils.translation import gettext, override
 
 from ykc_server.admin import meaning_words
 from ykc_server.protocol import BY_NAME
-from ykc_server.protocol.codes import AuthFailure, HardwareFault, StartFailure, StopFailure, StopReason
+from ykc_server.protocol.codes import (
+    AuthFailure,
+    BatteryType,
+    HardwareFault,
+    OneIsSuccess,
+    Permission,
+    StartFailure,
+    StartMode,
+    StopFailure,
+    StopReason,
+    ZeroIsSuccess,
+)
 from ykc_server.protocol.fields import Bits, Coded, Groups, Listed
 from ykc_server.protocol.messages import (
     BmsAbort,
@@ -36,7 +47,7 @@ def test_every_reason_has_words_of_its_own(codes):
 
 
 def test_everything_a_frame_can_say_has_words_in_chinese():
-    """Names that no language translates have no small letters, or are short: VIN, NiMH, V1.6."""
+    """Names that no language translates have no small letters: VIN, V1.6."""
     said = set()
     for cls in BY_NAME.values():
         for field in flat(cls.spec.fields.values()):
@@ -51,15 +62,30 @@ def test_everything_a_frame_can_say_has_words_in_chinese():
                 }
     with override("zh-hans"):
         english = {text for text in said if gettext(text or "-") == (text or "-")}
-    assert {text for text in english if re.search(r"[a-z]{2}", text)} <= {"NiMH"}
+    assert {text for text in english if re.search(r"[a-z]{2}", text)} == set()
     assert len(said - english) > 150
+
+
+def test_words_that_mean_something_else_elsewhere_are_not_taken_for_it():
+    with override("zh-hans"):
+        said = [
+            gettext(word(code))
+            for code in (
+                ZeroIsSuccess.FAIL,
+                OneIsSuccess.SUCCESS,
+                StartMode.APP,
+                Permission.ALLOWED,
+                BatteryType.LFP,
+            )
+        ]
+        assert said == ["失败", "成功", "APP 启动", "允许", "磷酸铁锂"]
 
 
 def test_a_code_and_what_a_group_says_are_translated_part_by_part():
     with override("zh-hans"):
         assert meaning_words("start failed: insulation") == "启动失败：绝缘"
         said = meaning_words("insulation: abnormal; charging permission: forbidden; 0x8A")
-        assert said == "绝缘: 异常; 充电许可: 禁止; 0x8A"
+        assert said == "绝缘: 异常; 充电允许: 禁止; 0x8A"
 
 
 def test_the_stop_reasons_of_the_table_are_all_there():
