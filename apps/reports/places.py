@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.template.defaultfilters import urlencode
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from apps.backoffice import scope
@@ -63,6 +66,32 @@ class Node:
     def tone(self) -> str:
         """The colour of the worst."""
         return tone_of(self.states)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is a station of which nothing but its line shows: nearly all are."""
+        return self.station is not None and not self.is_open
+
+    @property
+    def line(self) -> SafeString:
+        """The node's own line. Not by a template: of hundreds of stations that took half the time of the overview."""
+        station = "" if self.station is None else str(self.station)
+        return format_html(
+            '<div class="bo-node"><button type="button" class="bo-twist" aria-expanded="{}" aria-label="{}"{}></button>'
+            ' <a href="?at={}"{}>{}</a> <span class="bo-node-guns"{} title="{}"><i class="bo-dot bo-{}"></i>'
+            "<span>{}/{}</span></span></div>",
+            "true" if self.is_open else "false",
+            _("Open or close %(title)s") % {"title": self.title},
+            format_html(' data-station="{}"', station) if station else "",
+            urlencode(self.key),
+            mark_safe(' aria-current="true"') if self.is_chosen else "",
+            self.title,
+            format_html(' data-guns="{}"', station) if station else "",
+            _("charging / guns"),
+            self.tone,
+            self.charging,
+            self.guns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
