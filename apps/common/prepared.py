@@ -41,13 +41,14 @@ class Prepared:
             if not keeps_plans():
                 cursor.execute(self._plain, {f"p{number}": value for number, value in enumerate(values, 1)})
                 return cursor.fetchall()
+            called = self._called(cursor)
             try:
-                cursor.execute(f"EXECUTE {self._called(cursor)} {self._values}", values)
+                cursor.execute(f"EXECUTE {called} {self._values}", values)
             except NotSupportedError:  # a migration changed a column: what was prepared answers no more
-                stale = _known[connection.connection].pop(self._name)
+                del _known[connection.connection][self._name]
                 if connection.in_atomic_block:
                     raise
-                cursor.execute(f"DEALLOCATE {stale}")
+                cursor.execute(f"DEALLOCATE {called}")
                 cursor.execute(f"EXECUTE {self._called(cursor)} {self._values}", values)
             return cursor.fetchall()
 
